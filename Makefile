@@ -1,0 +1,51 @@
+# Everything a newcomer needs: `make up` and `make test`. `make help` lists the rest.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help up demo test check fmt bench lock schemas nats-cli clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+up: $(STAMP) ## run the example fleet here; Ctrl-C stops it
+	@$(BIN)/agentbus up
+
+demo: $(STAMP) ## run every journey without a person, and say what passed
+	@$(BIN)/agentbus demo
+
+test: $(STAMP) ## run all tests against a real nats-server
+	@$(BIN)/pytest
+
+check: $(STAMP) ## lint, format and types
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+fmt: $(STAMP) ## format the code and sort the imports
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+
+schemas: $(STAMP) ## write the JSON Schemas and the documents that are generated
+	@$(BIN)/python -m agents.cli.generate
+
+nats-cli: ## build the `nats` command into the environment, where Go is installed
+	@PYTHON=$(PYTHON) .ci/nats-cli $(BIN)
+
+lock: $(STAMP) ## resolve the dependencies again
+	@$(BIN)/pip install --quiet uv
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header \
+		--all-extras --group dev pyproject.toml --output-file requirements.lock
+
+$(STAMP): requirements.lock pyproject.toml
+	@test -d $(VENV) || $(PYTHON) -m venv $(VENV)
+	@echo "installing (once)"
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+clean: ## remove the environment and the example fleet's state
+	rm -rf $(VENV) .agentbus

@@ -1,0 +1,1 @@
+"""The worker, its way of answering, and the command line."""

@@ -1,0 +1,1 @@
+"""The `agentbus` command. Each command's module is imported only when it runs."""

@@ -1,0 +1,286 @@
+"""The command tree. Only typer is imported here, so that `agentbus --help` answers at once.
+
+Exit codes (sysexits): 0 done, 1 the answer is no, 2 cannot tell or wrong usage, 3 stopped, 69 bus down,
+75 try again later, 77 not permitted, 78 configuration.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    name="agentbus",
+    help="A NATS message bus worker for fleets of AI agents.\n\nExample: agentbus up, then agentbus ask greeter hello",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+agent_app = typer.Typer(
+    help="One agent's process and files.\n\nExample: agentbus agent validate agents/greeter/agent.yaml"
+)
+tasks_app = typer.Typer(help="Durable tasks: leave one, read its state.\n\nExample: agentbus tasks add greeter hello")
+audit_app = typer.Typer(help="The audit trail.\n\nExample: agentbus audit verify")
+approvals_app = typer.Typer(help="The approval service.\n\nExample: agentbus approvals serve")
+applier_app = typer.Typer(help="The applier of approved changes.\n\nExample: agentbus applier serve")
+for name, group in (
+    ("agent", agent_app),
+    ("tasks", tasks_app),
+    ("audit", audit_app),
+    ("approvals", approvals_app),
+    ("applier", applier_app),
+):
+    group.info.no_args_is_help = True
+    group.rich_markup_mode = None
+    app.add_typer(group, name=name, no_args_is_help=True)
+
+HomeOption = Annotated[
+    Path, typer.Option("--home", envvar="AGENTBUS_HOME", help="Folder of the fleet: keys, configuration, state.")
+]
+CallerOption = Annotated[
+    str, typer.Option("--as", help="Ask as this operator of the fleet (the first one if not given).")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="JSON for machines.")]
+AgentArgument = Annotated[str, typer.Argument(help="The agent's id.")]
+HOME = Path(".agentbus")
+
+
+def main() -> None:
+    """Run the command line; an error of ours is one sentence on standard error and an exit code."""
+    from agents.cli.run import guarded
+
+    guarded(app)
+
+
+@app.command()
+def up(
+    home: HomeOption = HOME,
+    fleet: Annotated[
+        Path | None, typer.Option(help="Folder with fleet.yaml, policy.yaml and agents/, for a new home.")
+    ] = None,
+    detach: Annotated[
+        bool, typer.Option("--detach", help="Return when everything is ready; stop it with agentbus down.")
+    ] = False,
+) -> None:
+    """Run a whole fleet on this machine: server, approvals, applier, agents.
+
+    Example: agentbus up --detach
+    """
+    from agents.cli import fleet_commands
+
+    fleet_commands.up(home, fleet, detach=detach)
+
+
+@app.command()
+def down(home: HomeOption = HOME) -> None:
+    """Stop the fleet that `agentbus up` runs.
+
+    Example: agentbus down
+    """
+    from agents.cli import fleet_commands
+
+    fleet_commands.down(home)
+
+
+@app.command()
+def status(home: HomeOption = HOME, as_json: JsonOption = False) -> None:
+    """Show the processes of the running fleet; exit 3 when it does not run.
+
+    Example: agentbus status --json
+    """
+    from agents.cli import fleet_commands
+
+    fleet_commands.status(home, as_json=as_json)
+
+
+@app.command()
+def provision(
+    home: HomeOption = HOME,
+    fleet: Annotated[
+        Path | None, typer.Option(help="Folder with fleet.yaml, policy.yaml and agents/, for a new home.")
+    ] = None,
+) -> None:
+    """Make keys, server configuration, contexts and streams, without leaving anything running.
+
+    Example: agentbus provision --home /var/lib/agentbus --fleet ./my-fleet
+    """
+    from agents.cli import fleet_commands
+
+    fleet_commands.provision(home, fleet)
+
+
+@app.command()
+def ask(
+    agent: AgentArgument,
+    text: Annotated[str, typer.Argument(help="What to say.")] = "",
+    home: HomeOption = HOME,
+    caller: CallerOption = "",
+    skill: Annotated[str, typer.Option(help="The skill to use, where the agent has several.")] = "",
+    data: Annotated[str, typer.Option(help="JSON for a typed skill, instead of text.")] = "",
+    timeout: Annotated[float, typer.Option(help="Seconds to wait.")] = 60.0,
+    background: Annotated[bool, typer.Option("--background", help="Return a task at once instead of waiting.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Ask an agent and print its answer.
+
+    Example: agentbus ask textstats --data '{"text": "one two"}'
+    """
+    from agents.cli import ask_commands
+
+    what = ask_commands.Question(agent, text, data, skill, timeout, is_background=background)
+    ask_commands.ask(home, caller, what, as_json=as_json)
+
+
+@app.command()
+def card(agent: AgentArgument, home: HomeOption = HOME, caller: CallerOption = "") -> None:
+    """Print an agent's card: what it can do, with the JSON Schemas of its typed skills.
+
+    Example: agentbus card textstats
+    """
+    from agents.cli import ask_commands
+
+    ask_commands.card(home, caller, agent)
+
+
+@app.command()
+def demo(
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the demo's home folder for a look at it.")] = False,
+) -> None:
+    """Run every journey without a person and say what passed.
+
+    Example: agentbus demo
+    """
+    from agents.cli import demo_commands
+
+    demo_commands.demo(keep=keep)
+
+
+@tasks_app.command("add")
+def tasks_add(
+    agent: AgentArgument,
+    text: Annotated[str, typer.Argument(help="What to do.")] = "",
+    home: HomeOption = HOME,
+    caller: CallerOption = "",
+    skill: Annotated[str, typer.Option(help="The skill to use.")] = "",
+    data: Annotated[str, typer.Option(help="JSON for a typed skill, instead of text.")] = "",
+    key: Annotated[str, typer.Option(help="Idempotency key: the same key within two minutes is one task.")] = "",
+) -> None:
+    """Leave a task for an agent, which may be down; prints the task's id.
+
+    Example: agentbus tasks add greeter "hello"
+    """
+    from agents.cli import ask_commands
+
+    what = ask_commands.Question(agent, text, data, skill, 10.0, is_background=True)
+    ask_commands.add_task(home, caller, what, key)
+
+
+@tasks_app.command("show")
+def tasks_show(
+    agent: AgentArgument,
+    task: Annotated[str, typer.Argument(help="The task's id.")],
+    home: HomeOption = HOME,
+    caller: CallerOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Show the state of a task, and its result when it has one.
+
+    Example: agentbus tasks show greeter task-1
+    """
+    from agents.cli import ask_commands
+
+    ask_commands.show_task(home, caller, agent, task, as_json=as_json)
+
+
+@agent_app.command("run")
+def agent_run(file: Annotated[Path, typer.Argument(help="The agent's agent.yaml.")]) -> None:
+    """Serve one agent until told to stop. Address, keys and state come from the environment.
+
+    Example: agentbus agent run agents/greeter/agent.yaml
+    """
+    from agents.cli import serve_commands
+
+    serve_commands.agent(file)
+
+
+@agent_app.command("validate")
+def agent_validate(file: Annotated[Path, typer.Argument(help="The agent's agent.yaml.")]) -> None:
+    """Say everything that is wrong with an agent's file and handler; exit 78 when something is.
+
+    Example: agentbus agent validate agents/greeter/agent.yaml
+    """
+    from agents.cli import serve_commands
+
+    serve_commands.validate(file)
+
+
+@approvals_app.command("serve")
+def approvals_serve() -> None:
+    """Run the approval service. Address, keys and state come from the environment.
+
+    Example: agentbus approvals serve
+    """
+    from agents.cli import serve_commands
+
+    serve_commands.approvals()
+
+
+@applier_app.command("serve")
+def applier_serve() -> None:
+    """Run the applier. Address, keys and state come from the environment.
+
+    Example: agentbus applier serve
+    """
+    from agents.cli import serve_commands
+
+    serve_commands.applier()
+
+
+@audit_app.command("tail")
+def audit_tail(
+    home: HomeOption = HOME,
+    count: Annotated[int, typer.Option("-n", help="Events to show before following.")] = 10,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the last events and follow the stream until Ctrl-C.
+
+    Example: agentbus audit tail -n 20
+    """
+    from agents.cli import audit_commands
+
+    audit_commands.tail(home, count, as_json=as_json)
+
+
+@audit_app.command("replay")
+def audit_replay(
+    home: HomeOption = HOME,
+    start: Annotated[int, typer.Option("--from", help="First stream sequence.")] = 1,
+    agent: Annotated[str, typer.Option(help="Only events of this agent or component.")] = "",
+    kind: Annotated[
+        str, typer.Option("--type", help="Only events of this type, such as request.refused or proposal.")
+    ] = "",
+    correlation: Annotated[str, typer.Option(help="Only events of this conversation.")] = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Print what happened, one line per event, from the start.
+
+    Example: agentbus audit replay --type proposal
+    """
+    from agents.cli import audit_commands
+
+    wanted = audit_commands.Filter(agent=agent, kind=kind, correlation=correlation)
+    audit_commands.replay(home, start, wanted, as_json=as_json)
+
+
+@audit_app.command("verify")
+def audit_verify(home: HomeOption = HOME, as_json: JsonOption = False) -> None:
+    """Check the whole trail: exit 0 sound, 1 tampered with, 2 cannot tell.
+
+    Example: agentbus audit verify
+    """
+    from agents.cli import audit_commands
+
+    audit_commands.verify(home, as_json=as_json)

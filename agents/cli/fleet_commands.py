@@ -1,0 +1,165 @@
+"""`up`, `down`, `status`, `provision`: a fleet on this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from agents.cli.audit_commands import cancelled, follow, line_of
+from agents.cli.run import STOPPED, log_quietly, run_async
+from agents.home import EXAMPLE, ensure_home
+from agents.supervisor.supervisor import Supervisor
+from approvals.control import RestartFailed, ask_supervisor
+from bus.provision.provision import start_server
+from bus.surroundings import Home
+from schemas.errors import AgentbusError
+from schemas.fleet import Fleet
+
+_READY_WITHIN_S = 60
+
+
+class NotStarted(AgentbusError):
+    """The detached fleet did not become ready."""
+
+
+def up(root: Path, source: Path | None, *, detach: bool) -> None:
+    """Run the fleet in the foreground, or start it and return."""
+    log_quietly()
+    home = Home(root.resolve())
+    fleet = ensure_home(home, source or EXAMPLE)
+    if detach:
+        _detach(home)
+    else:
+        run_async(_run(home, fleet))
+
+
+async def _run(home: Home, fleet: Fleet) -> None:
+    began = time.monotonic()
+    supervisor = Supervisor(home, fleet, _say)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, supervisor.stop_asked.set)
+    await supervisor.start()
+    print(_welcome(home, fleet, time.monotonic() - began), flush=True)
+    events = asyncio.create_task(_show_events(home))
+    try:
+        await supervisor.wait()
+    finally:
+        await cancelled(events)
+        print("stopping", flush=True)
+        await supervisor.stop()
+
+
+def _say(process: str, state: str) -> None:
+    print(f"{time.strftime('%H:%M:%S')}  {process:<18} {state}", flush=True)
+
+
+async def _show_events(home: Home) -> None:
+    with contextlib.suppress(AgentbusError):  # the server is on its way out
+        async for record in follow(home, start=1):
+            print(line_of(record, as_json=False), flush=True)
+
+
+def _welcome(home: Home, fleet: Fleet, took_s: float) -> str:
+    place = "" if home.root == Path(".agentbus").resolve() else f" --home {home.root}"
+    agents = ", ".join(fleet.agents)
+    first = next(iter(fleet.agents))
+    return (
+        f"\nReady in {took_s:.1f} s: {agents} on nats://{fleet.nats.host}:{fleet.nats.port}\n"
+        "In another terminal:\n"
+        f'  agentbus ask{place} {first} "hello"\n'
+        f"  agentbus status{place}\n"
+        f"  agentbus audit replay{place}\n"
+        "Ctrl-C stops everything.\n"
+    )
+
+
+def _detach(home: Home) -> None:
+    log = home.root / "log" / "supervisor.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    before = log.stat().st_size if log.exists() else 0
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "agents.cli", "up", "--home", str(home.root)],
+            stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True, env=os.environ,
+        )  # fmt: skip
+    deadline = time.monotonic() + _READY_WITHIN_S
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            said = log.read_bytes()[before:].decode("utf-8", "replace").strip().splitlines()
+            raise NotStarted((said[-1] if said else f"it ended at once; see {log}").removeprefix("agentbus: "))
+        if _is_ready(home):
+            print(f"running in the background, process {process.pid}; stop it with: agentbus down")
+            return
+        time.sleep(0.05)
+    raise NotStarted(f"the fleet was not ready within {_READY_WITHIN_S} s; see {log}")
+
+
+def _is_ready(home: Home) -> bool:
+    try:
+        processes = _ask(home, "status")["processes"]
+    except RestartFailed:
+        return False
+    return len(processes) > 1 and all(process["state"] == "ready" for process in processes)
+
+
+def _ask(home: Home, command: str) -> dict[str, Any]:
+    return run_async(ask_supervisor(home.socket, {"command": command}, timeout_s=10))
+
+
+def down(root: Path) -> None:
+    """Stop the fleet, and return when it is gone."""
+    home = Home(root.resolve())
+    try:
+        _ask(home, "stop")
+    except RestartFailed:
+        print(f"no fleet runs in {home.root}")
+        return
+    deadline = time.monotonic() + _READY_WITHIN_S
+    while home.socket.exists():
+        if time.monotonic() > deadline:
+            raise NotStarted(f"the fleet did not stop within {_READY_WITHIN_S} s; see {home.root / 'log'}")
+        time.sleep(0.05)
+    print("stopped")
+
+
+def status(root: Path, *, as_json: bool) -> None:
+    """Print a row per process; exit 3 when nothing runs, 1 when something is not ready."""
+    home = Home(root.resolve())
+    try:
+        answer = _ask(home, "status")
+    except RestartFailed:
+        print(json.dumps({"running": False}) if as_json else f"no fleet runs in {home.root}")
+        raise SystemExit(STOPPED) from None
+    processes = answer["processes"]
+    if as_json:
+        print(json.dumps({"running": True, "url": answer["url"], "processes": processes}))
+    else:
+        print(f"{'PROCESS':<20}{'STATE':<12}{'PID':<9}{'RESTARTS':<10}STATUS")
+        for row in processes:
+            print(f"{row['name']:<20}{row['state']:<12}{row['pid']:<9}{row['restarts']:<10}{row['status']}")
+    raise SystemExit(0 if all(row["state"] == "ready" for row in processes) else 1)
+
+
+def provision(root: Path, source: Path | None) -> None:
+    """Make everything a fleet needs, streams included, and leave nothing running."""
+    log_quietly()
+    home = Home(root.resolve())
+    fleet = ensure_home(home, source or EXAMPLE)
+
+    async def streams() -> None:
+        server = await start_server(fleet, home)
+        await server.stop()
+
+    run_async(streams())
+    print(f"provisioned fleet {fleet.name} in {home.root}: {', '.join(fleet.agents)}")
+    print(f"server configuration: {home.server_config}")
+    print(f"contexts for people:  XDG_CONFIG_HOME={home.contexts} nats --context NAME …")

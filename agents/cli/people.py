@@ -1,0 +1,75 @@
+"""Connecting as a person of the fleet, with the keys that provisioning wrote."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from approvals.git import Git
+from approvals.repository import rules_in_force
+from bus.caller import Caller
+from bus.connection import Connection, Profile
+from bus.credentials import Credential
+from bus.provision.provision import server_url
+from bus.surroundings import Home
+from schemas import names
+from schemas.errors import InvalidDocument
+from schemas.fleet import Fleet
+
+
+def fleet_of(home: Home) -> Fleet:
+    """The fleet in force in `home`.
+
+    Raises:
+        InvalidDocument: there is none.
+    """
+    if not (home.repository / "HEAD").exists():
+        raise InvalidDocument(f"there is no fleet in {home.root}; run: agentbus up")
+    return rules_in_force(Git(home.repository)).fleet
+
+
+@asynccontextmanager
+async def operator(root: Path, name: str) -> AsyncIterator[Caller]:
+    """A caller with the identity of operator `name`, the fleet's first when empty."""
+    home = Home(root.resolve())
+    fleet = fleet_of(home)
+    chosen = _one_of(fleet.operators, name, "operator")
+    profile = _profile(fleet, home, chosen, names.BUS_CREDENTIAL, names.tool_inbox_prefix(chosen))
+    connection = await Connection.open(profile)
+    try:
+        caller = Caller(connection, chosen)
+        await caller.start()
+        yield caller
+    finally:
+        await connection.close()
+
+
+@asynccontextmanager
+async def auditor(home: Home, fleet: Fleet) -> AsyncIterator[Connection]:
+    """A connection of the fleet's first auditor."""
+    chosen = _one_of(fleet.auditors, "", "auditor")
+    profile = _profile(fleet, home, chosen, names.OWN_CREDENTIAL, names.inbox_prefix(chosen))
+    connection = await Connection.open(profile)
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+def _one_of(people: tuple[str, ...], name: str, role: str) -> str:
+    if not people:
+        raise InvalidDocument(f"the fleet has no {role}")
+    if name and name not in people:
+        raise InvalidDocument(f"{name} is not an {role} of the fleet; there are: {', '.join(people)}")
+    return name or people[0]
+
+
+def _profile(fleet: Fleet, home: Home, person: str, credential: str, inbox: str) -> Profile:
+    return Profile(
+        url=server_url(fleet),
+        credential=Credential.find(home.credentials(person), credential),
+        name=person,
+        inbox_prefix=inbox,
+        wait_for_server=False,
+    )

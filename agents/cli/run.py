@@ -1,0 +1,92 @@
+"""How every command runs: errors as one sentence, exit codes by class, uvloop, logs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+EX_UNAVAILABLE, EX_TEMPFAIL, EX_NOPERM, EX_CONFIG = 69, 75, 77, 78
+STOPPED = 3
+
+
+def guarded(command: Callable[[], Any]) -> None:
+    """Run a command. Errors of ours end it with one sentence; anything else is a defect and keeps its traceback."""
+    try:
+        command()
+    except Exception as error:
+        from schemas.errors import AgentbusError
+
+        if not isinstance(error, AgentbusError):
+            raise
+        for line in str(error).splitlines() or [type(error).__name__]:
+            print(f"agentbus: {line}", file=sys.stderr)
+        raise SystemExit(exit_code(error)) from None
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+
+
+def exit_code(error: Exception) -> int:
+    """The sysexits number of an error's class."""
+    from agents.llm.errors import PoolUnusable
+    from agents.supervisor.supervisor import AlreadyRunning
+    from bus.errors import AuditUnavailable, ConnectionRefused, CredentialMissing, NoServer, NotProvisioned
+    from schemas.errors import DeadlineExceeded, InvalidDocument, PermissionDenied, Unavailable, UnknownOutcome
+
+    table: tuple[tuple[tuple[type[Exception], ...], int], ...] = (
+        ((InvalidDocument, CredentialMissing, NotProvisioned, NoServer, PoolUnusable, AlreadyRunning), EX_CONFIG),
+        ((ConnectionRefused, Unavailable), EX_UNAVAILABLE),
+        ((AuditUnavailable, DeadlineExceeded, UnknownOutcome), EX_TEMPFAIL),
+        ((PermissionDenied,), EX_NOPERM),
+    )
+    return next((code for kinds, code in table if isinstance(error, kinds)), 1)
+
+
+def run_async[T](main: Coroutine[Any, Any, T]) -> T:
+    """Run on uvloop."""
+    import uvloop
+
+    return uvloop.run(main)
+
+
+def log_to_stdout() -> None:
+    """A service's log: JSON lines, or readable ones on a terminal. Names bound per message come along.
+
+    Call it before anything that logs is imported.
+    """
+    import logging
+
+    # structlog takes rich along where it is installed, for colourful tracebacks that no service prints:
+    # a quarter of a second and 4 MB in every process of the fleet (measured).
+    sys.modules.setdefault("rich", None)  # type: ignore[arg-type]
+
+    import structlog
+
+    terminal = sys.stdout.isatty()
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso"),
+            structlog.processors.format_exc_info,
+            structlog.dev.ConsoleRenderer() if terminal else structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        cache_logger_on_first_use=True,
+    )
+
+
+def log_quietly() -> None:
+    """A command's log: warnings and errors only, on standard error, so that its answer stands alone."""
+    import logging
+
+    import structlog
+
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.KeyValueRenderer(key_order=["level", "event"]),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )

@@ -1,0 +1,43 @@
+"""The commands that are processes: `agent run`, `approvals serve`, `applier serve`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from agents.cli.run import log_to_stdout, run_async
+
+
+def agent(file: Path) -> None:
+    """Serve one agent."""
+    log_to_stdout()
+    from agents.runtime.worker import run_agent
+    from bus.surroundings import surroundings
+
+    run_async(run_agent(file, surroundings()))
+
+
+def validate(file: Path) -> None:
+    """Read an agent's file and handler as `run` would."""
+    from agents.runtime.load import load_agent
+
+    loaded = load_agent(file)
+    answers = f"skills {', '.join(skill.id for skill in loaded.skills)}" if loaded.skills else "a model"
+    print(f"{file}: agent {loaded.id} {loaded.file.agent.version}, answers with {answers}")
+
+
+def approvals() -> None:
+    """Run the approval service."""
+    log_to_stdout()
+    from agents.runtime.approvers import serve_approvals
+    from bus.surroundings import surroundings
+
+    run_async(serve_approvals(surroundings()))
+
+
+def applier() -> None:
+    """Run the applier."""
+    log_to_stdout()
+    from agents.runtime.approvers import serve_applier
+    from bus.surroundings import surroundings
+
+    run_async(serve_applier(surroundings()))

@@ -1,0 +1,60 @@
+"""A fleet's home folder: made from a folder of files once, then changed only through approvals and git."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from agents.runtime.load import load_agent
+from approvals.git import BRANCH, Git, add_folder, new_repository
+from approvals.release import live_tree, make_release, switch
+from approvals.repository import FLEET_FILE, rules_in_force
+from bus.provision.provision import write_files
+from bus.surroundings import Home
+from schemas.errors import InvalidDocument
+from schemas.fleet import Fleet
+
+EXAMPLE = Path(__file__).parent / "examples"
+_AUTHOR = {
+    "GIT_AUTHOR_NAME": "agentbus provision", "GIT_AUTHOR_EMAIL": "provision@agentbus.invalid",
+    "GIT_COMMITTER_NAME": "agentbus provision", "GIT_COMMITTER_EMAIL": "provision@agentbus.invalid",
+}  # fmt: skip
+
+
+def ensure_home(home: Home, source: Path = EXAMPLE) -> Fleet:
+    """Make the home from the files in `source` unless it has a repository already; returns the fleet in force.
+
+    Every agent gets a release and a live link; keys, contexts and server configuration are written.
+
+    Raises:
+        InvalidDocument: a file of the fleet cannot be used; the message names it.
+    """
+    home.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+    git = new_repository(home.repository)
+    if not git.line("for-each-ref", BRANCH):
+        _import(git, source)
+    fleet = rules_in_force(git).fleet
+    for agent in fleet.agents:
+        _ensure_live(git, home, agent)
+    write_files(fleet, home)
+    return fleet
+
+
+def _import(git: Git, source: Path) -> None:
+    if not (source / FLEET_FILE).is_file():
+        raise InvalidDocument(f"{source} has no {FLEET_FILE}; name a folder with {FLEET_FILE}, policy.yaml and agents/")
+    tree = add_folder(git, source)
+    signed = Git(git.directory, _AUTHOR)
+    commit = signed.line("commit-tree", tree, "-m", f"Import the fleet from {source.name}")
+    git.run("update-ref", BRANCH, commit)
+
+
+def _ensure_live(git: Git, home: Home, agent: str) -> None:
+    tree = git.tree_of_agent(agent)
+    if tree is None:
+        raise InvalidDocument(f"{FLEET_FILE} names agent {agent}, but there is no folder agents/{agent}")
+    if not live_tree(home, agent):
+        make_release(git, home, agent, tree)
+        switch(home, agent, tree)
+    loaded = load_agent(home.live(agent) / "agent.yaml")
+    if loaded.id != agent:
+        raise InvalidDocument(f"agents/{agent}/agent.yaml says that the agent is {loaded.id}")

@@ -1,0 +1,56 @@
+"""Models: a pool of providers behind one neutral conversation, and the loop that runs tools for it.
+
+Importing this package imports no provider's client.
+"""
+
+from .conversation import (
+    Answer,
+    AssistantTurn,
+    Completion,
+    SystemPrompt,
+    ToolCall,
+    ToolResult,
+    ToolSpec,
+    ToolTurn,
+    Turn,
+    Usage,
+    UserTurn,
+)
+from .errors import AllFailed, ExtraMissing, KeyMissing, KeyUnsafe, LlmError, PoolUnusable, TooManyRounds
+from .loop import Reply, RunTool, converse
+from .pool import CallReport, OnCall, Pool
+from .provider import Provider, Settings
+from .secrets import Secret, resolve
+from .tools import Tool
+
+__all__ = [
+    "AllFailed",
+    "Answer",
+    "AssistantTurn",
+    "CallReport",
+    "Completion",
+    "ExtraMissing",
+    "KeyMissing",
+    "KeyUnsafe",
+    "LlmError",
+    "OnCall",
+    "Pool",
+    "PoolUnusable",
+    "Provider",
+    "Reply",
+    "RunTool",
+    "Secret",
+    "Settings",
+    "SystemPrompt",
+    "TooManyRounds",
+    "Tool",
+    "ToolCall",
+    "ToolResult",
+    "ToolSpec",
+    "ToolTurn",
+    "Turn",
+    "Usage",
+    "UserTurn",
+    "converse",
+    "resolve",
+]

@@ -1,0 +1,106 @@
+"""From an HTTP error to its cause: one table for every provider, looked through in order.
+
+The error code decides first, because one status means several things (429 is a rate or an empty
+account); then words in the message of a 400 or 413, because providers give an overflow no code of its
+own; then the status. The message is looked at here and goes no further.
+
+Source: OpenAI and Anthropic API error references; vLLM, llama.cpp and Ollama server sources.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from .errors import (
+    ContextOverflow,
+    KeyRefused,
+    LlmError,
+    ModelUnknown,
+    Overloaded,
+    PolicyRefused,
+    QuotaExhausted,
+    RateExceeded,
+    RequestMalformed,
+    TimedOut,
+    plain,
+)
+
+
+class HttpFailure(msgspec.Struct, frozen=True, kw_only=True):
+    """What a provider's error answer says. `codes` from the most exact to the broadest; `message` is not repeated."""
+
+    status: int
+    codes: tuple[object, ...] = ()
+    message: str = ""
+    headers: Mapping[str, str] = {}
+
+
+_BY_CODE: Final = (
+    (re.compile(r"insufficient_quota|billing|spend_limit|organization_on_hold"), QuotaExhausted),
+    (re.compile(r"context_length|context_size|context_window"), ContextOverflow),
+    (re.compile(r"content_filter|content_policy"), PolicyRefused),
+    (re.compile(r"model_not_found"), ModelUnknown),
+    (re.compile(r"rate_limit|ramp_limit"), RateExceeded),
+    (re.compile(r"overloaded"), Overloaded),
+)
+_BY_MESSAGE: Final = (
+    (re.compile(r"credit balance", re.IGNORECASE), QuotaExhausted),
+    (
+        re.compile(r"prompt is too long|maximum context length|context (window|size|length)", re.IGNORECASE),
+        ContextOverflow,
+    ),
+    (re.compile(r"content (management )?policy|content filter", re.IGNORECASE), PolicyRefused),
+)
+_BY_STATUS: Final[dict[int, type[LlmError]]] = {
+    401: KeyRefused,
+    402: QuotaExhausted,
+    403: KeyRefused,
+    404: ModelUnknown,
+    408: TimedOut,
+    413: ContextOverflow,
+    429: RateExceeded,
+    504: TimedOut,
+}
+_SPEAKING_STATUSES: Final = frozenset({400, 413, 422})
+
+
+def error_of(where: str, failure: HttpFailure) -> LlmError:
+    """The error of the class that the answer's code, message and status lead to."""
+    return _kind(failure)(where, _detail(failure), retry_after_s=_retry_after_s(failure.headers))
+
+
+def _kind(failure: HttpFailure) -> type[LlmError]:
+    for code in failure.codes:
+        for pattern, kind in _BY_CODE:
+            if isinstance(code, str) and pattern.search(code):
+                return kind
+    if failure.status in _SPEAKING_STATUSES:
+        for pattern, kind in _BY_MESSAGE:
+            if pattern.search(failure.message):
+                return kind
+    if failure.status in _BY_STATUS:
+        return _BY_STATUS[failure.status]
+    return Overloaded if failure.status >= 500 else RequestMalformed
+
+
+def _detail(failure: HttpFailure) -> str:
+    codes = [plain(code) for code in failure.codes]
+    request = plain(failure.headers.get("x-request-id") or failure.headers.get("request-id"))
+    words = [f"HTTP {failure.status}", next(filter(None, codes), ""), f"request {request}" if request else ""]
+    return " ".join(filter(None, words))
+
+
+def _retry_after_s(headers: Mapping[str, str]) -> float | None:
+    """Seconds; the form with a date is not read (no provider sends it)."""
+    for name, factor in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
+        try:
+            seconds = float(headers.get(name, "")) * factor
+        except ValueError:
+            continue
+        if 0 <= seconds < 86400 * 31:
+            return seconds
+    return None

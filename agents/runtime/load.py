@@ -1,0 +1,115 @@
+"""From an agent's folder to what runs: its file, its handler's skills, its card."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from agents.runtime.typed import TEXT, json_schema
+from agents.skill import Skill
+from schemas import a2a
+from schemas.agent import AgentFile
+from schemas.documents import parse_yaml
+from schemas.errors import InvalidDocument
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """An agent's folder, read. `skills` is empty where a model answers."""
+
+    file: AgentFile
+    folder: Path
+    skills: tuple[Skill, ...]
+
+    @property
+    def id(self) -> str:
+        """The agent's id."""
+        return self.file.agent.id
+
+
+def load_agent(path: Path) -> Loaded:
+    """Read `agent.yaml` at `path`, following the live link once, and import its handler.
+
+    Raises:
+        InvalidDocument: the file or the handler cannot be used; every problem of the file is named at once.
+    """
+    try:
+        folder = path.parent.resolve(strict=True)
+        text = (folder / path.name).read_text()
+    except OSError as error:
+        raise InvalidDocument(f"cannot read {path}: {error.strerror}") from None
+    file = parse_yaml(text, AgentFile, str(path))
+    return Loaded(file, folder, _skills(folder, file.handler) if file.handler else ())
+
+
+def _skills(folder: Path, handler: str) -> tuple[Skill, ...]:
+    name, _, attribute = handler.partition(":")
+    found = getattr(_module(folder / name), attribute, None)
+    skills = tuple(found) if isinstance(found, list | tuple) else (found,)
+    if not skills or not all(isinstance(skill, Skill) for skill in skills):
+        raise InvalidDocument(
+            f"{folder / name}: {attribute} is not a function decorated with @skill, nor a list of them"
+        )
+    return skills
+
+
+def _module(path: Path) -> Any:
+    spec = importlib.util.spec_from_file_location(f"agentbus_handler_{path.stem}", path)
+    if spec is None or spec.loader is None or not path.is_file():
+        raise InvalidDocument(f"handler file {path} does not exist")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # type hints of the handler are resolved through its module
+    sys.dont_write_bytecode = True  # the release folder is read-only
+    try:
+        spec.loader.exec_module(module)
+    except (ImportError, SyntaxError, NameError, AttributeError, TypeError) as error:
+        raise InvalidDocument(f"handler {path} cannot be imported: {error}") from error
+    return module
+
+
+def card_of(agent: Loaded, tree: str, instance: str) -> a2a.AgentCard:
+    """What the agent says of itself; typed skills with their JSON Schemas, and the release that runs."""
+    identity = agent.file.agent
+    schemas = {skill.id: _schemas(skill) for skill in agent.skills}
+    release = a2a.AgentExtension(
+        uri=a2a.RELEASE_URI,
+        description="the configuration this process runs",
+        params={"tree": tree, "instance": instance},
+    )
+    typed = a2a.AgentExtension(
+        uri=a2a.TYPED_SKILLS_URI, description="JSON Schemas of the skills' data parts", params={"skills": schemas}
+    )
+    return a2a.AgentCard(
+        name=identity.id,
+        description=identity.description,
+        version=identity.version,
+        supported_interfaces=(a2a.AgentInterface(url=f"nats:a2a.v1.req.{identity.id}"),),
+        capabilities=a2a.AgentCapabilities(
+            extended_agent_card=True, extensions=(release, typed) if agent.skills else (release,)
+        ),
+        skills=tuple(_skill_cards(agent)),
+    )
+
+
+def _schemas(skill: Skill) -> a2a.JsonObject:
+    sides = {"input": skill.input, "output": skill.output}
+    return {side: json_schema(kind) for side, kind in sides.items() if kind is not TEXT}
+
+
+def _skill_cards(agent: Loaded) -> list[a2a.AgentSkill]:
+    described = [
+        a2a.AgentSkill(id=s.id, name=s.name, description=s.description, tags=s.tags, examples=s.examples)
+        for s in agent.file.agent.skills
+    ]
+    return described + [
+        a2a.AgentSkill(
+            id=s.id, name=s.name, description=s.description, tags=s.tags, examples=s.examples,
+            input_modes=("text/plain",) if s.input is TEXT else ("application/json",),
+            output_modes=("text/plain",) if s.output is TEXT else ("application/json",),
+        )
+        for s in agent.skills
+        if s.id not in {text.id for text in agent.file.agent.skills}
+    ]  # fmt: skip

@@ -1,0 +1,131 @@
+"""What every process of the product does around its own work: connect, open its trail, say ready, end in order.
+
+async with service(Settings(name="greeter", is_agent=True), surroundings) as running:
+    … start …
+    await running.serve()      # ready, then until told to stop
+    … drain …
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from agents.notify import Notifier
+from agents.runtime.signs import Signs
+from bus.audit.emit import Audit, Options
+from bus.audit.producer import Producer
+from bus.connection import Connection, Profile
+from bus.credentials import Credential
+from bus.errors import ConnectionRefused
+from bus.surroundings import Surroundings
+from schemas import names
+
+_log = structlog.get_logger("process")
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who this process is on the bus. `has_bus` : it has a user in the shared account besides its own."""
+
+    name: str
+    is_agent: bool
+    has_bus: bool = True
+
+
+@dataclass(slots=True)
+class Running:
+    """A process with its connections and its trail. `own` is the account that is this process's alone."""
+
+    own: Connection
+    bus: Connection
+    audit: Audit
+    signs: Signs
+    notifier: Notifier
+
+    async def serve(self, status: str) -> None:
+        """Say that the process is ready, then wait until it should end.
+
+        Raises:
+            ConnectionRefused: it has to end because it cannot work any more.
+        """
+        self.audit.emit("process.started", action="start")
+        watchdog = asyncio.create_task(self.notifier.feed_watchdog())
+        self.notifier.ready(status)
+        _log.info("process.ready", status=status)
+        await self.signs.wait()
+        self.notifier.stopping("draining")
+        watchdog.cancel()
+        if not self.signs.failure:
+            self.audit.emit("process.draining", action="stop")
+
+
+@asynccontextmanager
+async def service(identity: Identity, place: Surroundings) -> AsyncIterator[Running]:
+    """Connect as `identity` and open its audit trail; on leaving, flush the trail and close.
+
+    Raises:
+        CredentialMissing: a key is not there. AuditUnavailable: the trail cannot be opened.
+        ConnectionRefused: the process ended because the server refused it for good.
+    """
+    signs, notifier = Signs(), Notifier.from_environment()
+    signs.listen()
+    notifier.status("waiting for the NATS server")
+    own = await Connection.open(_profile(identity, place, signs, names.OWN_CREDENTIAL))
+    bus = await Connection.open(_profile(identity, place, signs, names.BUS_CREDENTIAL)) if identity.has_bus else own
+    audit = await Audit.open(
+        own,
+        Producer(identity.name, place.slot, identity.is_agent),
+        Credential.find(place.credentials, names.AUDIT_CREDENTIAL),
+        place.state / "audit",
+        Options(on_fenced=signs.on_fenced),
+    )
+    signs.audit = audit
+    marker = _Marker(place.state / "running")
+    try:
+        if marker.was_left:
+            audit.emit("process.resumed", action="start", outcome="unknown", reason="the last run did not end in order")
+        marker.set()
+        yield Running(own, bus, audit, signs, notifier)
+        audit.emit(
+            "process.stopped", action="stop", outcome="failure" if signs.failure else "success", reason=signs.failure
+        )
+    finally:
+        await audit.close()
+        for connection in {own, bus}:
+            await connection.close()
+    marker.clear()
+    if signs.failure:
+        raise ConnectionRefused(signs.failure)
+
+
+def _profile(identity: Identity, place: Surroundings, signs: Signs, credential: str) -> Profile:
+    return Profile(
+        url=place.nats_url,
+        credential=Credential.find(place.credentials, credential),
+        name=f"{identity.name}.{credential.removesuffix('.nk')}",
+        inbox_prefix=names.inbox_prefix(identity.name),
+        on_violation=signs.on_violation,
+        on_disconnected=signs.on_disconnected,
+        on_reconnected=signs.on_reconnected,
+        on_closed=signs.on_closed,
+    )
+
+
+class _Marker:
+    """A file that exists while the process runs: found at the start, it says that the last run was cut short."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.was_left = path.exists()
+
+    def set(self) -> None:
+        self._path.touch(mode=0o600)
+
+    def clear(self) -> None:
+        self._path.unlink(missing_ok=True)

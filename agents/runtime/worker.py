@@ -1,0 +1,135 @@
+"""One agent's process: `agentbus agent run FILE`.
+
+Order at the end: take no more requests and tasks, finish what runs, flush the trail, close. A task that
+is not finished in time goes back to the stream.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+import structlog
+
+from agents import llm
+from agents.context import Propose
+from agents.runtime.answers import Answering, ModelAnswering, SkillAnswering
+from agents.runtime.load import Loaded, card_of, load_agent
+from agents.runtime.operations import Operations, Parts
+from agents.runtime.service import Identity, Running, service
+from agents.tools.catalogue import Toolbox
+from approvals.git import tree_of_folder
+from approvals.propose import Edit, build_proposal
+from bus import trace
+from bus.audit.emit import Audit
+from bus.caller import Caller
+from bus.connection import Connection
+from bus.responder import Bounds, Responder
+from bus.surroundings import Surroundings
+from bus.task_worker import TaskWorker
+from bus.tasks import TaskBook
+from schemas import names, subjects
+from schemas.approvals import Receipt
+from schemas.errors import A2AError
+from schemas.ids import ulid
+
+_log = structlog.get_logger("agent")
+_PROPOSE_TIMEOUT_S = 10
+
+
+async def run_agent(path: Path, place: Surroundings) -> None:
+    """Serve the agent whose file is `path` until told to stop.
+
+    Raises:
+        InvalidDocument, CredentialMissing, NotProvisioned, ConnectionRefused: it cannot be served.
+    """
+    agent = load_agent(path)
+    tree = await asyncio.to_thread(tree_of_folder, agent.folder)
+    async with service(Identity(agent.id, is_agent=True), place) as running:
+        running.audit.emit("config.loaded", action="load", metadata={"tree": tree, "version": agent.file.agent.version})
+        calls = Caller(running.bus, agent.id, running.audit)
+        await calls.start()
+        answering = _answering(agent, running.audit)
+        book = TaskBook(agent.id, running.own, running.bus)
+        await book.require()
+        limits = agent.file.limits
+        operations = Operations(
+            Parts(
+                agent=agent.id,
+                card=card_of(agent, tree, ulid(time.time_ns(), os.urandom(10))),
+                answering=answering,
+                book=book,
+                calls=calls,
+                propose=_proposer(agent, running.own),
+                audit=running.audit,
+                task_timeout_s=limits.request_timeout_s,
+            )
+        )
+        bounds = Bounds(limits.max_concurrent, limits.max_queued, limits.request_timeout_s)
+        responder = Responder(running.bus, agent.id, operations.table(), running.audit, bounds)
+        tasks = TaskWorker(running.bus, agent.id, operations.run_task, running.audit, limits.max_concurrent)
+        await responder.start()
+        tasks.start()
+        beat = asyncio.create_task(_heartbeat(running, agent))
+        await running.serve(f"serving {agent.id}, tree {tree[:12]}")
+        beat.cancel()
+        unfinished = await asyncio.gather(
+            responder.drain(limits.drain_timeout_s),
+            tasks.drain(limits.drain_timeout_s),
+            operations.drain(limits.drain_timeout_s),
+        )
+        await answering.close()
+        _log.info("process.drained", unfinished=sum(unfinished))
+
+
+def _answering(agent: Loaded, audit: Audit) -> Answering:
+    section = agent.file.llm
+    if section is None:
+        return SkillAnswering(agent.skills)
+
+    def on_call(report: llm.CallReport) -> None:
+        usage = {key: value for key, value in msgspec.structs.asdict(report.usage).items() if value is not None}
+        audit.emit(
+            "llm.called", action="complete", resource=f"{report.provider}/{report.model}", outcome=report.outcome,
+            reason=report.reason, duration_ms=round(report.duration_ms, 3), metadata=usage,
+        )  # fmt: skip
+
+    pool = llm.Pool.from_choices(section.pool, request_timeout_s=section.request_timeout_s, on_call=on_call)
+    return ModelAnswering(agent.file, pool, Toolbox(agent.file.tools, audit))
+
+
+def _proposer(agent: Loaded, own: Connection) -> Propose:
+    """Sends proposals on the agent's own account; a repeat of the same bytes is the same proposal."""
+
+    async def propose(edits: Sequence[Edit], rationale: str) -> Receipt:
+        here = trace.current()
+        correlation = here.correlation if here else ""
+        payload = await asyncio.to_thread(_build, agent, edits, rationale, correlation)
+        subject = str(subjects.Propose(agent.id))
+        headers = here.headers() if here else None
+        answer = await own.request(subject, payload, timeout_s=_PROPOSE_TIMEOUT_S, headers=headers)
+        return msgspec.json.decode(answer.data, type=Receipt)
+
+    return propose
+
+
+def _build(agent: Loaded, edits: Sequence[Edit], rationale: str, correlation: str) -> bytes:
+    return build_proposal(
+        agent.id, agent.folder, edits, rationale=rationale, now_ns=time.time_ns(), correlation=correlation
+    )
+
+
+async def _heartbeat(running: Running, agent: Loaded) -> None:
+    interval_s = agent.file.heartbeat_interval_s
+    body = msgspec.json.encode({"agent": agent.id, "version": agent.file.agent.version, "interval_s": interval_s})
+    headers = {names.A2A_VERSION: "1.0"}
+    while True:
+        try:
+            await running.bus.publish(str(subjects.Heartbeat(agent.id)), body, headers=headers)
+        except A2AError:
+            _log.debug("agent.heartbeat_lost")  # the server is away; the next one may arrive
+        await asyncio.sleep(interval_s)

@@ -1,0 +1,89 @@
+"""How an agent's author writes a skill: a typed function, decorated.
+
+    class CountInput(msgspec.Struct):
+        text: str
+
+    class Counts(msgspec.Struct):
+        words: int
+
+    @skill(description="Counts words.", tags=["text"])
+    async def count(request: CountInput, ctx: Context) -> Counts:
+        return Counts(words=len(request.text.split()))
+
+The types are the contract: they are published in the agent's card as JSON Schemas, and what does not
+match is refused before the function runs.
+"""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import pydantic
+
+from agents.context import Context
+from schemas.errors import InvalidDocument
+from schemas.subjects import require_token
+
+__all__ = ["Context", "Skill", "skill"]
+
+Function = Callable[[Any, Context], Awaitable[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Skill:
+    """A function with its published description and types."""
+
+    id: str
+    name: str
+    description: str
+    tags: tuple[str, ...]
+    examples: tuple[str, ...]
+    input: type[Any]
+    output: type[Any]
+    function: Function
+
+
+def skill(
+    *,
+    description: str,
+    id: str = "",  # noqa: A002  the protocol's word
+    name: str = "",
+    tags: Sequence[str] = (),
+    examples: Sequence[str] = (),
+) -> Callable[[Function], Skill]:
+    """Make a skill of `async def f(request: Input, ctx: Context) -> Output`.
+
+    `Input` and `Output` are `str` (text), a msgspec Struct or a pydantic model. `id` is the function's name
+    with dashes unless given.
+
+    Raises:
+        InvalidDocument: the function is not of that form; the message says what is missing.
+    """
+
+    def decorate(function: Function) -> Skill:
+        taken, given = _types_of(function)
+        identity = require_token("skill", id or function.__name__.replace("_", "-"))
+        title = name or identity.replace("-", " ").capitalize()
+        return Skill(identity, title, description, tuple(tags), tuple(examples), taken, given, function)
+
+    return decorate
+
+
+def _types_of(function: Function) -> tuple[type[Any], type[Any]]:
+    where = f"skill {function.__name__}"
+    parameters = list(inspect.signature(function).parameters)
+    if not inspect.iscoroutinefunction(function) or len(parameters) != 2:
+        raise InvalidDocument(
+            f"{where} must be `async def {function.__name__}(request: Input, ctx: Context) -> Output`"
+        )
+    hints = typing.get_type_hints(function)
+    taken, given = hints.get(parameters[0]), hints.get("return")
+    for what, kind in (("its request parameter", taken), ("its return value", given)):
+        if not (isinstance(kind, type) and issubclass(kind, (str, msgspec.Struct, pydantic.BaseModel))):
+            raise InvalidDocument(f"{where}: {what} must be annotated as str, a msgspec Struct or a pydantic model")
+    return typing.cast(type[Any], taken), typing.cast(type[Any], given)

@@ -1,0 +1,1 @@
+"""Runs a whole fleet on one machine: what systemd does in production, made small for `agentbus up`."""

@@ -1,0 +1,46 @@
+"""Which processes a fleet is made of, in the order they start, and what each one gets."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from agents.runtime.approvers import SUPERVISOR_SOCKET
+from agents.supervisor.child import Command
+from bus import surroundings
+from bus.surroundings import Home
+from schemas import names
+from schemas.fleet import Fleet
+
+_PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "PYTHONPATH", "VIRTUAL_ENV", "SSL_CERT_FILE", "NATS_SERVER")
+"""Variables of the caller that every child gets; a model's keys go to agents only."""
+_KEYS = ("ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL", "OPENAI_API_KEY", "OPENAI_BASE_URL")
+
+
+def commands(fleet: Fleet, home: Home, url: str) -> list[list[Command]]:
+    """Stages: the processes of one stage start together, after those of the stage before are ready."""
+    agents = [
+        _command(f"agent-{agent}", agent, ("agent", "run", str(home.live(agent) / "agent.yaml")), home, url, _KEYS)
+        for agent in fleet.agents
+    ]
+    approvals = _command(names.APPROVALS, names.APPROVALS, ("approvals", "serve"), home, url)
+    applier = _command(names.APPLIER, names.APPLIER, ("applier", "serve"), home, url)
+    return [[approvals, applier, *agents]]
+
+
+def _command(
+    name: str, principal: str, arguments: tuple[str, ...], home: Home, url: str, keys: tuple[str, ...] = ()
+) -> Command:
+    passed = {key: os.environ[key] for key in (*_PASSED_ON, *keys) if key in os.environ}
+    environment = {
+        **passed,
+        surroundings.NATS_URL: url,
+        surroundings.CREDENTIALS: str(home.credentials(principal)),
+        surroundings.STATE: str(home.state(name)),
+        surroundings.HOME: str(home.root),
+        SUPERVISOR_SOCKET: str(home.socket),
+        "PYTHONFAULTHANDLER": "1",
+    }
+    home.state(name).mkdir(parents=True, exist_ok=True, mode=0o700)
+    log = home.root / "log" / f"{name}.log"
+    return Command(name, (sys.executable, "-m", "agents.cli", *arguments), environment, log)

@@ -1,0 +1,171 @@
+"""The supervisor of `agentbus up`: server, approval service, applier and agents, and a control socket.
+
+Order: the server first; then everything else together, since each process waits for the server by
+itself. At the end the agents stop first and the server last, so that every trail can be flushed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+
+from agents.supervisor.child import Child, ChildFailed
+from agents.supervisor.fleet_processes import commands
+from bus.provision.provision import start_server
+from bus.server import LocalServer
+from bus.surroundings import Home
+from schemas.errors import AgentbusError
+from schemas.fleet import Fleet
+
+_log = structlog.get_logger("supervisor")
+
+OnChange = Callable[[str, str], None]
+"""(process name, new state)"""
+
+
+class AlreadyRunning(AgentbusError):
+    """Another supervisor serves this home."""
+
+
+class Supervisor:
+    """Runs the fleet of one home."""
+
+    def __init__(self, home: Home, fleet: Fleet, on_change: OnChange) -> None:
+        self.home = home
+        self.fleet = fleet
+        self._report = on_change
+        self._children: dict[str, Child] = {}
+        self._server: LocalServer | None = None
+        self._control: asyncio.Server | None = None
+        self.stop_asked = asyncio.Event()
+
+    @property
+    def url(self) -> str:
+        """Where clients connect."""
+        return f"nats://{self.fleet.nats.host}:{self.fleet.nats.port}"
+
+    async def start(self) -> None:
+        """Start everything and return when all of it is ready.
+
+        Raises:
+            AlreadyRunning, NoServer, NotProvisioned, ChildFailed: what was started is stopped again.
+        """
+        await self._open_socket()
+        try:
+            self._report("nats-server", "starting")
+            self._server = await start_server(self.fleet, self.home)
+            self._report("nats-server", "ready")
+            for stage in commands(self.fleet, self.home, self.url):
+                children = [Child(command, self._on_child) for command in stage]
+                self._children |= {child.command.name: child for child in children}
+                await _all(*(child.start() for child in children))
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def stop(self) -> None:
+        """Agents first, then the services, then the server."""
+        agents = [child for name, child in self._children.items() if name.startswith("agent-")]
+        others = [child for name, child in self._children.items() if not name.startswith("agent-")]
+        for group in (agents, others):
+            await asyncio.gather(*(child.stop() for child in group))
+        if self._server:
+            self._report("nats-server", "stopping")
+            await self._server.stop()
+            self._report("nats-server", "stopped")
+        if self._control:
+            self._control.close()
+            self.home.socket.unlink(missing_ok=True)
+
+    def _on_child(self, child: Child) -> None:
+        self._report(child.command.name, child.state)
+
+    # -- control -----------------------------------------------------------------------------------------
+
+    async def _open_socket(self) -> None:
+        path = self.home.socket
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if len(os.fsencode(path)) > 100:
+            raise AlreadyRunning(f"{path} is too long for a socket; use a home with a shorter path")
+        with contextlib.suppress(OSError):
+            _reader, writer = await asyncio.open_unix_connection(path)
+            writer.close()
+            raise AlreadyRunning(f"a fleet runs in {self.home.root} already; see `agentbus status`, or `agentbus down`")
+        path.unlink(missing_ok=True)
+        self._control = await asyncio.start_unix_server(self._on_client, path)
+        path.chmod(0o600)
+
+    async def _on_client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            line = await asyncio.wait_for(reader.readline(), 5)
+            answer = await self._obey(json.loads(line)) if line.strip() else {}
+        except (ValueError, TimeoutError):
+            answer = {"ok": False, "error": "send one line of JSON with a command"}
+        except AgentbusError as error:
+            answer = {"ok": False, "error": str(error)}
+        with contextlib.suppress(OSError):
+            writer.write(json.dumps(answer).encode() + b"\n")
+            await writer.drain()
+        writer.close()
+
+    async def _obey(self, command: dict[str, Any]) -> dict[str, Any]:
+        name = command.get("command")
+        if name == "status":
+            return {"ok": True, "url": self.url, "processes": self.processes()}
+        if name == "stop":
+            self.stop_asked.set()
+            return {"ok": True}
+        if name == "restart":
+            child = self._children.get(str(command.get("process")))
+            if child is None:
+                return {"ok": False, "error": f"no process {command.get('process')!r} here"}
+            await child.restart()
+            return {"ok": True}
+        return {"ok": False, "error": "known commands: status, stop, restart"}
+
+    def processes(self) -> list[dict[str, Any]]:
+        """Name, state, pid, restarts and own words of every process."""
+        server = {"name": "nats-server", "state": "ready", "pid": 0, "restarts": 0, "status": self.url}
+        if self._server:
+            server["pid"] = self._server.process.pid
+            server["state"] = "ready" if self._server.process.returncode is None else "failed"
+        return [server] + [
+            {
+                "name": child.command.name,
+                "state": child.state,
+                "pid": child.pid,
+                "restarts": child.restarts,
+                "status": child.status,
+            }
+            for child in self._children.values()
+        ]
+
+    async def wait(self) -> None:
+        """Until told to stop, or the server ends by itself.
+
+        Raises:
+            ChildFailed: the server ended.
+        """
+        if self._server is None:
+            return
+        ended = asyncio.create_task(self._server.process.wait())
+        asked = asyncio.create_task(self.stop_asked.wait())
+        done, pending = await asyncio.wait({ended, asked}, return_when=asyncio.FIRST_COMPLETED)
+        for task in pending:
+            task.cancel()
+        if ended in done and not self.stop_asked.is_set():
+            raise ChildFailed(f"nats-server ended by itself; see {self.home.root / 'log' / 'nats-server.log'}")
+
+
+async def _all(*starting: Any) -> None:
+    """Await all; the first failure is raised after every one of them has ended."""
+    results = await asyncio.gather(*starting, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result

@@ -1,0 +1,65 @@
+"""What a reviewer typed, and answers as JSON for those who ask with `-H Accept:application/json`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import msgspec
+
+from approvals import render
+from approvals.machine import Case
+from bus.connection import Msg
+from bus.headers import lowered
+from schemas.ids import rfc3339
+from schemas.subjects import Review
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A reviewer's message: who (the server's word), which verb, and the words of the body."""
+
+    reviewer: str
+    verb: str
+    words: list[str]
+    wants_json: bool
+
+    @classmethod
+    def read(cls, message: Msg) -> Self:
+        """Read a message that arrived on `approvals.review.<reviewer>.<verb>`."""
+        subject = Review.parse(message.subject)
+        accept = lowered(message.headers).get("accept", "")
+        words = message.data.decode("utf-8", "replace").split(maxsplit=2)
+        return cls(subject.reviewer, subject.verb, words, "application/json" in accept)
+
+    def refusal(self, problem: str, hint: str) -> str:
+        """A refusal in the form that was asked for."""
+        if self.wants_json:
+            return msgspec.json.encode({"error": problem, "try": hint}).decode() + "\n"
+        return render.error(problem, hint)
+
+
+def as_json(*cases: Case, many: bool = False) -> str:
+    """One case as a JSON object, or `many` as an array; everything a reviewer's own tool needs, the diff included."""
+    plain = [_plain(case) for case in cases]
+    return msgspec.json.encode(plain if many else plain[0]).decode() + "\n"
+
+
+def _plain(case: Case) -> dict[str, Any]:
+    votes = [
+        {"reviewer": c.reviewer, "verb": c.vote.verb, "reason": c.vote.reason, "time": rfc3339(c.at_ns)}
+        for c in case.votes
+    ]
+    return {
+        "id": case.id,
+        "digest": case.digest,
+        "state": case.state,
+        "proposed": rfc3339(case.at_ns),
+        "expires": rfc3339(case.expires_at_ns),
+        "approvals": case.approvals(),
+        "quorum": case.requirement.quorum,
+        "risk": case.requirement.risk,
+        "votes": votes,
+        "note": case.note,
+        "proposal": msgspec.to_builtins(case.proposal),
+    }

@@ -1,0 +1,237 @@
+"""The applier: derives the verdict itself, puts the approved tree live, and takes it back when it is not healthy.
+
+It is woken by the approval service and believes nothing of it: proposals and votes are read from the
+server's record on its own connection, under the policy it reads itself. Each step is in the journal
+before it is taken; every step can be taken again, so after a crash the application is simply repeated
+from the start, and the live link is always the old or the new release.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Literal
+
+import msgspec
+import structlog
+
+from approvals.control import Control, RestartFailed
+from approvals.examine import examine
+from approvals.fold import Ledger
+from approvals.git import BRANCH, Git
+from approvals.health import HealthWindow, problem_of
+from approvals.journal import Entry, Journal
+from approvals.machine import Case
+from approvals.records import MissedRecord, Records, feed
+from approvals.release import live_tree, make_release, switch
+from approvals.repository import rules_in_force
+from bus.audit.emit import Audit
+from bus.caller import Caller
+from bus.connection import Connection, Msg, Subscription
+from bus.jetstream import store
+from bus.surroundings import Home
+from schemas import names, subjects
+from schemas.approvals import OutcomeRecord
+from schemas.audit import Outcome
+from schemas.errors import AgentbusError
+
+_log = structlog.get_logger("applier")
+_SWEEP_S = 5.0
+_AUTHOR = {
+    "GIT_AUTHOR_NAME": "agentbus applier", "GIT_AUTHOR_EMAIL": "applier@agentbus.invalid",
+    "GIT_COMMITTER_NAME": "agentbus applier", "GIT_COMMITTER_EMAIL": "applier@agentbus.invalid",
+}  # fmt: skip
+
+
+Result = Literal["applied", "rolled_back", "refused"]
+_ENDS: dict[Result, tuple[str, Outcome]] = {
+    "applied": ("apply.applied", "success"),
+    "rolled_back": ("apply.rolled_back", "failure"),
+    "refused": ("apply.refused", "denied"),
+}
+
+
+class Refused(AgentbusError):
+    """The record does not hold what it would take to apply this; nothing was changed."""
+
+
+class RolledBack(AgentbusError):
+    """The change was live, was not healthy, and is gone again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What the applier works with. `caller` speaks on the bus as `applier`, for the canary."""
+
+    connection: Connection
+    caller: Caller
+    audit: Audit
+    git: Git
+    home: Home
+    control: Control
+    journal: Journal
+    window: HealthWindow
+
+
+class Applier:
+    """One instance per host."""
+
+    def __init__(self, tools: Tools) -> None:
+        self._tools = tools
+        self._records = Records(tools.connection, names.APPLIER)
+        self._ledger = self._new_ledger()
+        self._wake = asyncio.Event()
+        self._is_stopping = False
+        self._subscription: Subscription | None = None
+        self._loop: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Read the record from its start, finish what a crash interrupted, then wait to be woken."""
+        self._subscription = await self._tools.connection.subscribe(subjects.Apply.pattern(), self._on_wake)
+        await self._replay()
+        self._wake.set()
+        self._loop = asyncio.create_task(self._run())
+
+    async def drain(self, timeout_s: float) -> None:
+        """Finish the application that is under way, if it ends in time; a new start repeats it otherwise."""
+        if self._subscription:
+            await self._tools.connection.drain(self._subscription)
+        self._is_stopping = True
+        self._wake.set()
+        if self._loop:
+            await asyncio.wait([self._loop], timeout=timeout_s)
+            self._loop.cancel()
+
+    async def _on_wake(self, _message: Msg) -> None:
+        self._wake.set()
+
+    def _new_ledger(self) -> Ledger:
+        # Examining is left to the moment of applying: what counts is the repository as it is then.
+        return Ledger(rules=lambda: rules_in_force(self._tools.git), inspect=lambda _agent, _proposal: "")
+
+    async def _replay(self) -> None:
+        self._ledger = self._new_ledger()
+        await self._records.restart()
+        await self._read()
+
+    async def _read(self) -> None:
+        for stream, record in await self._records.new():
+            feed(self._ledger, stream, record)
+
+    async def _run(self) -> None:
+        while not self._is_stopping:
+            try:
+                async with asyncio.timeout(_SWEEP_S):
+                    await self._wake.wait()
+            except TimeoutError:
+                pass  # a wake-up may get lost; the record does not
+            self._wake.clear()
+            try:
+                await self._apply_all()
+            except MissedRecord as error:
+                _log.warning("applier.read_again", reason=str(error))
+                await self._replay()
+                self._wake.set()
+            except AgentbusError as error:
+                _log.error("applier.failed", reason=str(error))
+
+    async def _apply_all(self) -> None:
+        await self._read()
+        for case in sorted(self._ledger.cases.values(), key=lambda case: case.verdict_sequence):
+            if case.state == "approved" and not self._is_stopping:
+                await self._apply(case)
+
+    async def _apply(self, case: Case) -> None:
+        try:
+            commit = await self._take_live(case)
+            await self._conclude(case, "applied", "healthy as the approved tree", commit)
+        except Refused as error:
+            await self._conclude(case, "refused", str(error))
+        except RolledBack as error:
+            await self._conclude(case, "rolled_back", str(error))
+
+    async def _take_live(self, case: Case) -> str:
+        """Put the approved tree live and return the commit that records it."""
+        tools, proposal = self._tools, case.proposal
+        agent, tree = proposal.agent, proposal.tree
+        committed = tools.git.tree_of_agent(agent) == tree and live_tree(tools.home, agent) == tree
+        if committed:
+            return tools.git.line("rev-parse", BRANCH)  # an earlier run got this far and died before saying so
+        problem = examine(tools.git, agent, proposal).problem
+        if problem:
+            raise Refused(problem)
+        with tools.git.indexed() as index:
+            index.apply(proposal.base, proposal.diff)
+        await self._intend(case, "release")
+        make_release(tools.git, tools.home, agent, tree)
+        await self._intend(case, "switch")
+        switch(tools.home, agent, tree)
+        await self._restart_or_go_back(case)
+        await self._intend(case, "commit")
+        return _commit(tools.git, case)
+
+    async def _restart_or_go_back(self, case: Case) -> None:
+        tools, proposal = self._tools, case.proposal
+        try:
+            await tools.control.restart(proposal.agent)
+            problem = await problem_of(tools.caller, proposal.agent, proposal.tree, tools.window)
+        except RestartFailed as error:
+            problem = str(error)
+        if not problem:
+            return
+        await self._intend(case, "go_back")
+        switch(tools.home, proposal.agent, proposal.base)
+        try:
+            await tools.control.restart(proposal.agent)
+            again = await problem_of(tools.caller, proposal.agent, proposal.base, tools.window)
+        except RestartFailed as error:
+            again = str(error)
+        raise RolledBack(problem + (f"; and the old tree: {again}" if again else ""))
+
+    async def _intend(self, case: Case, step: str) -> None:
+        """Say what is about to be done, on disk and on the trail, before it is done.
+
+        Raises:
+            AuditUnavailable: the trail does not confirm; then the step must not be taken.
+        """
+        proposal = case.proposal
+        self._tools.journal.intend(Entry(case.id, step, proposal.agent, proposal.base, proposal.tree))
+        self._emit("apply.intended", case, step)
+        await self._tools.audit.confirm()
+
+    async def _conclude(self, case: Case, result: Result, reason: str, commit: str = "") -> None:
+        kind, outcome = _ENDS[result]
+        self._emit(kind, case, result, outcome=outcome, reason=reason)
+        record = OutcomeRecord(
+            proposal=case.id, digest=case.digest, result=result, reason=reason,
+            verdict_sequence=case.verdict_sequence, commit=commit,
+        )  # fmt: skip
+        await store(self._tools.connection, str(subjects.Outcome(case.id)), msgspec.json.encode(record))
+        await self._read()
+
+    def _emit(self, kind: str, case: Case, action: str, *, outcome: Outcome = "success", reason: str = "") -> None:
+        metadata: dict[str, str | int | float | bool] = {
+            "digest": case.digest,
+            "tree": case.proposal.tree,
+            "verdict": case.verdict_sequence,
+        }
+        resource = f"{case.proposal.agent}/{case.id}"
+        self._tools.audit.emit(
+            kind, action=action, resource=resource, outcome=outcome, reason=reason, metadata=metadata
+        )
+
+
+def _commit(git: Git, case: Case) -> str:
+    """Put the approved tree on the branch; refuses when the branch moved meanwhile."""
+    agent, head = case.proposal.agent, git.line("rev-parse", BRANCH)
+    with git.indexed() as index:
+        index.run("read-tree", head)
+        index.run("rm", "-r", "--cached", "--quiet", "--", f"agents/{agent}")
+        index.run("read-tree", f"--prefix=agents/{agent}/", case.proposal.tree)
+        root = index.line("write-tree")
+    approvers = ", ".join(sorted(r for r, cast in case.live_votes().items() if cast.vote.verb == "approve"))
+    message = f"{agent}: apply {case.id}\n\nDigest: {case.digest}\nApproved-by: {approvers}\n"
+    signed = Git(git.directory, _AUTHOR)
+    commit = signed.line("commit-tree", root, "-p", head, "-F", "-", stdin=message.encode())
+    git.run("update-ref", BRANCH, commit, head)
+    return commit

@@ -1,0 +1,75 @@
+"""Restarting one agent: through the local supervisor's socket, or through systemd."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any, Protocol
+
+from schemas.errors import AgentbusError
+
+_TIMEOUT_S = 60
+
+
+class RestartFailed(AgentbusError):
+    """The agent's process could not be restarted; the message is what the supervisor or systemd said."""
+
+
+class Control(Protocol):
+    """Whoever runs the agents' processes."""
+
+    async def restart(self, agent: str) -> None:
+        """Stop the agent in order and start it again; returns when it was started.
+
+        Raises:
+            RestartFailed: it was not.
+        """
+
+
+class SupervisorControl:
+    """The supervisor of `agentbus up`, by its control socket: one JSON line each way."""
+
+    def __init__(self, socket: Path) -> None:
+        self._socket = socket
+
+    async def restart(self, agent: str) -> None:
+        """See `Control.restart`."""
+        answer = await ask_supervisor(self._socket, {"command": "restart", "process": f"agent-{agent}"})
+        if not answer.get("ok"):
+            raise RestartFailed(str(answer.get("error", "the supervisor refused")))
+
+
+class SystemdControl:
+    """systemd; polkit lets the applier's user restart `agent@*.service` and nothing else."""
+
+    async def restart(self, agent: str) -> None:
+        """See `Control.restart`."""
+        process = await asyncio.create_subprocess_exec(
+            "systemctl", "--no-ask-password", "restart", f"agent@{agent}.service",
+            stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        _, said = await asyncio.wait_for(process.communicate(), _TIMEOUT_S)
+        if process.returncode:
+            raise RestartFailed(said.decode("utf-8", "replace").strip() or f"systemctl ended with {process.returncode}")
+
+
+async def ask_supervisor(socket: Path, command: dict[str, Any], timeout_s: float = _TIMEOUT_S) -> dict[str, Any]:
+    """Send one command to the supervisor and return its answer.
+
+    Raises:
+        RestartFailed: it does not run, or did not answer in time.
+    """
+    try:
+        async with asyncio.timeout(timeout_s):
+            reader, writer = await asyncio.open_unix_connection(socket)
+            try:
+                writer.write(json.dumps(command).encode() + b"\n")
+                await writer.drain()
+                line = await reader.readline()
+            finally:
+                writer.close()
+    except (OSError, TimeoutError) as error:
+        raise RestartFailed(f"the supervisor does not answer on {socket}: {error or 'timeout'}") from None
+    answer: dict[str, Any] = json.loads(line or b"{}")
+    return answer

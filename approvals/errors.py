@@ -1,0 +1,23 @@
+"""Errors of the approvals layer.
+
+AgentbusError
+├── GitFailed          git refused; the operator's repository is not as expected
+├── CannotPropose      the change cannot be built: the proposer's to fix
+└── IllegalStep        the state machine has no such transition; nothing was changed
+"""
+
+from __future__ import annotations
+
+from schemas.errors import AgentbusError
+
+
+class GitFailed(AgentbusError):
+    """A git command ended with an error; the message is its first line."""
+
+
+class CannotPropose(AgentbusError):
+    """What was asked for is not a change that could be reviewed."""
+
+
+class IllegalStep(AgentbusError):
+    """A vote or outcome that the proposal's state does not allow."""

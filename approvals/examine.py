@@ -1,0 +1,109 @@
+"""Is this proposal what it says? Computed by the approval service and again, on its own, by the applier.
+
+The diff is applied by git to the base tree; the resulting tree id must be the one proposed, so what a
+reviewer reads and what is applied cannot differ. Then every changed entry is checked.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from approvals.errors import GitFailed
+from approvals.git import Entry, Git
+from approvals.kinds import AGENT_FILE, kind_of
+from schemas.agent import AgentFile
+from schemas.approvals import ChangedFile, FileMode, Proposal
+from schemas.documents import parse_yaml
+from schemas.errors import InvalidDocument
+from schemas.ids import sha256_hex
+
+MAX_FILES = 32
+MAX_FILE_BYTES = 256 * 1024
+_MODES = frozenset({"100644", "100755"})
+_PLAIN_PATH = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}(/[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}){0,4}")
+
+
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """`problem` is one sentence when the proposal cannot be accepted, else empty."""
+
+    problem: str
+    files: tuple[ChangedFile, ...] = ()
+
+
+def examine(git: Git, agent: str, proposal: Proposal) -> Examination:
+    """Check `proposal`, which came from `agent`, against the repository; writes nothing to it."""
+    if proposal.agent != agent:
+        return Examination(f"{agent} proposes a change to {proposal.agent}; an agent may only propose for itself")
+    try:
+        with git.scratch() as scratch:
+            return _examine(scratch, proposal)
+    except (GitFailed, InvalidDocument) as error:
+        return Examination(str(error))
+
+
+def _examine(git: Git, proposal: Proposal) -> Examination:
+    base = git.tree_of_agent(proposal.agent)
+    if base != proposal.base:
+        return Examination(f"the base has moved: {proposal.agent} is at {str(base)[:12]} now; propose again from there")
+    tree = git.apply(base, proposal.diff)
+    if tree != proposal.tree:
+        return Examination(f"the diff gives tree {tree[:12]}, not the proposed {proposal.tree[:12]}")
+    entries = git.changes(base, tree)
+    problem = _problem_of(git, entries, tree)
+    if problem:
+        return Examination(problem)
+    files = tuple(_changed_file(git, entry) for entry in entries)
+    if files != proposal.files:
+        return Examination("the list of files is not what the diff changes")
+    return Examination(_problem_of_content(git, proposal, entries), files)
+
+
+def _problem_of(git: Git, entries: tuple[Entry, ...], tree: str) -> str:
+    if not entries:
+        return "the proposal changes nothing"
+    if len(entries) > MAX_FILES:
+        return f"the proposal changes {len(entries)} files; at most {MAX_FILES} can be reviewed at once"
+    for entry in entries:
+        if not _PLAIN_PATH.fullmatch(entry.path):
+            return f"path {entry.path!r} is not allowed: plain names without a leading dot, at most five deep"
+        if not entry.is_removed and entry.mode not in _MODES:
+            return f"{entry.path} has mode {entry.mode}; only plain files (100644, 100755) are allowed"
+        if not entry.is_removed and (problem := _problem_of_blob(git.blob(entry.blob))):
+            return f"{entry.path} {problem}"
+    paths = git.run("ls-tree", "-r", "-z", "--name-only", tree).decode("utf-8", "replace").split("\0")[:-1]
+    twins = len(paths) - len({path.casefold() for path in paths})
+    return "two paths differ only in upper and lower case" if twins else ""
+
+
+def _problem_of_blob(content: bytes) -> str:
+    if len(content) > MAX_FILE_BYTES:
+        return f"is {len(content)} bytes; at most {MAX_FILE_BYTES} can be reviewed"
+    try:
+        text = content.decode()
+    except UnicodeDecodeError:
+        return "is not UTF-8 text"
+    return "contains NUL bytes" if "\0" in text else ""
+
+
+def _changed_file(git: Git, entry: Entry) -> ChangedFile:
+    if entry.is_removed:
+        return ChangedFile(path=entry.path, mode="100644")
+    mode: FileMode = "100755" if entry.mode == "100755" else "100644"
+    return ChangedFile(path=entry.path, mode=mode, sha256=sha256_hex(git.blob(entry.blob)))
+
+
+def _problem_of_content(git: Git, proposal: Proposal, entries: tuple[Entry, ...]) -> str:
+    before = {entry.path: git.file(proposal.base, entry.path) for entry in entries}
+    after = {entry.path: None if entry.is_removed else git.blob(entry.blob) for entry in entries}
+    kind = kind_of(before, after)
+    if kind != proposal.kind:
+        return f"this is a change of kind {kind}, not {proposal.kind}"
+    agent_file = git.file(proposal.tree, AGENT_FILE)
+    if agent_file is None:
+        return f"{AGENT_FILE} would be gone"
+    parsed = parse_yaml(agent_file.decode("utf-8", "replace"), AgentFile, AGENT_FILE)
+    if parsed.agent.id != proposal.agent:
+        return f"{AGENT_FILE} would say that the agent is {parsed.agent.id}"
+    return ""

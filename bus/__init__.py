@@ -1,0 +1,1 @@
+"""The only importer of nats-py: connections, requests, durable tasks, the audit trail, provisioning."""

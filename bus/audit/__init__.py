@@ -1,0 +1,1 @@
+"""The audit plane: emit, spool, publish, read, verify and show events that nobody can quietly change."""

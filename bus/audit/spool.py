@@ -1,0 +1,200 @@
+"""The file that events wait in until the stream has them.
+
+A record is `<body length u32><crc32 of body u32><body>`, little-endian; the body is
+`<counter u64><time_ns u64><subject length u16><subject><event bytes>`.
+
+Guarantees: an appended record survives the end of the process at any instruction (it is in the
+kernel's cache when `append` returns); after `sync` it survives a power cut. Records come back in
+order, and reading stops at the first that is torn or damaged. Not guaranteed: that a record which was
+cut stays away after a crash; the reader compares with the stream before it sends anything.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import struct
+import zlib
+from collections import deque
+from pathlib import Path
+from typing import NamedTuple
+
+import structlog
+
+from bus.errors import AuditFenced, AuditUnavailable
+
+_log = structlog.get_logger("audit")
+_FRAME = struct.Struct("<II")
+_BODY = struct.Struct("<QQH")
+_COMPACT_BYTES = 4 * 1024 * 1024
+
+
+class Entry(NamedTuple):
+    """One event on its way: the producer's `counter`, when it was emitted, and its exact bytes."""
+
+    counter: int
+    time_ns: int
+    subject: str
+    digest: str
+    data: bytes
+
+
+class Spool:
+    """An open spool. One process at a time; use it from one thread."""
+
+    def __init__(self, path: Path, limit_bytes: int) -> None:
+        """Make or open the file, mode 0600.
+
+        Raises:
+            AuditFenced: another process has it open.
+            AuditUnavailable: it cannot be opened.
+        """
+        self.path = path
+        self._limit = limit_bytes
+        self._sizes: deque[tuple[int, int]] = deque()
+        self._live = 0
+        self._end = 0
+        self._is_broken = False
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._lock = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            _take(self._lock, path)
+            self._fd = _open(path)
+        except OSError as error:
+            with contextlib.suppress(AttributeError):
+                os.close(self._lock)
+            raise AuditUnavailable(f"the audit spool {path} cannot be opened: {error}") from None
+
+    def load(self) -> list[Entry]:
+        """Every whole record of an earlier process, in order; what follows the first bad one is dropped."""
+        data = self.path.read_bytes()
+        entries, offset = [], 0
+        while (entry := _parse(data, offset)) is not None:
+            size = _FRAME.size + _FRAME.unpack_from(data, offset)[0]
+            self._sizes.append((entry.counter, size))
+            entries.append(entry)
+            offset += size
+        if offset < len(data):
+            _log.warning("audit.spool_torn", path=str(self.path), dropped_bytes=len(data) - offset)
+            os.ftruncate(self._fd, offset)
+        self._live = self._end = offset
+        return entries
+
+    @property
+    def fill(self) -> float:
+        """How full it is, 0 to 1."""
+        return self._live / self._limit
+
+    def append(self, entry: Entry) -> None:
+        """Keep `entry`.
+
+        Raises:
+            AuditUnavailable: the spool is full or the disk refuses; nothing was kept.
+        """
+        record = _format(entry)
+        if self._live + len(record) > self._limit:
+            raise AuditUnavailable(
+                f"the audit spool {self.path} is full ({self._limit} bytes); it empties when the server is back"
+            )
+        if self._is_broken:
+            raise AuditUnavailable(f"the audit spool {self.path} could not be repaired after a disk error; restart")
+        try:
+            written = os.write(self._fd, record)
+        except OSError as error:
+            raise AuditUnavailable(f"the audit spool {self.path} cannot be written: {error}") from None
+        if written != len(record):
+            self._undo()
+            raise AuditUnavailable(f"the audit spool {self.path} cannot be written: the disk is full")
+        self._end += written
+        self._live += written
+        self._sizes.append((entry.counter, written))
+
+    def cut(self, through: int) -> None:
+        """Forget the records up to the counter `through`."""
+        while self._sizes and self._sizes[0][0] <= through:
+            self._live -= self._sizes.popleft()[1]
+        if not self._sizes:
+            os.ftruncate(self._fd, 0)
+            self._end = 0
+        elif self._end - self._live > _COMPACT_BYTES:
+            self._compact()
+
+    def set_aside(self, suffix: str) -> Path:
+        """Keep everything in another file, which nothing reads again, and start empty."""
+        kept = self.path.with_suffix(f".{suffix}")
+        os.rename(self.path, kept)  # noqa: PTH104  beside os.open: one style in this file
+        os.close(self._fd)
+        self._fd = _open(self.path)
+        self._sizes.clear()
+        self._live = self._end = 0
+        return kept
+
+    def duplicate(self) -> int:
+        """A descriptor of the file for `sync` in another thread, which closes it."""
+        return os.dup(self._fd)
+
+    def close(self) -> None:
+        """Let another process have it."""
+        os.close(self._fd)
+        os.close(self._lock)
+
+    def _undo(self) -> None:
+        try:
+            os.ftruncate(self._fd, self._end)
+        except OSError:
+            self._is_broken = True  # a torn record in the middle would hide every later one
+
+    def _compact(self) -> None:
+        temporary = self.path.with_suffix(".new")
+        live = self.path.read_bytes()[self._end - self._live : self._end]
+        temporary.unlink(missing_ok=True)
+        descriptor = _open(temporary)
+        if os.write(descriptor, live) != len(live):
+            os.close(descriptor)
+            return  # no room to tidy up: the file stays as it is and is still right
+        os.rename(temporary, self.path)  # noqa: PTH104
+        os.close(self._fd)
+        self._fd, self._end = descriptor, self._live
+
+
+def sync(descriptor: int) -> None:
+    """Make what was appended survive a power cut, and close `descriptor`. Blocks: call it in a thread."""
+    try:
+        os.fdatasync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _open(path: Path) -> int:
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+
+
+def _take(lock: int, path: Path) -> None:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        raise AuditFenced(f"another process writes audit events through {path}; stop it first") from None
+
+
+def _format(entry: Entry) -> bytes:
+    subject = entry.subject.encode()
+    body = _BODY.pack(entry.counter, entry.time_ns, len(subject)) + subject + entry.data
+    return _FRAME.pack(len(body), zlib.crc32(body)) + body
+
+
+def _parse(data: bytes, offset: int) -> Entry | None:
+    start = offset + _FRAME.size
+    if start > len(data):
+        return None
+    length, checksum = _FRAME.unpack_from(data, offset)
+    body = data[start : start + length]
+    if length < _BODY.size or len(body) < length or zlib.crc32(body) != checksum:
+        return None
+    counter, time_ns, subject_bytes = _BODY.unpack_from(body)
+    rest = body[_BODY.size :]
+    event = rest[subject_bytes:]
+    subject = rest[:subject_bytes].decode(errors="replace")
+    return Entry(counter, time_ns, subject, hashlib.sha256(event).hexdigest(), event)

@@ -1,0 +1,153 @@
+"""The stream as one producer may use it: read its own last events, append one atomic batch.
+
+Source: ADR-50 (atomic batch publish), ADR-31 (direct get); measured on nats-server 2.15.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import secrets
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from bus.audit.head import Head
+from bus.audit.producer import Producer
+from bus.audit.spool import Entry
+from bus.connection import Connection
+from bus.credentials import Credential
+from schemas import names
+from schemas.audit import (
+    CLOUDEVENTS_MEDIA_TYPE,
+    DOMAINS,
+    PAYLOAD_TYPE,
+    batch_payload,
+    decode_event,
+    digest,
+    pre_authentication_encoding,
+)
+from schemas.errors import AgentbusError, Unavailable
+
+_REQUEST_TIMEOUT_S = 3.0
+_LOOK_UP_S = 0.1
+
+
+class NotStored(AgentbusError):
+    """The server refused the batch, or its answer cannot be read: read back before sending anything again."""
+
+
+class SlotStore:
+    """One slot of the audit stream, through the imports of the producer's own account."""
+
+    def __init__(self, connection: Connection, producer: Producer, credential: Credential) -> None:
+        self.producer = producer
+        self._connection = connection
+        self._key: Ed25519PrivateKey = credential.signing_key()
+        self._public = credential.public_key()
+
+    async def lasts(self) -> list[Head]:
+        """The last event of every domain that has one; the last of all carries the slot's last sequence.
+
+        An event that cannot be read counts with counter 0: it holds its place on the stream, nothing else.
+
+        Raises:
+            Unavailable, DeadlineExceeded: the server does not say; nothing is known.
+        """
+        found = await asyncio.gather(*(self._last(domain) for domain in DOMAINS))
+        return [head for head in found if head is not None]
+
+    async def append(self, batch: Sequence[Entry], fence: int) -> int:
+        """Store all of `batch` or nothing, signed as one; return the stream sequence of the last event.
+
+        Raises:
+            NotStored: the server refused it; a fence that is no longer right is the usual reason.
+            Unavailable, DeadlineExceeded: no word from the server; it may have been stored.
+        """
+        identifier = secrets.token_hex(12)
+        last = len(batch)
+        for number, entry in enumerate(batch, 1):
+            headers = {
+                names.CONTENT_TYPE: CLOUDEVENTS_MEDIA_TYPE,
+                names.MSG_ID: entry.digest,
+                names.BATCH_ID: identifier,
+                names.BATCH_SEQUENCE: str(number),
+            }
+            if number == 1:
+                headers[names.EXPECTED_SUBJECT_SEQUENCE] = str(fence)
+                headers[names.EXPECTED_SUBJECT_FILTER] = self.producer.fence
+            if number == last:
+                headers |= self._commit(entry, last)
+                return _sequence(await self._ask(entry, headers), last)
+            if number == 1:
+                _accepted(await self._ask(entry, headers))
+            else:
+                await self._connection.publish(entry.subject, entry.data, headers=headers)
+        raise ValueError("a batch has at least one event")
+
+    def _commit(self, entry: Entry, count: int) -> dict[str, str]:
+        payload = batch_payload(entry.subject, entry.digest, count)
+        signature = self._key.sign(pre_authentication_encoding(PAYLOAD_TYPE, payload))
+        return {
+            names.BATCH_COMMIT: "1",
+            names.SIGNATURE: base64.b64encode(signature).decode(),
+            names.SIGNATURE_KEY: self._public,
+        }
+
+    async def _ask(self, entry: Entry, headers: dict[str, str]) -> bytes:
+        request = self._connection.request(entry.subject, entry.data, headers=headers, timeout_s=_REQUEST_TIMEOUT_S)
+        asking, before = asyncio.ensure_future(request), self._connection.reconnects
+        try:
+            while not asking.done():
+                await asyncio.wait((asking,), timeout=_LOOK_UP_S)
+                is_same = self._connection.is_connected and self._connection.reconnects == before
+                if not asking.done() and not is_same:
+                    raise Unavailable("the connection was lost before the server answered")
+            return bytes((await asking).data)
+        finally:
+            asking.cancel()
+
+    async def _last(self, domain: str) -> Head | None:
+        answer = await self._connection.request(self.producer.last_subject(domain), timeout_s=_REQUEST_TIMEOUT_S)
+        headers = answer.headers or {}
+        if headers.get("Status") == "404":
+            return None
+        if "Nats-Sequence" not in headers:
+            raise Unavailable(f"the last event of {domain} cannot be read: {headers.get('Description', 'no sequence')}")
+        return Head(
+            slot=self.producer.slot_prefix,
+            counter=_counter(answer.data),
+            sha256=digest(answer.data),
+            stream_sequence=int(headers["Nats-Sequence"]),
+        )
+
+
+def _counter(data: bytes) -> int:
+    try:
+        return decode_event(data).sequence
+    except msgspec.DecodeError:
+        return 0
+
+
+def _answer(data: bytes) -> dict[str, Any]:
+    try:
+        answer = msgspec.json.decode(data, type=dict[str, Any])
+    except msgspec.DecodeError:
+        raise NotStored("the server's answer to a batch is not JSON") from None
+    if error := answer.get("error"):
+        raise NotStored(f"{error.get('description')} (error {error.get('err_code')})")
+    return answer
+
+
+def _accepted(data: bytes) -> None:
+    if data:
+        _answer(data)
+
+
+def _sequence(data: bytes, count: int) -> int:
+    answer = _answer(data)
+    if answer.get("count", 1) != count or not isinstance(answer.get("seq"), int):
+        raise NotStored(f"the server confirmed {answer.get('count')} of {count} events")
+    return int(answer["seq"])

@@ -1,0 +1,155 @@
+"""The caller's side of A2A over NATS: ask an agent, leave it a task, look at tasks.
+
+Guarantees: an agent that nobody serves is `Unavailable` at once, not after the timeout; a reply is taken
+only from the subject that the asked agent alone can publish. Not guaranteed: after `DeadlineExceeded` the
+agent may have acted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import time
+from typing import Any, Unpack
+
+import msgspec
+
+from bus import trace
+from bus.audit.emit import Audit, Facts
+from bus.connection import Connection, Msg, Subscription, is_no_responders
+from bus.inbound import reply_problem
+from bus.jetstream import store
+from schemas import a2a, names, protojson, subjects
+from schemas.audit import Outcome
+from schemas.errors import A2AError, DeadlineExceeded, InvalidAgentResponse, Unavailable, error_from_body
+from schemas.ids import task_id
+
+
+class Caller:
+    """Sends requests as `name`, which must be the identity of the connection."""
+
+    def __init__(self, connection: Connection, name: str, audit: Audit | None = None) -> None:
+        self._connection = connection
+        self._name = name
+        self._audit = audit
+        self._client = os.urandom(8).hex()
+        self._numbers = itertools.count(1)
+        self._waiting: dict[str, asyncio.Future[Msg]] = {}
+        self._subscription: Subscription | None = None
+
+    async def start(self) -> None:
+        """Listen for replies to this caller; several processes may use one name."""
+        pattern = subjects.Reply.pattern(caller=self._name, client=self._client)
+        self._subscription = await self._connection.subscribe(pattern, self._on_reply)
+
+    async def send_message(
+        self, agent: str, request: a2a.SendMessageRequest, *, timeout_s: float = 60
+    ) -> a2a.SendMessageResponse:
+        """Ask, and wait for the answer: a message, or a task that has ended, waits, or was told to return."""
+        return await self.call(agent, "SendMessage", request, a2a.SendMessageResponse, timeout_s=timeout_s)
+
+    async def get_task(self, agent: str, task: str, *, timeout_s: float = 10) -> a2a.Task:
+        """The current state of one of this caller's tasks."""
+        return await self.call(agent, "GetTask", a2a.GetTaskRequest(id=task), a2a.Task, timeout_s=timeout_s)
+
+    async def get_card(self, agent: str, *, timeout_s: float = 5) -> a2a.AgentCard:
+        """What the agent says of itself to known callers."""
+        request = a2a.GetExtendedAgentCardRequest()
+        return await self.call(agent, "GetExtendedAgentCard", request, a2a.AgentCard, timeout_s=timeout_s)
+
+    async def leave_task(self, agent: str, request: a2a.SendMessageRequest, *, key: str = "") -> str:
+        """Store a task for the agent, which may be down; returns the task's id.
+
+        `key` makes repeating harmless for two minutes: the same caller and key is one task.
+
+        Raises:
+            UnknownOutcome: no acknowledgement came; repeat with the same key.
+        """
+        headers = self._headers(trace.current() or trace.new_trace())
+        if key:
+            headers[names.MSG_ID] = f"{self._name}:{key}"
+        subject = str(subjects.Task(agent, self._name))
+        return task_id(await store(self._connection, subject, protojson.encode(request), headers=headers))
+
+    async def call[T](
+        self, agent: str, operation: str, request: a2a.A2AObject, answer: type[T], *, timeout_s: float
+    ) -> T:
+        """One operation.
+
+        Raises:
+            A2AError: what the agent answered, as its class; Unavailable at once when nobody serves it;
+                DeadlineExceeded when no answer came in time; InvalidAgentResponse when it cannot be read.
+        """
+        here = trace.current() or trace.new_trace()
+        payload = protojson.encode(request)
+        started = time.perf_counter()
+        event = self._emit("request.sent", action=operation, resource=agent, payload=payload)
+        try:
+            message = await self._ask(agent, operation, payload, here.caused_by(event) if event else here, timeout_s)
+            result = _read(message, answer)
+        except A2AError as error:
+            outcome: Outcome = "denied" if error.fault == "caller" else "failure"
+            self._emit(
+                "request.completed",
+                action=operation,
+                resource=agent,
+                outcome=outcome,
+                reason=error.reason,
+                duration_ms=_ms(started),
+            )
+            raise
+        self._emit(
+            "request.completed", action=operation, resource=agent, payload=message.data, duration_ms=_ms(started)
+        )
+        return result
+
+    async def _ask(self, agent: str, operation: str, payload: bytes, here: trace.Trace, timeout_s: float) -> Msg:
+        nonce = str(next(self._numbers))
+        reply = str(subjects.Reply(self._name, agent, self._client, nonce))
+        subject = str(subjects.Request(agent, self._name, operation))
+        headers = self._headers(here) | {names.DEADLINE: str(int((time.time() + timeout_s) * 1000))}
+        waiting: asyncio.Future[Msg] = asyncio.get_running_loop().create_future()
+        self._waiting[reply] = waiting
+        try:
+            await self._connection.publish(subject, payload, reply=reply, headers=headers)
+            async with asyncio.timeout(timeout_s):
+                return await waiting
+        except TimeoutError:
+            raise DeadlineExceeded(f"{agent} did not answer within {timeout_s:g} s") from None
+        finally:
+            del self._waiting[reply]
+
+    async def _on_reply(self, message: Msg) -> None:
+        waiting = self._waiting.get(message.subject)
+        if waiting is None or waiting.done():
+            return  # late, or a second answer to one request: the first one counts
+        if is_no_responders(message):
+            agent = subjects.Reply.parse(message.subject).agent
+            waiting.set_exception(Unavailable(f"nobody serves {agent} now; it is down, or not in the fleet"))
+        elif reply_problem(message) is None:
+            waiting.set_result(message)
+
+    def _headers(self, here: trace.Trace) -> dict[str, str]:
+        carried = {names.A2A_VERSION: a2a.PROTOCOL_VERSION, names.CONTENT_TYPE: a2a.MEDIA_TYPE}
+        return carried | here.headers()
+
+    def _emit(self, kind: str, **facts: Unpack[Facts]) -> str:
+        return self._audit.emit(kind, **facts) if self._audit else ""
+
+
+def _ms(started: float) -> float:
+    return round((time.perf_counter() - started) * 1000, 3)
+
+
+def _read[T](message: Msg, answer: type[T]) -> T:
+    if (message.headers or {}).get(names.SERVICE_ERROR_CODE):
+        try:
+            body = msgspec.json.decode(message.data, type=dict[str, Any])
+        except msgspec.MsgspecError:
+            raise InvalidAgentResponse("the agent answered with an error that cannot be read") from None
+        raise error_from_body(body)
+    try:
+        return protojson.decode(message.data, answer)
+    except A2AError as error:
+        raise InvalidAgentResponse(f"the agent's answer cannot be read: {error}") from None

@@ -1,0 +1,50 @@
+"""Message headers, read strictly: what is malformed is marked, not skipped.
+
+nats-py drops lines it cannot read and lets the last duplicate win. A receiver that decides anything
+from headers needs to know, so `parse` keeps the first value and adds `MALFORMED`.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+MALFORMED: Final = ":malformed"
+"""A key that cannot stand on the wire; its value says what was wrong."""
+_NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+
+
+def parse(block: bytes) -> dict[str, str]:
+    """Read `Name: value` lines (CRLF between them, no status line).
+
+    Never raises: a bad line, a name given twice in any case, or bytes that are not UTF-8 put the reason
+    under `MALFORMED`.
+    """
+    headers: dict[str, str] = {}
+    seen: set[bytes] = set()
+    for line in block.split(b"\r\n"):
+        if not line:
+            continue
+        name, colon, value = line.partition(b":")
+        if not colon or not _NAME.fullmatch(name):
+            headers[MALFORMED] = "a header line without a plain name"
+            continue
+        if name.lower() in seen:
+            headers[MALFORMED] = f"header {name.decode()} is given twice"
+            continue
+        seen.add(name.lower())
+        try:
+            headers[name.decode()] = value.strip().decode()
+        except UnicodeDecodeError:
+            headers[MALFORMED] = f"header {name.decode()} is not UTF-8"
+    return headers
+
+
+def lowered(headers: dict[str, str] | None) -> dict[str, str]:
+    """The same headers by lower-case name: A2A parameters are case-insensitive, NATS headers are not."""
+    return {name.lower(): value for name, value in headers.items()} if headers else {}
+
+
+def block_size(headers: dict[str, str]) -> int:
+    """Bytes that `headers` take on the wire, version line and blank line included."""
+    return 12 + sum(len(name.encode()) + len(value.encode()) + 4 for name, value in headers.items())

@@ -1,0 +1,1 @@
+"""Makes what the fleet file declares: keys, the server's configuration, streams, contexts for people."""

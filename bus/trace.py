@@ -1,0 +1,83 @@
+"""What is carried along a conversation: W3C trace context, correlation and cause.
+
+The current trace is a context variable, so an event emitted anywhere inside a handler, or a request
+sent from it, belongs to the right conversation without being told.
+
+Source: W3C Trace Context level 1.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
+
+from schemas import names
+
+_TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
+_LABEL = re.compile(r"[A-Za-z0-9._:-]{1,80}")
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """Labels of a conversation. They are hints for readers of the trail; nothing is decided by them."""
+
+    trace_id: str
+    span_id: str
+    correlation: str
+    causation: str = ""
+
+    @property
+    def traceparent(self) -> str:
+        """The header value for requests made from here."""
+        return f"00-{self.trace_id}-{self.span_id}-01"
+
+    def headers(self) -> dict[str, str]:
+        """The headers that carry this trace to the next process."""
+        carried = {names.TRACEPARENT: self.traceparent, names.CORRELATION: self.correlation}
+        return {**carried, names.CAUSATION: self.causation} if self.causation else carried
+
+    def caused_by(self, event_id: str) -> Trace:
+        """The same conversation, after `event_id`."""
+        return replace(self, causation=event_id)
+
+
+def new_trace() -> Trace:
+    """The start of a conversation."""
+    trace_id = os.urandom(16).hex()
+    return Trace(trace_id, os.urandom(8).hex(), trace_id)
+
+
+def continued(headers: dict[str, str]) -> Trace:
+    """The trace that lower-case `headers` carry, in a new span; a new one where they carry none."""
+    match = _TRACEPARENT.fullmatch(headers.get(names.TRACEPARENT, ""))
+    trace_id = match[1] if match else os.urandom(16).hex()
+    correlation = headers.get(names.CORRELATION.lower(), "")
+    causation = headers.get(names.CAUSATION.lower(), "")
+    return Trace(
+        trace_id,
+        os.urandom(8).hex(),
+        correlation if _LABEL.fullmatch(correlation) else trace_id,
+        causation if _LABEL.fullmatch(causation) else "",
+    )
+
+
+_current: ContextVar[Trace | None] = ContextVar("trace", default=None)
+
+
+def current() -> Trace | None:
+    """The trace of the work that is running here."""
+    return _current.get()
+
+
+@contextmanager
+def entered(trace: Trace) -> Iterator[Trace]:
+    """Make `trace` the current one inside the block."""
+    token = _current.set(trace)
+    try:
+        yield trace
+    finally:
+        _current.reset(token)

@@ -1,0 +1,243 @@
+"""A2A v1.0 objects, as ProtoJSON puts them on the wire.
+
+Structs are frozen; field names are snake_case here and camelCase on the wire; unknown fields are
+tolerated, so old and new can talk. A field that is absent has its ProtoJSON default.
+
+Source: A2A v1.0 §4 (objects), §3 (operations), §5.5 (JSON mapping).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+PROTOCOL_VERSION = "1.0"
+BINDING_URI = "urn:agentbus:a2a:binding:nats:v1"
+TYPED_SKILLS_URI = "urn:agentbus:a2a:ext:typed-skills:v1"
+"""Extension whose `params.skills[<id>]` holds `{input, output}` JSON Schemas of the skill's data parts."""
+RELEASE_URI = "urn:agentbus:a2a:ext:release:v1"
+"""Extension whose `params.tree` is the git tree id of the configuration that this process runs."""
+MEDIA_TYPE = "application/a2a+json"
+
+TaskState = Literal[
+    "TASK_STATE_SUBMITTED",
+    "TASK_STATE_WORKING",
+    "TASK_STATE_INPUT_REQUIRED",
+    "TASK_STATE_AUTH_REQUIRED",
+    "TASK_STATE_COMPLETED",
+    "TASK_STATE_FAILED",
+    "TASK_STATE_CANCELED",
+    "TASK_STATE_REJECTED",
+]
+SUBMITTED: TaskState = "TASK_STATE_SUBMITTED"
+WORKING: TaskState = "TASK_STATE_WORKING"
+INPUT_REQUIRED: TaskState = "TASK_STATE_INPUT_REQUIRED"
+AUTH_REQUIRED: TaskState = "TASK_STATE_AUTH_REQUIRED"
+COMPLETED: TaskState = "TASK_STATE_COMPLETED"
+FAILED: TaskState = "TASK_STATE_FAILED"
+CANCELED: TaskState = "TASK_STATE_CANCELED"
+REJECTED: TaskState = "TASK_STATE_REJECTED"
+TERMINAL: frozenset[TaskState] = frozenset({COMPLETED, FAILED, CANCELED, REJECTED})
+INTERRUPTED: frozenset[TaskState] = frozenset({INPUT_REQUIRED, AUTH_REQUIRED})
+
+Role = Literal["ROLE_USER", "ROLE_AGENT"]
+JsonObject = dict[str, Any]
+
+
+class A2AObject(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """The base of every A2A object."""
+
+
+class Part(A2AObject, frozen=True, kw_only=True):
+    """One piece of content: exactly one of `text`, `raw` (base64 on the wire), `url` and `data` is set."""
+
+    text: str | UnsetType = UNSET
+    raw: bytes | UnsetType = UNSET
+    url: str | UnsetType = UNSET
+    data: Any = UNSET
+    metadata: JsonObject = {}
+    filename: str = ""
+    media_type: str = ""
+
+    def __post_init__(self) -> None:
+        if sum(value is not UNSET for value in (self.text, self.raw, self.url, self.data)) != 1:
+            raise ValueError("a part has exactly one of text, raw, url and data")
+
+
+class Message(A2AObject, frozen=True, kw_only=True):
+    """One turn of a conversation."""
+
+    message_id: str
+    role: Role
+    parts: tuple[Part, ...]
+    context_id: str = ""
+    task_id: str = ""
+    metadata: JsonObject = {}
+    extensions: tuple[str, ...] = ()
+    reference_task_ids: tuple[str, ...] = ()
+
+    def text(self) -> str:
+        """All text parts, a line each."""
+        return "\n".join(part.text for part in self.parts if isinstance(part.text, str))
+
+
+class Artifact(A2AObject, frozen=True, kw_only=True):
+    """A result of a task."""
+
+    artifact_id: str
+    parts: tuple[Part, ...]
+    name: str = ""
+    description: str = ""
+    metadata: JsonObject = {}
+    extensions: tuple[str, ...] = ()
+
+
+class TaskStatus(A2AObject, frozen=True, kw_only=True):
+    """Where a task stands; `timestamp` is RFC 3339 UTC with milliseconds."""
+
+    state: TaskState
+    message: Message | None = None
+    timestamp: str = ""
+
+
+class Task(A2AObject, frozen=True, kw_only=True):
+    """The unit of work an agent tracks. The id is minted by the serving side."""
+
+    id: str
+    status: TaskStatus
+    context_id: str = ""
+    artifacts: tuple[Artifact, ...] = ()
+    history: tuple[Message, ...] = ()
+    metadata: JsonObject = {}
+
+    @property
+    def is_final(self) -> bool:
+        """No further update will come."""
+        return self.status.state in TERMINAL
+
+
+class TaskStatusUpdateEvent(A2AObject, frozen=True, kw_only=True):
+    """A task's status changed."""
+
+    task_id: str
+    context_id: str
+    status: TaskStatus
+    metadata: JsonObject = {}
+
+
+class TaskArtifactUpdateEvent(A2AObject, frozen=True, kw_only=True):
+    """A task's artifact was made, or grew when `append`."""
+
+    task_id: str
+    context_id: str
+    artifact: Artifact
+    append: bool = False
+    last_chunk: bool = False
+    metadata: JsonObject = {}
+
+
+class StreamResponse(A2AObject, frozen=True, kw_only=True):
+    """One frame of a stream: exactly one field is set."""
+
+    task: Task | None = None
+    message: Message | None = None
+    status_update: TaskStatusUpdateEvent | None = None
+    artifact_update: TaskArtifactUpdateEvent | None = None
+
+    def __post_init__(self) -> None:
+        present = (self.task, self.message, self.status_update, self.artifact_update)
+        if sum(value is not None for value in present) != 1:
+            raise ValueError("a stream response has exactly one of task, message, statusUpdate, artifactUpdate")
+
+
+class SendMessageConfiguration(A2AObject, frozen=True, kw_only=True):
+    """How the caller wants to be answered. `history_length` unset means the agent's default, 0 means none."""
+
+    accepted_output_modes: tuple[str, ...] = ()
+    history_length: int | None = None
+    return_immediately: bool = False
+
+
+class SendMessageRequest(A2AObject, frozen=True, kw_only=True):
+    """Input of SendMessage, SendStreamingMessage and of a durable task."""
+
+    message: Message
+    configuration: SendMessageConfiguration = SendMessageConfiguration()
+    metadata: JsonObject = {}
+
+
+class SendMessageResponse(A2AObject, frozen=True, kw_only=True):
+    """Output of SendMessage: a task when the agent tracks the work, else a message."""
+
+    task: Task | None = None
+    message: Message | None = None
+
+    def __post_init__(self) -> None:
+        if (self.task is None) == (self.message is None):
+            raise ValueError("a response has exactly one of task and message")
+
+
+class GetTaskRequest(A2AObject, frozen=True, kw_only=True):
+    """Input of GetTask."""
+
+    id: str
+    history_length: int | None = None
+
+
+class GetExtendedAgentCardRequest(A2AObject, frozen=True, kw_only=True):
+    """Input of GetExtendedAgentCard: nothing."""
+
+
+class AgentInterface(A2AObject, frozen=True, kw_only=True):
+    """A place where the agent answers."""
+
+    url: str
+    protocol_binding: str = BINDING_URI
+    protocol_version: str = PROTOCOL_VERSION
+    tenant: str = ""
+
+
+class AgentExtension(A2AObject, frozen=True, kw_only=True):
+    """An extension of the protocol that the agent speaks."""
+
+    uri: str
+    description: str = ""
+    required: bool = False
+    params: JsonObject = {}
+
+
+class AgentCapabilities(A2AObject, frozen=True, kw_only=True):
+    """Optional parts of the protocol this agent offers."""
+
+    streaming: bool = False
+    push_notifications: bool = False
+    extended_agent_card: bool = False
+    extensions: tuple[AgentExtension, ...] = ()
+
+
+class AgentSkill(A2AObject, frozen=True, kw_only=True):
+    """Something the agent can do. Types of a typed skill stand in the card's `TYPED_SKILLS_URI` extension."""
+
+    id: str
+    name: str
+    description: str
+    tags: tuple[str, ...] = ()
+    examples: tuple[str, ...] = ()
+    input_modes: tuple[str, ...] = ()
+    output_modes: tuple[str, ...] = ()
+
+
+class AgentCard(A2AObject, frozen=True, kw_only=True):
+    """Who an agent is and what it can do."""
+
+    name: str
+    description: str
+    version: str
+    supported_interfaces: tuple[AgentInterface, ...]
+    capabilities: AgentCapabilities = AgentCapabilities()
+    skills: tuple[AgentSkill, ...] = ()
+    default_input_modes: tuple[str, ...] = ("text/plain",)
+    default_output_modes: tuple[str, ...] = ("text/plain",)
+    documentation_url: str = ""

@@ -1,0 +1,99 @@
+"""The agent's own file: what it is, how it answers, what it may use. `agents/<id>/agent.yaml`."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, StringConstraints, field_validator, model_validator
+
+from schemas.documents import Document
+from schemas.fleet import AgentId
+from schemas.subjects import TOKEN
+
+SkillId = Annotated[str, StringConstraints(pattern=f"^{TOKEN}$")]
+_REFERENCE = re.compile(r"(env|file|credential):.+")
+_LOOKS_SECRET = re.compile(r"(sk-|sk_|AKIA|xox[bp]-|ghp_|SU[A-Z2-7]{20})|^[A-Za-z0-9_\-]{32,}$")
+_SEMVER = r"^\d+\.\d+\.\d+$"
+
+
+class SkillText(Document):
+    """How a skill is described to others. Types come from the handler's signature."""
+
+    id: SkillId
+    name: str
+    description: str
+    tags: tuple[str, ...] = ()
+    examples: tuple[str, ...] = ()
+
+
+class Identity(Document):
+    """Who the agent is."""
+
+    id: AgentId
+    description: str
+    version: Annotated[str, StringConstraints(pattern=_SEMVER)] = "1.0.0"
+    skills: tuple[SkillText, ...] = ()
+
+
+class ModelChoice(Document):
+    """One model of the pool. `offline` is the built-in stand-in that needs no key and is not a model."""
+
+    provider: Literal["offline", "openai", "anthropic"]
+    model: str = "offline"
+    api_key: str | None = Field(None, description="a reference (env:NAME, file:PATH, credential:NAME), never a key")
+    base_url: str | None = None
+    max_tokens: int = Field(1024, ge=1)
+    when_key_is_missing: Literal["skip", "fail"] = "fail"
+
+    @field_validator("api_key")
+    @classmethod
+    def _is_a_reference(cls, value: str | None) -> str | None:
+        if value is not None and not _REFERENCE.fullmatch(value):
+            kind = "looks like a secret" if _LOOKS_SECRET.search(value) else "is not a reference"
+            raise ValueError(f"the value {kind}; write env:NAME, file:PATH or credential:NAME instead")
+        return value
+
+
+class Llm(Document):
+    """The models that answer, in order of preference, and the prompt that they get."""
+
+    system_prompt: str
+    pool: Annotated[tuple[ModelChoice, ...], Field(min_length=1)]
+    request_timeout_s: float = Field(60.0, gt=0)
+
+
+class Limits(Document):
+    """What one instance takes on at once."""
+
+    max_concurrent: int = Field(100, ge=1, description="requests and tasks that run at the same time")
+    max_queued: int = Field(1000, ge=0, description="requests that may wait for a place")
+    max_tool_rounds: int = Field(10, ge=1, description="model turns that may end in tool calls")
+    request_timeout_s: float = Field(300.0, gt=0)
+    drain_timeout_s: float = Field(25.0, gt=0)
+
+
+class AgentFile(Document):
+    """The whole file. Either `handler` (Python in the agent's own folder) or `llm` answers."""
+
+    agent: Identity
+    handler: str | None = Field(
+        None, description="FILE.py:NAME in the agent's folder; NAME is a skill or a list of them"
+    )
+    llm: Llm | None = None
+    tools: tuple[Literal["propose_change"], ...] = ()
+    limits: Limits = Limits()
+    heartbeat_interval_s: float = Field(30.0, gt=0)
+
+    @field_validator("handler")
+    @classmethod
+    def _handler_names_a_file(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"[a-z_][a-z0-9_]*\.py:[A-Za-z_]\w*", value):
+            raise ValueError("write FILE.py:NAME; the file lies beside agent.yaml")
+        return value
+
+    @model_validator(mode="after")
+    def _one_way_to_answer(self) -> Self:
+        if (self.handler is None) == (self.llm is None):
+            raise ValueError("an agent has exactly one of 'handler' and 'llm'")
+        return self

@@ -1,0 +1,118 @@
+"""Proposals, votes and outcomes: what agents ask for, what reviewers say, what the applier did.
+
+Unknown fields are refused here, unlike elsewhere: a reviewer approves exact bytes, and a field
+nobody understands is a field nobody reviewed. A proposal's digest is sha256 over its received bytes.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+import msgspec
+
+from schemas.errors import InvalidDocument
+from schemas.ids import proposal_id, sha256_hex
+
+Kind = Literal["config", "prompt", "code", "tool", "model", "budget"]
+VotingVerb = Literal["approve", "reject", "revoke"]
+ReadingVerb = Literal["list", "show", "history"]
+VOTING_VERBS: tuple[VotingVerb, ...] = ("approve", "reject", "revoke")
+READING_VERBS: tuple[ReadingVerb, ...] = ("list", "show", "history")
+FileMode = Literal["100644", "100755"]
+
+
+class ChangedFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One file of the change; `path` is relative to the agent's folder; no `sha256` means it is removed."""
+
+    path: str
+    mode: FileMode
+    sha256: str = ""
+
+
+class Proposal(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A change to one agent's folder.
+
+    `base` and `tree` are git tree ids of that folder before and after; `diff` is `git diff
+    --full-index --no-renames` between them; times are nanoseconds since the Unix epoch.
+    """
+
+    agent: str
+    kind: Kind
+    base: str
+    tree: str
+    diff: str
+    files: tuple[ChangedFile, ...]
+    rationale: str
+    made_at_ns: int
+    expires_at_ns: int
+    nonce: str
+    task: str = ""
+    correlation: str = ""
+
+
+class Receipt(msgspec.Struct, frozen=True, kw_only=True):
+    """The approval service's answer to a proposer. `problem` is set when it was not accepted for review."""
+
+    proposal: str
+    digest: str
+    problem: str = ""
+
+
+class Vote(msgspec.Struct, frozen=True, kw_only=True):
+    """A reviewer's word, as typed: `digest` is required to approve and checked wherever given."""
+
+    verb: VotingVerb
+    proposal: str
+    digest: str
+    reason: str
+
+
+class OutcomeRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the applier did: `verdict_sequence` is the DECISIONS sequence it acted upon."""
+
+    proposal: str
+    digest: str
+    result: Literal["applied", "rolled_back", "refused"]
+    reason: str
+    verdict_sequence: int
+    commit: str = ""
+
+
+_PROPOSAL = msgspec.json.Decoder(Proposal)
+_ID = re.compile(r"p-[a-z2-7]{8}")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_MAX_REASON = 500
+
+
+def decode_proposal(data: bytes) -> tuple[Proposal, str]:
+    """Read a proposal; returns it with its digest.
+
+    Raises:
+        InvalidDocument: the bytes are not a proposal, or have a field that this version does not know.
+    """
+    try:
+        return _PROPOSAL.decode(data), sha256_hex(data)
+    except msgspec.MsgspecError as error:
+        raise InvalidDocument(f"not a proposal: {error}") from None
+
+
+def parse_vote(verb: VotingVerb, body: bytes) -> Vote:
+    """Read what a reviewer typed: `<proposal> [<digest>] [reason]`.
+
+    Raises:
+        InvalidDocument: with the form that is expected.
+    """
+    words = body.decode("utf-8", "replace").strip().split(maxsplit=2)
+    if not words or not _ID.fullmatch(words[0]):
+        raise InvalidDocument(f"type: approvals.{verb} '<proposal> <digest> <reason>', for example p-7q2fabcd")
+    digest = words[1] if len(words) > 1 and _DIGEST.fullmatch(words[1]) else ""
+    if verb == "approve" and not digest:
+        raise InvalidDocument(f"approving needs the full digest; approvals.show {words[0]} prints the command")
+    reason = " ".join(words[2:] if digest else words[1:])[:_MAX_REASON]
+    return Vote(verb=verb, proposal=words[0], digest=digest, reason=reason)
+
+
+def name_of(digest: str) -> str:
+    """The short id a reviewer types for the proposal with this digest."""
+    return proposal_id(digest)

@@ -1,0 +1,180 @@
+"""Audit events: CloudEvents 1.0 in structured JSON, chained per producer, signed per batch.
+
+The catalogue below is every event type there is; emitting anything else is an error. Payloads of
+messages are never in an event: only their digest and length, and the fields that `EventData` names.
+
+Source: CloudEvents 1.0.2 JSON format and its `sequence` and tracing extensions; OpenTelemetry log
+severity numbers; DSSE v1 pre-authentication encoding.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, Literal, NamedTuple
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from schemas.ids import sha256_hex
+
+CLOUDEVENTS_MEDIA_TYPE: Final = "application/cloudevents+json"
+PAYLOAD_TYPE: Final = "application/vnd.agentbus.audit.batch.v1"
+GENESIS: Final = "0" * 64
+"""`prev` of the first event that a producer's slot ever wrote."""
+
+Outcome = Literal["success", "failure", "denied", "unknown"]
+INFO, WARN, ERROR = 9, 13, 17
+_SEVERITY_TEXT = {INFO: "INFO", WARN: "WARN", ERROR: "ERROR"}
+
+
+class EventType(NamedTuple):
+    """One row of the catalogue. `is_urgent`: written at once instead of with the next batch."""
+
+    domain: str
+    verb: str
+    severity: int
+    is_urgent: bool
+    meaning: str
+
+    @property
+    def name(self) -> str:
+        """The CloudEvents `type`."""
+        return f"agentbus.{self.domain}.{self.verb}.v1"
+
+
+_ROWS = (
+    EventType("process", "started", INFO, False, "a process is ready to serve"),
+    EventType("process", "draining", INFO, False, "a process stopped taking new work"),
+    EventType("process", "stopped", INFO, True, "a process ended in order"),
+    EventType(
+        "process",
+        "resumed",
+        WARN,
+        False,
+        "a process started and found that its last run did not end in order",
+    ),
+    EventType("config", "loaded", INFO, False, "configuration with this digest is in force"),
+    EventType("bus", "disconnected", WARN, False, "the connection to the server was lost"),
+    EventType("bus", "reconnected", INFO, False, "the connection to the server is back"),
+    EventType("bus", "violated", ERROR, True, "the server refused a publish or a subscription of this process"),
+    EventType("request", "sent", INFO, False, "a request went to another agent"),
+    EventType("request", "completed", INFO, False, "the other agent's answer arrived, or none did"),
+    EventType("request", "received", INFO, False, "a request was accepted"),
+    EventType("request", "answered", INFO, False, "a request was answered"),
+    EventType("request", "refused", WARN, False, "a request was refused, with the reason"),
+    EventType("task", "received", INFO, False, "a durable task was taken from the stream"),
+    EventType("task", "redelivered", WARN, False, "a durable task was taken again after an earlier try"),
+    EventType("task", "refused", WARN, False, "a message on the task subject was not a task"),
+    EventType("task", "changed", INFO, False, "a task entered a state"),
+    EventType("llm", "called", INFO, False, "a model was called: provider, model, tokens, outcome"),
+    EventType("tool", "intended", INFO, True, "a tool with effects is about to run"),
+    EventType("tool", "finished", INFO, False, "a tool ended"),
+    EventType("proposal", "made", INFO, True, "an agent asked to change itself"),
+    EventType("proposal", "refused", WARN, True, "a proposal was not accepted for review"),
+    EventType("proposal", "shown", INFO, False, "a reviewer read a proposal"),
+    EventType("proposal", "voted", INFO, True, "a reviewer's vote was counted"),
+    EventType("proposal", "vote_refused", WARN, True, "a vote was not counted, with the reason"),
+    EventType("proposal", "decided", INFO, True, "a proposal reached a verdict"),
+    EventType("apply", "intended", INFO, True, "the applier is about to take a step"),
+    EventType("apply", "refused", ERROR, True, "the applier does not find the approval it was woken for"),
+    EventType("apply", "applied", INFO, True, "the approved change is live"),
+    EventType("apply", "rolled_back", ERROR, True, "the change was taken back, with the reason"),
+    EventType("audit", "backlog", WARN, False, "events waited in the spool while the server was away"),
+    EventType(
+        "audit",
+        "set_aside",
+        ERROR,
+        True,
+        "the stream holds other events in the place of those of the spool, which were kept in a file",
+    ),
+)
+CATALOGUE: Final[dict[str, EventType]] = {f"{row.domain}.{row.verb}": row for row in _ROWS}
+"""Short name (`request.received`) to row."""
+DOMAINS: Final[tuple[str, ...]] = tuple(sorted({row.domain for row in _ROWS}))
+_BY_TYPE = {row.name: short for short, row in CATALOGUE.items()}
+
+
+class EventData(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What happened. `metadata` holds further plain facts: strings and numbers, no payloads, no secrets."""
+
+    actor: str
+    action: str
+    outcome: Outcome = "success"
+    resource: str = ""
+    reason: str = ""
+    duration_ms: float | None = None
+    size: int | None = None
+    payload_sha256: str = ""
+    metadata: dict[str, str | int | float | bool] = {}
+
+
+class AuditEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """One event. `sequence` is the producer's own counter; `prev` the digest of its previous event's bytes."""
+
+    id: str
+    source: str
+    type: str
+    time: str
+    sequence: int
+    prev: str
+    epoch: str
+    severitynumber: int
+    severitytext: str
+    data: EventData
+    specversion: Literal["1.0"] = "1.0"
+    datacontenttype: str = "application/json"
+    subject: str | UnsetType = UNSET
+    traceparent: str | UnsetType = UNSET
+    correlationid: str | UnsetType = UNSET
+    causationid: str | UnsetType = UNSET
+
+    @property
+    def short_type(self) -> str:
+        """`request.received` for `agentbus.request.received.v1`; an unknown type as it stands."""
+        return _BY_TYPE.get(self.type, self.type)
+
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(AuditEvent)
+
+
+def encode_event(event: AuditEvent) -> bytes:
+    """The exact bytes that are chained, stored and signed."""
+    return _encoder.encode(event)
+
+
+def decode_event(data: bytes) -> AuditEvent:
+    """Read an event.
+
+    Raises:
+        msgspec.DecodeError: the bytes are not an event.
+    """
+    return _decoder.decode(data)
+
+
+def digest(event_bytes: bytes) -> str:
+    """What the next event's `prev` says, and the event's `Nats-Msg-Id`."""
+    return sha256_hex(event_bytes)
+
+
+def severity_text(number: int) -> str:
+    """OpenTelemetry's short name of a severity number."""
+    return _SEVERITY_TEXT[number]
+
+
+def pre_authentication_encoding(payload_type: str, payload: bytes) -> bytes:
+    """The bytes a DSSE signature is made over. Source: DSSE v1, protocol.md."""
+    kind = payload_type.encode()
+    return b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)
+
+
+def batch_payload(subject: str, last_digest: str, count: int) -> bytes:
+    """What one batch signature covers: where the last event was written, its digest, and how many it closes.
+
+    The digest covers all earlier events through `prev`; the subject binds them to the producer's slot.
+    """
+    return msgspec.json.encode({"subject": subject, "sha256": last_digest, "count": count})
+
+
+def as_json(event: AuditEvent) -> Any:
+    """The event as plain JSON values."""
+    return msgspec.to_builtins(event)

@@ -1,0 +1,203 @@
+"""Every NATS subject of the product, built and parsed here and nowhere else.
+
+A sender is known only by the token of the subject that its account may publish, so a subject is
+an identity: tokens are refused when they are not plain, never escaped (an escape that is not
+injective makes two identities one). Each family has a fixed number of tokens.
+
+Source: the table in `nats/README.md`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, fields
+from typing import ClassVar, Self
+
+from schemas.errors import InvalidSubject
+
+AGENT_ID = r"[a-z][a-z0-9-]{0,24}"
+"""An agent is also the system user `agent-<id>`, hence the length."""
+TOKEN = r"[a-z0-9][a-z0-9_-]{0,62}"
+OPERATION = r"[A-Z][A-Za-z]{2,62}"
+SLOT = r"[0-9]{1,3}"
+
+_TOKEN_RULES = {
+    "agent": AGENT_ID,
+    "operation": OPERATION,
+    "slot": SLOT,
+}
+_TOKENS_ONCE_COMPILED = {name: re.compile(rule) for name, rule in {**_TOKEN_RULES, "": TOKEN}.items()}
+
+
+def _rule(field: str) -> str:
+    return _TOKEN_RULES.get(field, TOKEN)
+
+
+def require_token(field: str, value: str) -> str:
+    """Return `value` when it may stand as token `field` of a subject.
+
+    Raises:
+        InvalidSubject: it may not; the message quotes the rule.
+    """
+    pattern = _TOKENS_ONCE_COMPILED[field if field in _TOKEN_RULES else ""]
+    if not pattern.fullmatch(value):
+        raise InvalidSubject(f"{field} {value!r} is not a subject token; it must match {pattern.pattern}")
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A subject of one family: `str()` builds it, `parse()` reads it, `pattern()` subscribes to many."""
+
+    template: ClassVar[str]
+    _regex: ClassVar[re.Pattern[str]]
+
+    def __init_subclass__(cls) -> None:
+        # `dataclass(slots=True)` makes each class twice, so this must be safe to repeat.
+        template = cls.__dict__.get("template")
+        if template is not None:
+            literal = re.escape(template).replace(r"\{", "{").replace(r"\}", "}")
+            cls._regex = re.compile(re.sub(r"\{(\w+)\}", lambda m: f"(?P<{m[1]}>{_rule(m[1])})", literal))
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            require_token(field.name, getattr(self, field.name))
+
+    def __str__(self) -> str:
+        return self.template.format(**{field.name: getattr(self, field.name) for field in fields(self)})
+
+    @classmethod
+    def parse(cls, subject: str) -> Self:
+        """Read a subject of this family.
+
+        Raises:
+            InvalidSubject: it is not of this family, or a token is not plain.
+        """
+        match = cls._regex.fullmatch(subject)
+        if match is None:
+            raise InvalidSubject(f"{subject!r} is not of the form {cls.template}")
+        return cls(**match.groupdict())
+
+    @classmethod
+    def pattern(cls, **known: str) -> str:
+        """The subscription that matches every subject of this family with the `known` tokens."""
+        tokens = {
+            field.name: require_token(field.name, known[field.name]) if field.name in known else "*"
+            for field in fields(cls)
+        }
+        return cls.template.format(**tokens)
+
+
+@dataclass(frozen=True, slots=True)
+class Request(Subject):
+    """A core request to an agent; the queue group is the agent's id."""
+
+    template: ClassVar[str] = "a2a.v1.req.{agent}.{caller}.{operation}"
+    agent: str
+    caller: str
+    operation: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reply(Subject):
+    """A reply to a library caller; the responder is pinned by its publish permission."""
+
+    template: ClassVar[str] = "a2a.v1.rep.{caller}.{agent}.{client}.{nonce}"
+    caller: str
+    agent: str
+    client: str
+    nonce: str
+
+
+@dataclass(frozen=True, slots=True)
+class Task(Subject):
+    """A durable task, kept in stream TASKS."""
+
+    template: ClassVar[str] = "a2a.v1.task.{agent}.{caller}"
+    agent: str
+    caller: str
+
+
+@dataclass(frozen=True, slots=True)
+class TaskEvent(Subject):
+    """An update of one task, kept in stream EVENTS."""
+
+    template: ClassVar[str] = "a2a.v1.evt.{agent}.{caller}.{task}"
+    agent: str
+    caller: str
+    task: str
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat(Subject):
+    """A sign of life of an agent."""
+
+    template: ClassVar[str] = "a2a.v1.hb.{agent}"
+    agent: str
+
+
+@dataclass(frozen=True, slots=True)
+class AgentAudit(Subject):
+    """An audit event written by an agent's instance `slot`."""
+
+    template: ClassVar[str] = "audit.agent.{agent}.{slot}.{domain}"
+    agent: str
+    slot: str
+    domain: str
+
+
+@dataclass(frozen=True, slots=True)
+class SystemAudit(Subject):
+    """An audit event written by a component that is not an agent."""
+
+    template: ClassVar[str] = "audit.sys.{component}.{slot}.{domain}"
+    component: str
+    slot: str
+    domain: str
+
+
+@dataclass(frozen=True, slots=True)
+class Propose(Subject):
+    """A proposal of an agent to change itself, kept in stream PROPOSALS."""
+
+    template: ClassVar[str] = "approvals.propose.{agent}"
+    agent: str
+
+
+@dataclass(frozen=True, slots=True)
+class Review(Subject):
+    """What a reviewer sends, as the server rewrites it on import: the reviewer's token is the server's word."""
+
+    template: ClassVar[str] = "approvals.review.{reviewer}.{verb}"
+    reviewer: str
+    verb: str
+
+
+@dataclass(frozen=True, slots=True)
+class Apply(Subject):
+    """The approval service's wake-up for the applier; it carries no authority."""
+
+    template: ClassVar[str] = "approvals.apply.{proposal}"
+    proposal: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome(Subject):
+    """What the applier did with a proposal, kept in stream OUTCOMES."""
+
+    template: ClassVar[str] = "approvals.outcome.{proposal}"
+    proposal: str
+
+
+@dataclass(frozen=True, slots=True)
+class Notify(Subject):
+    """News for reviewers about a proposal: plain text, no authority."""
+
+    template: ClassVar[str] = "approvals.notify.{proposal}"
+    proposal: str
+
+
+FAMILIES: tuple[type[Subject], ...] = (
+    Request, Reply, Task, TaskEvent, Heartbeat, AgentAudit, SystemAudit,
+    Propose, Review, Apply, Outcome, Notify,
+)  # fmt: skip

@@ -1,0 +1,339 @@
+"""The pool and the loop over real HTTP: failover, reports, tools, cancellation."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any, Self
+
+import pytest
+
+from agents.llm import (
+    AllFailed,
+    AssistantTurn,
+    CallReport,
+    Completion,
+    KeyMissing,
+    KeyUnsafe,
+    Pool,
+    SystemPrompt,
+    Tool,
+    ToolTurn,
+    TooManyRounds,
+    Usage,
+    UserTurn,
+    converse,
+)
+from agents.llm.errors import RequestMalformed
+from schemas.agent import Llm, ModelChoice
+from schemas.documents import Document
+from schemas.errors import InvalidDocument
+from tests.harness.fake_llm import PROXY_VARIABLES, CallTool, Cut, Fail, FakeLlm, Gate, Held, Say, Step, Wire
+
+ENVIRONMENT = {"TEST_KEY": "sk-test-0123456789abcdef"}
+OFFLINE = ModelChoice(provider="offline")
+PROMPT = SystemPrompt(Llm(system_prompt="Answer.\nStyle: friendly", pool=(OFFLINE,)))
+HELLO = Completion(system=PROMPT, turns=(UserTurn(text="hello"),), timeout_s=20)
+BOTH = pytest.mark.parametrize("wire", ["openai", "anthropic"])
+
+
+class Sum(Document):
+    """Input of the tool `add`."""
+
+    a: int
+    b: int
+
+
+ADD = Tool(name="add", description="Add two numbers.", input=Sum)
+
+
+@pytest.fixture(autouse=True)
+def _direct(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in PROXY_VARIABLES:
+        monkeypatch.delenv(variable, raising=False)
+
+
+@pytest.fixture
+async def fake() -> AsyncIterator[FakeLlm]:
+    async with FakeLlm(api_key=ENVIRONMENT["TEST_KEY"]) as server:
+        yield server
+
+
+class Opened:
+    """A pool that is closed at the end, and what it reported."""
+
+    def __init__(self, *choices: ModelChoice) -> None:
+        self.reports: list[CallReport] = []
+        self.pool = Pool.from_choices(
+            choices, request_timeout_s=20, on_call=self.reports.append, environment=ENVIRONMENT
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.pool.close()
+
+    def outcomes(self) -> list[tuple[str, str, str]]:
+        return [(report.provider, report.outcome, report.reason) for report in self.reports]
+
+
+def choice(wire: Wire, fake: FakeLlm, model: str = "m-1") -> ModelChoice:
+    url = fake.openai_url if wire == "openai" else fake.anthropic_url
+    return ModelChoice(provider=wire, model=model, api_key="env:TEST_KEY", base_url=url)
+
+
+async def add(_: str, arguments: Document) -> str:
+    assert isinstance(arguments, Sum)
+    return str(arguments.a + arguments.b)
+
+
+async def test_missing_key_that_may_be_skipped_falls_back_to_offline() -> None:
+    """With no key set, `skip` leaves the choice out and the built-in stand-in answers."""
+    absent = ModelChoice(provider="anthropic", model="m-1", api_key="env:ABSENT_KEY", when_key_is_missing="skip")
+    async with Opened(absent, OFFLINE) as opened:
+        assert opened.pool.choices == (OFFLINE,)
+        answer = await opened.pool.complete(HELLO)
+    assert (answer.text, answer.model) == ("Hi there! You said: hello", "offline")
+    assert opened.outcomes() == [("offline", "success", "")]
+
+
+async def test_missing_key_that_may_not_be_skipped_is_told_at_once() -> None:
+    """`fail` stops the start, and the message names the reference and the provider."""
+    absent = ModelChoice(provider="openai", model="m-1", api_key="env:ABSENT_KEY")
+    with pytest.raises(KeyMissing, match=r"openai.*env:ABSENT_KEY.*when_key_is_missing: skip"):
+        Opened(absent, OFFLINE)
+
+
+async def test_pool_that_skipped_everything_is_unusable() -> None:
+    """A pool without any choice left says how to get one."""
+    absent = ModelChoice(provider="openai", model="m-1", api_key="env:ABSENT", when_key_is_missing="skip")
+    with pytest.raises(KeyMissing, match="provider: offline"):
+        Opened(absent)
+
+
+async def test_unsafe_key_is_not_skipped(tmp_path: object) -> None:
+    """A key file that others can read stops the start even where a missing key would be skipped."""
+    path = f"{tmp_path}/key"
+    with open(path, "w", encoding="ascii") as file:  # noqa: ASYNC230, PTH123  a line of a test
+        file.write("sk-x")
+    unsafe = ModelChoice(provider="openai", model="m", api_key=f"file:{path}", when_key_is_missing="skip")
+    with pytest.raises(KeyUnsafe, match="chmod 600"):
+        Opened(unsafe, OFFLINE)
+
+
+FAILOVERS: list[tuple[Step, str]] = [
+    (Fail(401, "authentication_error"), "auth"),
+    (Fail(429, "rate_limit_error"), "rate"),
+    (Fail(429, "insufficient_quota", "insufficient_quota"), "quota"),
+    (Fail(500, "api_error"), "overload"),
+    (Fail(529, "overloaded_error"), "overload"),
+    (Fail(400, "invalid_request_error", "context_length_exceeded"), "context"),
+    (Cut(Say("a long enough answer")), "network"),
+]
+
+
+@BOTH
+@pytest.mark.parametrize(("step", "cause"), FAILOVERS)
+async def test_next_choice_answers_when_one_fails(wire: Wire, step: Step, cause: str, fake: FakeLlm) -> None:
+    """Whatever is wrong with one provider, the next choice is asked the same; both calls are reported."""
+    fake.script += [step, Say("second")]
+    other: Wire = "anthropic" if wire == "openai" else "openai"
+    async with Opened(choice(wire, fake), choice(other, fake)) as opened:
+        assert (await opened.pool.complete(HELLO)).text == "second"
+    assert opened.outcomes() == [(wire, "failure", cause), (other, "success", "")]
+    assert opened.reports[0].usage == Usage()
+    assert opened.reports[1].usage == Usage(input_tokens=11, output_tokens=7)
+    assert all(report.duration_ms > 0 for report in opened.reports)
+
+
+async def test_malformed_request_asks_nobody_else(fake: FakeLlm) -> None:
+    """What every provider would refuse is not sent around."""
+    fake.script.append(Fail(400, "invalid_request_error"))
+    async with Opened(choice("openai", fake), choice("anthropic", fake), OFFLINE) as opened:
+        with pytest.raises(RequestMalformed):
+            await opened.pool.complete(HELLO)
+    assert opened.outcomes() == [("openai", "failure", "malformed")]
+    assert len(fake.requests) == 1
+
+
+async def test_all_failed_lists_every_cause(fake: FakeLlm) -> None:
+    """When nobody answers, the error names each model with its cause, and says whether to try later."""
+    fake.script += [Fail(401), Fail(429, headers={"retry-after": "9"})]
+    async with Opened(choice("openai", fake, "a"), choice("anthropic", fake, "b")) as opened:
+        with pytest.raises(AllFailed) as caught:
+            await opened.pool.complete(HELLO)
+        fake.script += [Fail(401), Fail(401)]
+        with pytest.raises(AllFailed) as hopeless:
+            await opened.pool.complete(HELLO)
+    assert "- auth: openai/a: HTTP 401" in str(caught.value)
+    assert "- rate: anthropic/b: HTTP 429" in str(caught.value)
+    assert (caught.value.retryable, caught.value.retry_after_s) == (True, 9.0)
+    assert (hopeless.value.retryable, hopeless.value.retry_after_s) == (False, None)
+
+
+async def test_cancelled_call_is_reported_as_unknown(fake: FakeLlm) -> None:
+    """Cancelling asks no other choice, and the trail learns that the call's outcome is unknown."""
+    gate = Gate()
+    fake.script.append(Held(Say("never"), gate))
+    async with Opened(choice("openai", fake), OFFLINE) as opened:
+        asking = asyncio.create_task(opened.pool.complete(HELLO))
+        await asyncio.wait_for(gate.reached.wait(), 20)
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+    assert opened.outcomes() == [("openai", "unknown", "cancelled")]
+
+
+async def test_closed_pool_opens_again(fake: FakeLlm) -> None:
+    """Closing gives the connections back; a later completion still works."""
+    fake.script += [Say("one"), Say("two")]
+    async with Opened(choice("openai", fake)) as opened:
+        assert (await opened.pool.complete(HELLO)).text == "one"
+        await opened.pool.close()
+        assert (await opened.pool.complete(HELLO)).text == "two"
+
+
+async def test_concurrent_calls_open_one_provider(fake: FakeLlm) -> None:
+    """Twenty calls at once share one provider, and each gets its answer."""
+    fake.default = Say("hi")
+    async with Opened(choice("openai", fake)) as opened:
+        answers = await asyncio.gather(*(opened.pool.complete(HELLO) for _ in range(20)))
+    assert [answer.text for answer in answers] == ["hi"] * 20
+
+
+@BOTH
+async def test_loop_runs_tools_until_text(wire: Wire, fake: FakeLlm) -> None:
+    """Calls are run in order with checked arguments, their results go back, and the text ends it."""
+    fake.script += [CallTool("add", {"a": 1, "b": 2}, more=(("add", {"a": 3, "b": 4}),)), Say("3 and 7")]
+    async with Opened(choice(wire, fake)) as opened:
+        reply = await converse(opened.pool, PROMPT, [UserTurn(text="add")], [ADD], add)
+    assert (reply.text, reply.rounds) == ("3 and 7", 1)
+    assert reply.usage == Usage(input_tokens=22, output_tokens=14)
+    assert [type(turn) for turn in reply.turns] == [UserTurn, AssistantTurn, ToolTurn, AssistantTurn]
+    results = reply.turns[2]
+    assert isinstance(results, ToolTurn)
+    assert [result.text for result in results.results] == ["3", "7"]
+
+
+@BOTH
+async def test_wrong_calls_are_answered_to_the_model(wire: Wire, fake: FakeLlm) -> None:
+    """An unknown tool, an unknown key and a wrong type come back as errors that name what is wrong; nothing runs."""
+    ran: list[str] = []
+
+    async def run(name: str, _: Document) -> str:
+        ran.append(name)
+        return "ran"
+
+    wrong: tuple[tuple[str, dict[str, Any] | str], ...] = (
+        ("add", {"a": 1, "bb": 2}),
+        ("add", {"a": "x", "b": 2}),
+        ("add", {}),
+    )
+    fake.script += [CallTool("subtract", {"a": 1}, more=wrong), Say("sorry")]
+    async with Opened(choice(wire, fake)) as opened:
+        reply = await converse(opened.pool, PROMPT, [UserTurn(text="add")], [ADD], run)
+    results = reply.turns[2]
+    assert isinstance(results, ToolTurn)
+    assert all(result.is_error for result in results.results)
+    texts = [result.text for result in results.results]
+    assert texts[0] == "there is no tool 'subtract'; there are: add"
+    assert "unknown key 'bb'; did you mean 'b'?" in texts[1]
+    assert texts[2].startswith("add: a: ")
+    assert "key 'a' is missing" in texts[3]
+    assert ran == []
+    assert "did you mean" in str(fake.requests[1].body)
+
+
+async def test_broken_json_arguments_are_answered_to_the_model(fake: FakeLlm) -> None:
+    """Arguments that are not JSON never reach the tool."""
+    fake.script += [CallTool("add", '{"a": 1,'), Say("sorry")]
+    async with Opened(choice("openai", fake)) as opened:
+        reply = await converse(opened.pool, PROMPT, [UserTurn(text="add")], [ADD], add)
+    results = reply.turns[2]
+    assert isinstance(results, ToolTurn)
+    assert results.results[0].is_error
+    assert "not JSON" in results.results[0].text
+
+
+async def test_refusal_of_a_tool_is_told_and_a_fault_is_not(fake: FakeLlm) -> None:
+    """An `AgentbusError` of a tool is advice for the model; any other exception ends the conversation."""
+
+    async def refuse(_name: str, _arguments: Document) -> str:
+        raise InvalidDocument("the text to find occurs twice")
+
+    async def break_down(_name: str, _arguments: Document) -> str:
+        raise ZeroDivisionError
+
+    call = CallTool("add", {"a": 1, "b": 2})
+    fake.script += [call, Say("sorry"), call]
+    async with Opened(choice("anthropic", fake)) as opened:
+        reply = await converse(opened.pool, PROMPT, [UserTurn(text="add")], [ADD], refuse)
+        with pytest.raises(ZeroDivisionError):
+            await converse(opened.pool, PROMPT, [UserTurn(text="add")], [ADD], break_down)
+    results = reply.turns[2]
+    assert isinstance(results, ToolTurn)
+    assert (results.results[0].text, results.results[0].is_error) == ("the text to find occurs twice", True)
+
+
+async def test_rounds_are_bounded(fake: FakeLlm) -> None:
+    """A model that never stops asking for tools is stopped; the tools of the rounds it had did run."""
+    ran: list[str] = []
+
+    async def run(name: str, _: Document) -> str:
+        ran.append(name)
+        return "0"
+
+    fake.default = CallTool("add", {"a": 0, "b": 0})
+    async with Opened(choice("openai", fake)) as opened:
+        with pytest.raises(TooManyRounds, match="max_tool_rounds"):
+            await converse(opened.pool, PROMPT, [UserTurn(text="add")], [ADD], run, max_rounds=3)
+    assert ran == ["add"] * 3
+    assert len(fake.requests) == 4
+
+
+async def test_long_results_are_cut_with_a_mark(fake: FakeLlm) -> None:
+    """A tool cannot fill the model's window: a result over the cap is cut and says so."""
+
+    async def shout(_name: str, _arguments: Document) -> str:
+        return "x" * 50_000
+
+    fake.script += [CallTool("add", {"a": 0, "b": 0}), Say("ok")]
+    async with Opened(choice("openai", fake)) as opened:
+        reply = await converse(opened.pool, PROMPT, [UserTurn(text="add")], [ADD], shout)
+    results = reply.turns[2]
+    assert isinstance(results, ToolTurn)
+    assert len(results.results[0].text) < 20_100
+    assert results.results[0].text.endswith("[cut: 50000 characters, 20000 shown]")
+
+
+async def test_cancelling_reaches_the_tool(fake: FakeLlm) -> None:
+    """Cancelling the conversation cancels the tool that runs, and asks the model nothing more."""
+    started, stopped = asyncio.Event(), asyncio.Event()
+
+    async def wait_forever(_name: str, _arguments: Document) -> str:
+        started.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            stopped.set()
+        return ""
+
+    fake.script.append(CallTool("add", {"a": 0, "b": 0}))
+    async with Opened(choice("openai", fake)) as opened:
+        talking = asyncio.create_task(converse(opened.pool, PROMPT, [UserTurn(text="add")], [ADD], wait_forever))
+        await asyncio.wait_for(started.wait(), 20)
+        talking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await talking
+    assert stopped.is_set()
+    assert len(fake.requests) == 1
+
+
+async def test_failover_keeps_the_conversation_valid(fake: FakeLlm) -> None:
+    """A tool call made by one provider's model can be continued by another's."""
+    fake.script += [CallTool("add", {"a": 1, "b": 2}), Fail(529, "overloaded_error"), Say("3")]
+    async with Opened(choice("anthropic", fake), choice("openai", fake)) as opened:
+        reply = await converse(opened.pool, PROMPT, [UserTurn(text="add")], [ADD], add)
+    assert reply.text == "3"
+    assert [request.wire for request in fake.requests] == ["anthropic", "anthropic", "openai"]

@@ -1,0 +1,1 @@
+"""Real surroundings for tests."""

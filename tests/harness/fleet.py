@@ -1,0 +1,213 @@
+"""A provisioned fleet on a real nats-server, and connections with any of its keys, ours or an attacker's.
+
+`Bench` runs the server in the test's own loop and no other process: parts of the product are started
+by the test. `RunningFleet` is the whole product, as `agentbus up --detach` runs it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import nats
+import yaml
+from nats.aio.client import Client
+
+from agents.home import EXAMPLE, ensure_home
+from bus.audit.emit import Audit
+from bus.audit.producer import Producer
+from bus.connection import Connection, Profile
+from bus.credentials import Credential
+from bus.provision.permissions import users_of
+from bus.provision.provision import start_server
+from bus.server import LocalServer
+from bus.surroundings import Home
+from schemas import names
+from schemas.fleet import Fleet
+
+CHECKOUT = Path(__file__).parents[2]
+
+
+def free_port() -> int:
+    """A port on loopback that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+async def until[T](look: Callable[[], Awaitable[T]], timeout_s: float = 10, every_s: float = 0.02) -> T:
+    """The first true answer of `look`; fails when there is none in time."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        found = await look()
+        if found:
+            return found
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{look} did not come true within {timeout_s:g} s; last answer: {found!r}")
+        await asyncio.sleep(every_s)
+
+
+def fleet_source(folder: Path, *, port: int, change: Callable[[dict[str, Any]], None] = lambda _: None) -> Path:
+    """A copy of the example fleet in `folder` that listens on `port`; `change` edits its fleet file."""
+    subprocess.run(["cp", "-r", f"{EXAMPLE}/.", folder], check=True)
+    path = folder / "fleet.yaml"
+    document = yaml.safe_load(path.read_text())
+    document["nats"]["port"] = port
+    change(document)
+    path.write_text(yaml.safe_dump(document))
+    return folder
+
+
+@dataclass
+class Bench:
+    """A provisioned server, and connections with the fleet's keys; all are closed at the end."""
+
+    home: Home
+    fleet: Fleet
+    server: LocalServer
+    stack: AsyncExitStack
+    violations: list[str] = field(default_factory=list)
+
+    def profile(self, principal: str, credential: str, **changes: Any) -> Profile:
+        """How the product connects as `principal`."""
+        inbox = (
+            names.tool_inbox_prefix(principal) if principal in self.fleet.operators else names.inbox_prefix(principal)
+        )
+        if principal in self.fleet.reviewers:
+            inbox = "_INBOX"
+        settings: dict[str, Any] = {
+            "url": self.server.url,
+            "credential": Credential.find(self.home.credentials(principal), credential),
+            "name": f"{principal}.{credential}",
+            "inbox_prefix": inbox,
+            "on_violation": self.violations.append,
+        }
+        return Profile(**settings | changes)
+
+    async def connect(self, principal: str, credential: str = names.BUS_CREDENTIAL, **changes: Any) -> Connection:
+        """A connection of ours."""
+        connection = await Connection.open(self.profile(principal, credential, **changes))
+        self.stack.push_async_callback(connection.close)
+        return connection
+
+    async def attacker(self, principal: str, credential: str = names.BUS_CREDENTIAL) -> Attacker:
+        """A plain nats-py client with a key of the fleet: none of our code is between it and the server."""
+        profile = self.profile(principal, credential)
+        errors: list[str] = []
+
+        async def on_error(error: Exception) -> None:
+            errors.append(str(error))
+
+        client = await nats.connect(
+            self.server.url, nkeys_seed=str(profile.credential.path), inbox_prefix=profile.inbox_prefix,
+            allow_reconnect=False, error_cb=on_error,
+        )  # fmt: skip
+        self.stack.push_async_callback(client.close)
+        return Attacker(client, errors)
+
+    async def audit(self, agent: str, connection: Connection | None = None) -> Audit:
+        """The trail of an agent, as its process would open it."""
+        own = connection or await self.connect(agent, names.OWN_CREDENTIAL)
+        credential = Credential.find(self.home.credentials(agent), names.AUDIT_CREDENTIAL)
+        audit = await Audit.open(own, Producer(agent, "0", is_agent=True), credential, self.home.state(agent) / "audit")
+        self.stack.push_async_callback(audit.close)
+        return audit
+
+
+@dataclass
+class Attacker:
+    """A plain client and what the server told it it may not do."""
+
+    client: Client
+    errors: list[str]
+
+    async def refused(self, what: Callable[[], Awaitable[Any]]) -> str:
+        """Do something and return the server's refusal; fails when it was allowed."""
+        before = len(self.errors)
+        await what()
+        await self.client.flush(timeout=5)
+
+        async def told() -> str:
+            return self.errors[-1] if len(self.errors) > before else ""
+
+        said = await until(told, timeout_s=5)
+        assert "permissions violation" in said.lower(), said
+        return said
+
+
+@asynccontextmanager
+async def bench(folder: Path, change: Callable[[dict[str, Any]], None] = lambda _: None) -> AsyncIterator[Bench]:
+    """A fleet's home in `folder` and its server."""
+    source = folder / "source"
+    source.mkdir()
+    home = Home(folder / "home")
+    fleet = ensure_home(home, fleet_source(source, port=free_port(), change=change))
+    async with AsyncExitStack() as stack:
+        server = await start_server(fleet, home)
+        stack.push_async_callback(server.stop)
+        yield Bench(home, fleet, server, stack)
+
+
+def credentials_of(fleet: Fleet) -> list[tuple[str, str]]:
+    """(principal, key file) of every user."""
+    return [(user.principal, user.credential) for user in users_of(fleet)]
+
+
+@dataclass(frozen=True)
+class RunningFleet:
+    """A fleet that `agentbus up --detach` started, and the command line to talk to it."""
+
+    home: Home
+
+    def run(
+        self, *arguments: str, check: bool = True, env: dict[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """`agentbus …` in a process of its own, from outside the checkout."""
+        command = [sys.executable, "-m", "agents.cli", *arguments]
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=60, check=False, cwd=self.home.root,
+            env={**os.environ, "AGENTBUS_HOME": str(self.home.root), "PYTHONPATH": str(CHECKOUT), **(env or {})},
+        )  # fmt: skip
+        assert not check or done.returncode == 0, f"{arguments}: {done.returncode}\n{done.stdout}{done.stderr}"
+        return done
+
+    def processes(self) -> dict[str, dict[str, Any]]:
+        """Name to row of `agentbus status`."""
+        answer = json.loads(self.run("status", "--json", check=False).stdout)
+        return {row["name"]: row for row in answer.get("processes", [])}
+
+    def events(self, kind: str) -> list[dict[str, Any]]:
+        """All audit events of a type, as the auditor's command prints them."""
+        lines = self.run("audit", "replay", "--json", "--type", kind).stdout.splitlines()
+        return [json.loads(line)["event"] for line in lines]
+
+
+@asynccontextmanager
+async def running_fleet(
+    folder: Path,
+    change: Callable[[dict[str, Any]], None] = lambda _: None,
+    prepare: Callable[[Path], None] = lambda _: None,
+) -> AsyncIterator[RunningFleet]:
+    """The whole product in `folder`; `prepare` may edit the files of the fleet before they are imported."""
+    source = folder / "source"
+    source.mkdir(parents=True)
+    fleet_source(source, port=free_port(), change=change)
+    prepare(source)
+    home = Home(folder / "home")
+    home.root.mkdir()
+    fleet = RunningFleet(home)
+    fleet.run("up", "--detach", "--fleet", str(source))
+    try:
+        yield fleet
+    finally:
+        fleet.run("down")

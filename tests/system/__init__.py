@@ -1,0 +1,1 @@
+"""Whole processes, and the units that run them."""

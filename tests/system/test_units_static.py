@@ -1,0 +1,240 @@
+"""The units as files: systemd accepts every line, and every promise of the README stands in them."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.harness.systemd_units import UNITS, unit_files
+
+SERVICES = sorted(path.name for path in UNITS.glob("*.service"))
+OURS = [name for name in SERVICES if name != "nats-server.service"]
+DISTRIBUTION = Path("/usr/lib/systemd/system")
+WORST_EXPOSURE = {"agent@.service": 1.2, "nats-server.service": 1.2}
+WORST_EXPOSURE_ELSEWHERE = 1.3
+
+Directive = tuple[str, str, str]
+
+EVERY_SERVICE: set[Directive] = {
+    ("Unit", "PartOf", "agentbus.target"),
+    ("Unit", "StartLimitIntervalSec", "300"),
+    ("Unit", "StartLimitBurst", "5"),
+    ("Service", "KillMode", "mixed"),
+    ("Service", "Restart", "on-failure"),
+    ("Service", "RestartSec", "2s"),
+    ("Service", "LimitCORE", "0"),
+    ("Service", "NoNewPrivileges", "yes"),
+    ("Service", "CapabilityBoundingSet", ""),
+    ("Service", "AmbientCapabilities", ""),
+    ("Service", "LockPersonality", "yes"),
+    ("Service", "MemoryDenyWriteExecute", "yes"),
+    ("Service", "PrivateDevices", "yes"),
+    ("Service", "PrivateUsers", "yes"),
+    ("Service", "ProcSubset", "pid"),
+    ("Service", "ProtectClock", "yes"),
+    ("Service", "ProtectControlGroups", "yes"),
+    ("Service", "ProtectHome", "yes"),
+    ("Service", "ProtectHostname", "yes"),
+    ("Service", "ProtectKernelLogs", "yes"),
+    ("Service", "ProtectKernelModules", "yes"),
+    ("Service", "ProtectKernelTunables", "yes"),
+    ("Service", "ProtectProc", "invisible"),
+    ("Service", "ProtectSystem", "strict"),
+    ("Service", "RemoveIPC", "yes"),
+    ("Service", "RestrictNamespaces", "yes"),
+    ("Service", "RestrictRealtime", "yes"),
+    ("Service", "RestrictSUIDSGID", "yes"),
+    ("Service", "SystemCallArchitectures", "native"),
+    ("Service", "SystemCallErrorNumber", "EPERM"),
+    ("Service", "SystemCallFilter", "@system-service"),
+    ("Service", "SystemCallFilter", "~@privileged @resources"),
+    ("Service", "IPAddressDeny", "any"),
+    ("Service", "IPAddressAllow", "localhost"),
+    ("Install", "WantedBy", "agentbus.target"),
+}
+EVERY_SERVICE_OF_OURS: set[Directive] = {
+    ("Unit", "Wants", "nats-server.service"),
+    ("Unit", "After", "nats-server.service"),
+    ("Service", "Type", "notify"),
+    ("Service", "NotifyAccess", "main"),
+    ("Service", "WatchdogSec", "30s"),
+    ("Service", "Environment", "PYTHONFAULTHANDLER=1"),
+    ("Service", "RestartPreventExitStatus", "78"),
+    ("Service", "TimeoutStopSec", "40s"),
+    ("Service", "SocketBindDeny", "any"),
+}
+ONE_SERVICE: dict[str, set[Directive]] = {
+    "nats-server.service": {
+        ("Service", "UMask", "0077"),
+        ("Service", "User", "nats"),
+        ("Service", "ExecStart", "/opt/agentbus/current/bin/nats-server -c /etc/agentbus/nats-server.conf"),
+        ("Service", "StateDirectory", "agentbus/nats/jetstream"),
+        ("Service", "KillSignal", "SIGTERM"),
+    },
+    "agentbus-approvals.service": {
+        ("Service", "UMask", "0077"),
+        ("Service", "User", "agentbus-approvals"),
+        ("Service", "ExecStart", "/opt/agentbus/current/bin/agentbus approvals serve"),
+        ("Service", "LoadCredential", "approvals:/etc/agentbus/credentials/approvals"),
+        ("Service", "StateDirectory", "agentbus/state/approvals"),
+        ("Service", "BindReadOnlyPaths", "/var/lib/agentbus/fleet.git"),
+    },
+    "agentbus-applier.service": {
+        ("Service", "UMask", "0027"),
+        ("Service", "User", "agentbus-applier"),
+        ("Service", "Group", "agentbus"),
+        ("Service", "ExecStart", "/opt/agentbus/current/bin/agentbus applier serve"),
+        ("Service", "LoadCredential", "applier:/etc/agentbus/credentials/applier"),
+        ("Service", "StateDirectory", "agentbus/state/applier"),
+    },
+    "agent@.service": {
+        ("Service", "UMask", "0077"),
+        ("Service", "User", "agent-%i"),
+        ("Service", "ExecStart", "/opt/agentbus/current/bin/agentbus agent run /var/lib/agentbus/live/%i/agent.yaml"),
+        ("Service", "LoadCredential", "agent:/etc/agentbus/credentials/%i"),
+        ("Service", "StateDirectory", "agentbus/state/%i"),
+        ("Service", "Slice", "agents.slice"),
+        ("Service", "OOMPolicy", "continue"),
+        ("Service", "CPUQuota", "200%"),
+        ("Service", "MemoryHigh", "1536M"),
+        ("Service", "MemoryMax", "2G"),
+        ("Service", "TasksMax", "256"),
+    },
+}
+
+needs_analyze = pytest.mark.skipif(
+    not shutil.which("systemd-analyze") or not DISTRIBUTION.is_dir(), reason="systemd-analyze is not installed here"
+)
+
+
+def directives(unit: Path) -> list[Directive]:
+    """Every assignment of a unit file as (section, name, value), in order."""
+    section, found = "", []
+    for line in unit.read_text().splitlines():
+        if line.startswith("["):
+            section = line.strip("[]")
+        elif line and not line.startswith(("#", ";")):
+            name, _, value = line.partition("=")
+            found.append((section, name, value))
+    return found
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A root folder with the distribution's units, ours, and the programs that ours name."""
+    shutil.copytree(DISTRIBUTION, tmp_path / "usr/lib/systemd/system", symlinks=True)
+    ours = tmp_path / "etc/systemd/system"
+    ours.mkdir(parents=True)
+    for path, file in unit_files().items():
+        if path.startswith("/etc/systemd/system/"):
+            shutil.copy(file, ours)
+    for drop_in in (UNITS / "dropins").glob("*.conf"):
+        folder = ours / f"agent@{drop_in.stem}.service.d"
+        folder.mkdir()
+        shutil.copy(drop_in, folder)
+    for program in ("/opt/agentbus/current/bin/agentbus", "/opt/agentbus/current/bin/nats-server", "/bin/kill"):
+        target = tmp_path / program.lstrip("/")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.touch(mode=0o755)
+    return tmp_path
+
+
+def verify(root: Path, *units: str) -> str:
+    """Everything that systemd has to say about the units; its exit status is 0 even for ignored settings."""
+    command = ["systemd-analyze", "verify", "--man=no", f"--root={root}", *units]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.stdout + done.stderr
+
+
+def exposure(unit: Path) -> float:
+    """The score of `systemd-analyze security`: 0 is closed, 10 is open."""
+    command = ["systemd-analyze", "security", "--offline=yes", "--no-pager", str(unit)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    found = re.search(r"Overall exposure level for .*: (\d+\.\d)", done.stdout)
+    assert found, done.stdout + done.stderr
+    return float(found[1])
+
+
+@needs_analyze
+def test_systemd_has_nothing_to_say_about_the_units(root: Path) -> None:
+    """Verification of all units, and of an agent with each drop-in, prints nothing."""
+    plain = [path.name for path in unit_files().values() if path.suffix in {".service", ".target", ".slice"}]
+    with_drop_ins = [f"agent@{drop_in.stem}.service" for drop_in in (UNITS / "dropins").glob("*.conf")]
+    assert with_drop_ins
+    assert verify(root, *plain, *with_drop_ins) == ""
+
+
+@needs_analyze
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        ("WatchdogSec=30s # half a minute", "30s # half a minute"),
+        ("NoSuchSetting=yes", "NoSuchSetting"),
+        ("ExecStartPre=/opt/agentbus/nothing", "/opt/agentbus/nothing"),
+    ],
+)
+def test_the_verification_would_notice(root: Path, line: str, complaint: str) -> None:
+    """A comment after a value, an unknown setting and a missing program are each named: silence is a result."""
+    unit = root / "etc/systemd/system/agent@.service"
+    unit.write_text(unit.read_text().replace("[Service]\n", f"[Service]\n{line}\n"))
+    assert complaint in verify(root, "agent@.service")
+
+
+@needs_analyze
+@pytest.mark.parametrize("name", SERVICES)
+def test_exposure_stays_low(name: str) -> None:
+    """`systemd-analyze security` scores every service at or under its bound."""
+    assert exposure(UNITS / name) <= WORST_EXPOSURE.get(name, WORST_EXPOSURE_ELSEWHERE)
+
+
+@pytest.mark.parametrize("path", sorted(unit_files().values()), ids=lambda path: path.name)
+def test_no_comment_stands_after_a_value(path: Path) -> None:
+    """systemd takes such a comment into the value and ignores the setting."""
+    values = [line for line in path.read_text().splitlines() if not line.lstrip().startswith(("#", ";", "//"))]
+    assert [line for line in values if re.search(r"\s[#;]|\s//", line)] == []
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_every_service_has_what_is_promised(name: str) -> None:
+    """The table of promised directives stands in the unit, each in the right section."""
+    promised = EVERY_SERVICE | ONE_SERVICE[name] | (EVERY_SERVICE_OF_OURS if name in OURS else set())
+    assert promised - set(directives(UNITS / name)) == set()
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_nothing_undoes_a_promise(name: str) -> None:
+    """A directive that is given twice is one of those that add up: the last one would win otherwise."""
+    adding = {"Environment", "SystemCallFilter", "BindPaths", "BindReadOnlyPaths", "TemporaryFileSystem"}
+    names = [directive for _, directive, _ in directives(UNITS / name)]
+    assert {directive for directive in names if names.count(directive) > 1} <= adding
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_refusal_starts_the_value(name: str) -> None:
+    """`~` is understood only as the first character of a value."""
+    assert [value for _, _, value in directives(UNITS / name) if "~" in value[1:]] == []
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_the_server_is_wanted_and_never_required(name: str) -> None:
+    """A restart of nats-server must not stop the fleet."""
+    binding = {"Requires", "BindsTo", "Requisite", "Upholds"}
+    assert {directive for _, directive, _ in directives(UNITS / name)} & binding == set()
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_the_stop_timeout_outlasts_the_drain(name: str) -> None:
+    """systemd waits longer than an agent's default drain before it kills."""
+    from schemas.agent import Limits
+
+    values = {directive: value for _, directive, value in directives(UNITS / name)}
+    assert float(values["TimeoutStopSec"].removesuffix("s")) > Limits().drain_timeout_s
+
+
+def test_there_is_no_python_beside_the_units() -> None:
+    """`systemd/` is not an import name."""
+    assert list(UNITS.rglob("*.py")) == []
