@@ -14,10 +14,6 @@ from schemas.errors import InvalidDocument
 from schemas.fleet import Fleet
 
 EXAMPLE = Path(__file__).parent / "examples"
-_AUTHOR = {
-    "GIT_AUTHOR_NAME": "agentbus provision", "GIT_AUTHOR_EMAIL": "provision@agentbus.invalid",
-    "GIT_COMMITTER_NAME": "agentbus provision", "GIT_COMMITTER_EMAIL": "provision@agentbus.invalid",
-}  # fmt: skip
 
 
 def ensure_home(home: Home, source: Path = EXAMPLE) -> Fleet:
@@ -43,8 +39,7 @@ def _import(git: Git, source: Path) -> None:
     if not (source / FLEET_FILE).is_file():
         raise InvalidDocument(f"{source} has no {FLEET_FILE}; name a folder with {FLEET_FILE}, policy.yaml and agents/")
     tree = add_folder(git, source)
-    signed = Git(git.directory, _AUTHOR)
-    commit = signed.line("commit-tree", tree, "-m", f"Import the fleet from {source.name}")
+    commit = git.commit(tree, f"Import the fleet from {source.name}\n", "provision")
     git.run("update-ref", BRANCH, commit)
 
 

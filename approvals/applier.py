@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NoReturn
 
 import msgspec
 import structlog
 
 from approvals.control import Control, RestartFailed
+from approvals.errors import GitFailed
 from approvals.examine import examine
 from approvals.fold import Ledger
 from approvals.git import BRANCH, Git
@@ -23,24 +24,21 @@ from approvals.health import HealthWindow, problem_of
 from approvals.journal import Entry, Journal
 from approvals.machine import Case
 from approvals.records import MissedRecord, Records, feed
-from approvals.release import live_tree, make_release, switch
-from approvals.repository import rules_in_force
+from approvals.release import ReleaseDiffers, live_tree, make_release, switch
+from approvals.repository import commit_approved, rules_in_force
 from bus.audit.emit import Audit
 from bus.caller import Caller
 from bus.connection import Connection, Msg, Subscription
 from bus.jetstream import store
 from bus.surroundings import Home
 from schemas import names, subjects
-from schemas.approvals import OutcomeRecord
+from schemas.approvals import OutcomeRecord, Proposal
 from schemas.audit import Outcome
 from schemas.errors import AgentbusError
 
 _log = structlog.get_logger("applier")
 _SWEEP_S = 5.0
-_AUTHOR = {
-    "GIT_AUTHOR_NAME": "agentbus applier", "GIT_AUTHOR_EMAIL": "applier@agentbus.invalid",
-    "GIT_COMMITTER_NAME": "agentbus applier", "GIT_COMMITTER_EMAIL": "applier@agentbus.invalid",
-}  # fmt: skip
+_RETRY_S = 5.0
 
 
 Result = Literal["applied", "rolled_back", "refused"]
@@ -154,38 +152,47 @@ class Applier:
         """Put the approved tree live and return the commit that records it."""
         tools, proposal = self._tools, case.proposal
         agent, tree = proposal.agent, proposal.tree
-        committed = tools.git.tree_of_agent(agent) == tree and live_tree(tools.home, agent) == tree
-        if committed:
+        if tools.git.tree_of_agent(agent) == tree and live_tree(tools.home, agent) == tree:
             return tools.git.line("rev-parse", BRANCH)  # an earlier run got this far and died before saying so
-        problem = examine(tools.git, agent, proposal).problem
-        if problem:
-            raise Refused(problem)
-        with tools.git.indexed() as index:
-            index.apply(proposal.base, proposal.diff)
         await self._intend(case, "release")
-        make_release(tools.git, tools.home, agent, tree)
+        self._make(proposal)
         await self._intend(case, "switch")
         switch(tools.home, agent, tree)
-        await self._restart_or_go_back(case)
+        problem = await self._restarted(agent, tree)
+        if problem:
+            await self._go_back(case, problem)
         await self._intend(case, "commit")
-        return _commit(tools.git, case)
+        try:
+            return commit_approved(tools.git, case)
+        except GitFailed as error:
+            await self._go_back(case, f"it could not be committed: {error}")
 
-    async def _restart_or_go_back(self, case: Case) -> None:
-        tools, proposal = self._tools, case.proposal
+    def _make(self, proposal: Proposal) -> None:
+        """Examine the proposal again, and write its release; nothing that runs is touched."""
+        tools = self._tools
+        problem = examine(tools.git, proposal.agent, proposal).problem
+        if problem:
+            raise Refused(problem)
         try:
-            await tools.control.restart(proposal.agent)
-            problem = await problem_of(tools.caller, proposal.agent, proposal.tree, tools.window)
+            with tools.git.indexed() as index:
+                index.apply(proposal.base, proposal.diff)
+            make_release(tools.git, tools.home, proposal.agent, proposal.tree)
+        except (GitFailed, ReleaseDiffers) as error:
+            raise Refused(str(error)) from error
+
+    async def _restarted(self, agent: str, tree: str) -> str:
+        """Restart the agent; what is wrong with it as `tree`, or an empty string."""
+        try:
+            await self._tools.control.restart(agent)
+            return await problem_of(self._tools.caller, agent, tree, self._tools.window)
         except RestartFailed as error:
-            problem = str(error)
-        if not problem:
-            return
+            return str(error)
+
+    async def _go_back(self, case: Case, problem: str) -> NoReturn:
+        proposal = case.proposal
         await self._intend(case, "go_back")
-        switch(tools.home, proposal.agent, proposal.base)
-        try:
-            await tools.control.restart(proposal.agent)
-            again = await problem_of(tools.caller, proposal.agent, proposal.base, tools.window)
-        except RestartFailed as error:
-            again = str(error)
+        switch(self._tools.home, proposal.agent, proposal.base)
+        again = await self._restarted(proposal.agent, proposal.base)
         raise RolledBack(problem + (f"; and the old tree: {again}" if again else ""))
 
     async def _intend(self, case: Case, step: str) -> None:
@@ -200,13 +207,13 @@ class Applier:
         await self._tools.audit.confirm()
 
     async def _conclude(self, case: Case, result: Result, reason: str, commit: str = "") -> None:
-        kind, outcome = _ENDS[result]
-        self._emit(kind, case, result, outcome=outcome, reason=reason)
-        record = OutcomeRecord(
+        kind, told = _ENDS[result]
+        self._emit(kind, case, result, outcome=told, reason=reason)
+        outcome = OutcomeRecord(
             proposal=case.id, digest=case.digest, result=result, reason=reason,
             verdict_sequence=case.verdict_sequence, commit=commit,
         )  # fmt: skip
-        await store(self._tools.connection, str(subjects.Outcome(case.id)), msgspec.json.encode(record))
+        await store(self._tools.connection, str(subjects.Outcome(case.id)), msgspec.json.encode(outcome))
         await self._read()
 
     def _emit(self, kind: str, case: Case, action: str, *, outcome: Outcome = "success", reason: str = "") -> None:
@@ -219,19 +226,3 @@ class Applier:
         self._tools.audit.emit(
             kind, action=action, resource=resource, outcome=outcome, reason=reason, metadata=metadata
         )
-
-
-def _commit(git: Git, case: Case) -> str:
-    """Put the approved tree on the branch; refuses when the branch moved meanwhile."""
-    agent, head = case.proposal.agent, git.line("rev-parse", BRANCH)
-    with git.indexed() as index:
-        index.run("read-tree", head)
-        index.run("rm", "-r", "--cached", "--quiet", "--", f"agents/{agent}")
-        index.run("read-tree", f"--prefix=agents/{agent}/", case.proposal.tree)
-        root = index.line("write-tree")
-    approvers = ", ".join(sorted(r for r, cast in case.live_votes().items() if cast.vote.verb == "approve"))
-    message = f"{agent}: apply {case.id}\n\nDigest: {case.digest}\nApproved-by: {approvers}\n"
-    signed = Git(git.directory, _AUTHOR)
-    commit = signed.line("commit-tree", root, "-p", head, "-F", "-", stdin=message.encode())
-    git.run("update-ref", BRANCH, commit, head)
-    return commit

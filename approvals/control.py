@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -54,6 +57,19 @@ class SystemdControl:
             raise RestartFailed(said.decode("utf-8", "replace").strip() or f"systemctl ended with {process.returncode}")
 
 
+@contextmanager
+def short_name(socket: Path) -> Iterator[str]:
+    """A name of a socket that fits the kernel's 107 bytes, however deep the folder lies.
+
+    Source: unix(7); Linux resolves /proc/self/fd/N to the open folder.
+    """
+    descriptor = os.open(socket.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield f"/proc/self/fd/{descriptor}/{socket.name}" if len(os.fsencode(socket)) > 100 else str(socket)
+    finally:
+        os.close(descriptor)
+
+
 async def ask_supervisor(socket: Path, command: dict[str, Any], timeout_s: float = _TIMEOUT_S) -> dict[str, Any]:
     """Send one command to the supervisor and return its answer.
 
@@ -62,7 +78,8 @@ async def ask_supervisor(socket: Path, command: dict[str, Any], timeout_s: float
     """
     try:
         async with asyncio.timeout(timeout_s):
-            reader, writer = await asyncio.open_unix_connection(socket)
+            with short_name(socket) as name:
+                reader, writer = await asyncio.open_unix_connection(name)
             try:
                 writer.write(json.dumps(command).encode() + b"\n")
                 await writer.drain()

@@ -50,6 +50,8 @@ def _examine(git: Git, proposal: Proposal) -> Examination:
     tree = git.apply(base, proposal.diff)
     if tree != proposal.tree:
         return Examination(f"the diff gives tree {tree[:12]}, not the proposed {proposal.tree[:12]}")
+    if git.diff(base, tree) != proposal.diff:
+        return Examination("the diff is not git's own between the two trees, so it may show what is not changed")
     entries = git.changes(base, tree)
     problem = _problem_of(git, entries, tree)
     if problem:

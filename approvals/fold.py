@@ -17,7 +17,7 @@ from approvals.machine import Case, Cast, with_outcome, with_vote
 from approvals.policy import Requirement, requirement
 from schemas import subjects
 from schemas.approvals import VOTING_VERBS, OutcomeRecord, Proposal, decode_proposal, name_of, parse_vote
-from schemas.errors import InvalidDocument, InvalidSubject
+from schemas.errors import UNREADABLE, InvalidDocument, InvalidSubject
 from schemas.fleet import Fleet
 from schemas.policy import Policy
 
@@ -88,9 +88,10 @@ class Ledger:
             return self._again(known, digest)
         problem = self._problem(agent, proposal)
         rules = self.rules()
+        latest_ns = record.at_ns + rules.policy.decide_within_s * 1_000_000_000
         case = Case(
             id=name_of(digest), digest=digest, proposal=proposal, sequence=record.sequence, at_ns=record.at_ns,
-            expires_at_ns=min(proposal.expires_at_ns, record.at_ns + rules.policy.decide_within_s * 1_000_000_000),
+            expires_at_ns=max(record.at_ns, min(proposal.expires_at_ns, latest_ns)),
             state="invalid" if problem else "open", requirement=rules.requirement(proposal), note=problem,
         )  # fmt: skip
         self.cases[case.id] = case
@@ -139,7 +140,7 @@ class Ledger:
             # Policy may have changed since; that it was acted upon is a fact, so it is not judged again.
             approved = replace(case, state="approved") if case.state in {"open", "expired"} else case
             after = with_outcome(approved, outcome.result, outcome.reason)
-        except (IllegalStep, msgspec.MsgspecError) as error:
+        except (IllegalStep, *UNREADABLE) as error:
             return Judgement(None, str(error))
         self.cases[after.id] = after
         return Judgement(after)

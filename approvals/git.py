@@ -132,6 +132,14 @@ class Git:
         listed = self.run("ls-tree", "-z", revision, "--", path).decode().split("\0")[0]
         return self.blob(listed.split()[2]) if listed else None
 
+    def commit(self, tree: str, message: str, author: str, *, parent: str = "") -> str:
+        """Make a commit in the name of a part of the product; no branch is moved."""
+        person = {"NAME": f"agentbus {author}", "EMAIL": f"{author}@agentbus.invalid"}
+        who = {f"GIT_{role}_{key}": value for role in ("AUTHOR", "COMMITTER") for key, value in person.items()}
+        parents = ("-p", parent) if parent else ()
+        signed = Git(self.directory, {**self.extra, **who})
+        return signed.line("commit-tree", tree, *parents, "-F", "-", stdin=message.encode())
+
     def tree_of_agent(self, agent: str) -> str | None:
         """The tree id of an agent's folder on the branch in force, None when it has none."""
         listed = self.run("ls-tree", "-z", BRANCH, "--", f"agents/{agent}").decode().split("\0")[0]

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import msgspec
 
+from schemas.errors import UNREADABLE
+
 
 class Entry(msgspec.Struct, frozen=True):
     """`step` is about to be taken for `proposal`; `previous` is the tree that was live before it."""
@@ -42,7 +44,7 @@ class Journal:
         for line in self._path.read_bytes().splitlines():
             try:
                 entry = msgspec.json.decode(line, type=Entry)
-            except msgspec.DecodeError:
+            except UNREADABLE:
                 continue
             if entry.proposal == proposal:
                 found.append(entry)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import yaml
-
 from schemas.approvals import Kind
+from schemas.documents import load_yaml
 from schemas.errors import InvalidDocument
 
 AGENT_FILE = "agent.yaml"
@@ -42,10 +41,7 @@ def _kinds_of_agent_file(before: bytes, after: bytes) -> set[Kind]:
 
 def _sections(text: bytes) -> dict[tuple[str, ...], Any]:
     """The top-level keys, and those of `llm` one level deeper."""
-    try:
-        document = yaml.safe_load(text) or {}
-    except yaml.YAMLError:
-        raise InvalidDocument(f"{AGENT_FILE} is not YAML") from None
+    document = load_yaml(text, AGENT_FILE) or {}
     if not isinstance(document, dict):
         raise InvalidDocument(f"{AGENT_FILE} is not a mapping")
     sections: dict[tuple[str, ...], Any] = {}

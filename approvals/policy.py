@@ -12,6 +12,9 @@ from schemas.policy import Policy, Risk, Rule
 
 _RISKS: tuple[Risk, ...] = ("low", "medium", "high")
 
+NOBODY = "no group in common"
+"""A group that is not a token, so nobody is in it: the rules of several files name no group that may vote on all."""
+
 
 @dataclass(frozen=True, slots=True)
 class Requirement:
@@ -25,15 +28,19 @@ class Requirement:
 
 def requirement(policy: Policy, agent: str, kind: Kind, paths: Iterable[str]) -> Requirement:
     """The strictest of the rules that match the changed paths of this agent's folder."""
-    found = [_rule_of(policy, kind, f"agents/{agent}/{path}") for path in paths]
+    found = [_rule_of(policy, kind, f"agents/{agent}/{path}") for path in paths] or [_strictest(policy)]
     strictest = max(found, key=lambda rule: (rule.quorum, _RISKS.index(rule.risk), len(rule.groups)))
-    groups = [set(rule.groups) for rule in found if rule.groups]
     return Requirement(
         quorum=strictest.quorum,
-        groups=frozenset(set.intersection(*groups)) if groups else frozenset(),
+        groups=_common_groups(found),
         risk=max((rule.risk for rule in found), key=_RISKS.index),
         rule=f"policy {policy.version}: {', '.join(strictest.paths) or 'no rule matches, so the strictest holds'}",
     )
+
+
+def _common_groups(rules: list[Rule]) -> frozenset[str]:
+    named = [frozenset(rule.groups) for rule in rules if rule.groups]
+    return (frozenset.intersection(*named) or frozenset({NOBODY})) if named else frozenset()
 
 
 def _rule_of(policy: Policy, kind: Kind, path: str) -> Rule:

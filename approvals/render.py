@@ -10,6 +10,7 @@ import textwrap
 from collections.abc import Iterable
 
 from approvals.machine import Case
+from schemas.approvals import ChangedFile
 from schemas.ids import rfc3339
 from schemas.text import harmless
 
@@ -31,7 +32,7 @@ def listing(cases: Iterable[Case], now_ns: int) -> str:
         return _text([head, "Nothing waits for approval."])
     table = [f"{'ID':<11}{'AGENT':<16}{'KIND':<8}{'RISK':<8}{'STATE':<12}{'VOTES':<7}LEFT"]
     table += [
-        f"{case.id:<11}{case.proposal.agent:<16.15}{case.proposal.kind:<8}{case.requirement.risk:<8}"
+        f"{case.id:<11}{harmless(case.proposal.agent):<16.15}{case.proposal.kind:<8}{case.requirement.risk:<8}"
         f"{case.state:<12}{f'{case.approvals()}/{case.requirement.quorum}':<7}{_left(case, now_ns)}"
         for case in rows
     ]
@@ -45,18 +46,19 @@ def show(case: Case, now_ns: int) -> str:
     groups = f" by {', '.join(sorted(case.requirement.groups))}" if case.requirement.groups else ""
     lines = [
         f"OK {case.id} is {case.state}",
-        f"agent     {proposal.agent} asks to change its own {proposal.kind}; risk {case.requirement.risk}",
+        *_wrapped(
+            f"{proposal.agent} asks to change its own {proposal.kind}; risk {case.requirement.risk}",
+            "agent     ",
+            " " * 10,
+        ),
         f"proposed  {rfc3339(case.at_ns)}, {_left(case, now_ns)} left to decide",
-        f"votes     {needed}{groups}",
+        *_wrapped(needed + groups, "votes     ", " " * 10),
         *_wrapped(case.requirement.rule, "because   ", " " * 10),
         *(_wrapped(case.note, "note      ", " " * 10) if case.note else []),
         *_wrapped(proposal.rationale or "(none given)", "why       ", " " * 10),
         *[line for cast in case.votes for line in _vote_line(cast.reviewer, cast.vote.verb, cast.vote.reason)],
         "",
-        *[
-            f"file      {file.mode} {harmless(file.path)}{'' if file.sha256 else '  (removed)'}"
-            for file in proposal.files
-        ],
+        *[line for file in proposal.files for line in _file_line(file)],
         *_diff(proposal.diff),
         "",
         f"digest {case.digest}",
@@ -67,7 +69,8 @@ def show(case: Case, now_ns: int) -> str:
 
 def history(case: Case) -> str:
     """Every vote of a proposal and its end."""
-    lines = [f"OK {case.id} is {case.state}", f"{rfc3339(case.at_ns)}  proposed by {case.proposal.agent}"]
+    first = _wrapped(f"proposed by {case.proposal.agent}", f"{rfc3339(case.at_ns)}  ", " " * 26)
+    lines = [f"OK {case.id} is {case.state}", *first]
     for cast in case.votes:
         lines += _wrapped(
             f"{cast.reviewer}: {cast.vote.verb} {cast.vote.reason}".rstrip(), f"{rfc3339(cast.at_ns)}  ", " " * 26
@@ -95,8 +98,14 @@ def _vote_line(reviewer: str, verb: str, reason: str) -> list[str]:
     return _wrapped(f"{verb} {reason}".rstrip(), f"vote      {reviewer}: ", " " * 10)
 
 
+def _file_line(file: ChangedFile) -> list[str]:
+    return _wrapped(f"{file.mode} {file.path}{'' if file.sha256 else ' (removed)'}", "file      ", " " * 10)
+
+
 def _diff(diff: str) -> list[str]:
-    lines = [harmless(line) for line in diff.splitlines() if not line.startswith(("index ", "diff --git"))]
+    # Only a newline ends a line: what follows another break must not pass for a header, which is left out.
+    whole = diff.removesuffix("\n").split("\n") if diff else []
+    lines = [harmless(line) for line in whole if not line.startswith(("index ", "diff --git"))]
     shown = [line if len(line) <= WIDTH else line[: WIDTH - 1] + "…" for line in lines[:_MAX_DIFF_LINES]]
     hidden = len(lines) - len(shown)
     cut = any(len(line) > WIDTH for line in lines)

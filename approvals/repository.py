@@ -1,4 +1,4 @@
-"""The fleet's repository as the approvals layer reads it: the rules in force, and an agent's folder."""
+"""The fleet's repository: the rules in force, an agent's folder, and the commit that records an approved change."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from approvals.examine import examine
 from approvals.fold import Inspect, Rules
 from approvals.git import BRANCH, Git
+from approvals.machine import Case
 from schemas.approvals import Proposal
 from schemas.documents import parse_yaml
 from schemas.errors import InvalidDocument
@@ -50,3 +51,27 @@ def inspector(git: Git) -> Inspect:
         return examine(git, agent, proposal).problem
 
     return inspect
+
+
+def commit_approved(git: Git, case: Case) -> str:
+    """Put the approved tree of one agent on the branch; returns the commit.
+
+    Raises:
+        GitFailed: the branch moved meanwhile, or git cannot write.
+    """
+    agent, head = case.proposal.agent, git.line("rev-parse", BRANCH)
+    agents = _with_entry(git, f"{head}:agents", agent, case.proposal.tree)
+    root = _with_entry(git, head, "agents", agents)
+    approvers = ", ".join(sorted(r for r, cast in case.live_votes().items() if cast.vote.verb == "approve"))
+    message = f"{agent}: apply {case.id}\n\nDigest: {case.digest}\nApproved-by: {approvers}\n"
+    commit = git.commit(root, message, "applier", parent=head)
+    git.run("update-ref", BRANCH, commit, head)
+    return commit
+
+
+def _with_entry(git: Git, tree: str, name: str, folder: str) -> str:
+    """`tree` with the folder `name` being `folder`: computed from listings, no work tree and no index."""
+    entries = [entry for entry in git.run("ls-tree", "-z", tree).split(b"\0") if entry]
+    others = [entry for entry in entries if entry.split(b"\t", 1)[1] != name.encode()]
+    fresh = f"040000 tree {folder}\t{name}".encode()
+    return git.line("mktree", "-z", stdin=b"\0".join([*others, fresh]) + b"\0")

@@ -22,7 +22,7 @@ from bus.inbound import reply_problem
 from bus.jetstream import store
 from schemas import a2a, names, protojson, subjects
 from schemas.audit import Outcome
-from schemas.errors import A2AError, DeadlineExceeded, InvalidAgentResponse, Unavailable, error_from_body
+from schemas.errors import UNREADABLE, A2AError, DeadlineExceeded, InvalidAgentResponse, Unavailable, error_from_body
 from schemas.ids import task_id
 
 
@@ -146,7 +146,7 @@ def _read[T](message: Msg, answer: type[T]) -> T:
     if (message.headers or {}).get(names.SERVICE_ERROR_CODE):
         try:
             body = msgspec.json.decode(message.data, type=dict[str, Any])
-        except msgspec.MsgspecError:
+        except UNREADABLE:
             raise InvalidAgentResponse("the agent answered with an error that cannot be read") from None
         raise error_from_body(body)
     try:

@@ -73,15 +73,20 @@ class Responder:
         await self._connection.flush()
 
     async def drain(self, timeout_s: float) -> int:
-        """Take no more, finish what was accepted; returns how many requests were still unfinished at the end."""
+        """Take no more, finish what was accepted; returns how many requests were still unfinished at the end.
+
+        Those are cancelled, and their callers told that the agent is unavailable.
+        """
         if self._subscription is not None:
             await self._connection.drain(self._subscription)
         if self._running:
             await asyncio.wait(self._running, timeout=timeout_s)
-        unfinished = len(self._running)
-        for task in self._running:
+        unfinished = list(self._running)
+        for task in unfinished:
             task.cancel()
-        return unfinished
+        if unfinished:
+            await asyncio.wait(unfinished)
+        return len(unfinished)
 
     async def _on_message(self, message: Msg) -> None:
         task = asyncio.create_task(self._serve(message))
@@ -111,6 +116,9 @@ class Responder:
             await self._refuse(call, Unavailable(f"the audit trail cannot be written: {error}"), started)
         except A2AError as error:
             await self._refuse(call, error, started)
+        except asyncio.CancelledError:
+            await self._refuse(call, Unavailable(f"{self._agent} stopped before it was done"), started)
+            raise
         except Exception:  # noqa: BLE001  the process's message boundary: one bad request must not end the others
             _log.exception("bus.handler_failed", operation=call.operation, caller=call.caller)
             await self._refuse(call, Internal("the agent failed; its log says why"), started)
@@ -147,16 +155,18 @@ class Responder:
         if limit_s <= 0:
             raise DeadlineExceeded("the deadline had passed when the request arrived")
         try:
-            async with asyncio.timeout(limit_s), self._places:
+            async with asyncio.timeout(limit_s) as limit, self._places:
                 return await operation(call)
         except TimeoutError:
+            if not limit.expired():
+                raise  # the handler's own: a defect of the agent, not a deadline
             raise DeadlineExceeded(f"no answer within {limit_s:.3g} s; the work was cancelled") from None
 
     async def _refuse(self, call: Call, error: A2AError, started: float) -> None:
         line = error.message.splitlines()[0] if error.message else error.reason
         headers = {names.SERVICE_ERROR: f"{error.reason}: {line}"[:200], names.SERVICE_ERROR_CODE: str(error.code)}
         await self._send(call, protojson.encode(error.to_body()), headers)
-        self._audit.emit(
+        self._record(
             "request.refused", action=call.operation, actor=call.caller, outcome=_outcome(error),
             reason=f"{error.reason}: {line}", duration_ms=_ms(started),
         )  # fmt: skip

@@ -11,7 +11,7 @@ from typing import Literal
 
 import msgspec
 
-from schemas.errors import InvalidDocument
+from schemas.errors import UNREADABLE, InvalidDocument
 from schemas.ids import proposal_id, sha256_hex
 
 Kind = Literal["config", "prompt", "code", "tool", "model", "budget"]
@@ -93,7 +93,7 @@ def decode_proposal(data: bytes) -> tuple[Proposal, str]:
     """
     try:
         return _PROPOSAL.decode(data), sha256_hex(data)
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise InvalidDocument(f"not a proposal: {error}") from None
 
 

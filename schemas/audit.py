@@ -98,7 +98,7 @@ class EventData(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     actor: str
     action: str
-    outcome: Outcome = "success"
+    outcome: Outcome
     resource: str = ""
     reason: str = ""
     duration_ms: float | None = None
@@ -148,7 +148,10 @@ def decode_event(data: bytes) -> AuditEvent:
     Raises:
         msgspec.DecodeError: the bytes are not an event.
     """
-    return _decoder.decode(data)
+    try:
+        return _decoder.decode(data)
+    except (UnicodeDecodeError, RecursionError) as error:
+        raise msgspec.DecodeError(str(error)) from None
 
 
 def digest(event_bytes: bytes) -> str:
@@ -167,12 +170,14 @@ def pre_authentication_encoding(payload_type: str, payload: bytes) -> bytes:
     return b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)
 
 
-def batch_payload(subject: str, last_digest: str, count: int) -> bytes:
-    """What one batch signature covers: where the last event was written, its digest, and how many it closes.
+def batch_payload(subject: str, last_digest: str, count: int, after: int) -> bytes:
+    """What one batch signature covers: where the last event was written, its digest, how many it closes, after what.
 
-    The digest covers all earlier events through `prev`; the subject binds them to the producer's slot.
+    The digest covers all earlier events through `prev`; the subject binds them to the producer's slot;
+    `after`, the stream sequence of the slot's event before the batch, binds the batch before this one to
+    its place among other producers' events.
     """
-    return msgspec.json.encode({"subject": subject, "sha256": last_digest, "count": count})
+    return msgspec.json.encode({"subject": subject, "sha256": last_digest, "count": count, "after": after})
 
 
 def as_json(event: AuditEvent) -> Any:

@@ -13,6 +13,9 @@ import yaml
 
 from schemas.errors import InvalidDocument
 
+_NOT_YAML = (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError, RecursionError)
+"""PyYAML lets the errors of its converters through: of dates, of numbers, of tags that do not fit their value."""
+
 
 class Document(pydantic.BaseModel):
     """The base of every document and of every section in one: unknown keys are refused, values frozen."""
@@ -26,13 +29,21 @@ def parse_yaml[T: Document](text: str, kind: type[T], where: str) -> T:
     Raises:
         InvalidDocument: not YAML, or not such a document; every problem is named at once, a line each.
     """
+    return parse_value(load_yaml(text, where), kind, where)
+
+
+def load_yaml(text: str | bytes, where: str) -> Any:
+    """The plain values that `text` holds.
+
+    Raises:
+        InvalidDocument: it is not YAML, or holds a value that cannot be (a thirteenth month).
+    """
     try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+        return yaml.safe_load(text)
+    except _NOT_YAML as error:
         mark = getattr(error, "problem_mark", None)
         line = f" in line {mark.line + 1}" if mark else ""
         raise InvalidDocument(f"{where}: not YAML{line}: {getattr(error, 'problem', None) or error}") from None
-    return parse_value(value, kind, where)
 
 
 def parse_value[T: Document](value: Any, kind: type[T], where: str) -> T:
@@ -62,9 +73,9 @@ def _keys_beside(kind: type[Document], path: tuple[str | int, ...]) -> list[str]
     node = schema
     for step in path[:-1]:
         node = _resolve(node, schema)
-        node = node.get("properties", {}).get(step) or node.get("items") or node.get("additionalProperties") or {}
-        if not isinstance(node, dict):
-            return []
+        below = (node.get("items"), node.get("additionalProperties"), *node.get("patternProperties", {}).values())
+        named = node.get("properties", {}).get(step)
+        node = named or next((each for each in below if isinstance(each, dict)), {})
     return list(_resolve(node, schema).get("properties", {}))
 
 

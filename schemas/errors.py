@@ -28,6 +28,8 @@ A2A_DOMAIN = "a2a-protocol.org"
 OWN_DOMAIN = "agentbus"
 _ERROR_INFO = "type.googleapis.com/google.rpc.ErrorInfo"
 _BAD_REQUEST = "type.googleapis.com/google.rpc.BadRequest"
+UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises for bytes of others: not JSON or of another form, not UTF-8, nested too deep."""
 
 
 class AgentbusError(Exception):
@@ -203,18 +205,23 @@ WIRE_ERRORS: dict[str, type[A2AError]] = {
 
 
 def error_from_body(body: dict[str, Any]) -> A2AError:
-    """The error that a responder sent, as the class that its `reason` names; `Internal` when unknown."""
+    """The error that a responder sent, as the class that its `reason` names; `Internal` when unknown. Never raises."""
     error = body.get("error")
     if not isinstance(error, dict):
         return Internal("the responder sent an error without an error object")
-    details = [d for d in error.get("details") or () if isinstance(d, dict)]
-    info = next((d for d in details if d.get("@type") == _ERROR_INFO), {})
-    bad = next((d for d in details if d.get("@type") == _BAD_REQUEST), {})
+    details = {str(d.get("@type")): d for d in reversed(_objects(error.get("details")))}
+    info, bad = details.get(_ERROR_INFO, {}), details.get(_BAD_REQUEST, {})
     violations = tuple(
         FieldViolation(str(v.get("field", "")), str(v.get("description", "")))
-        for v in bad.get("fieldViolations") or ()
-        if isinstance(v, dict)
+        for v in _objects(bad.get("fieldViolations"))
     )
     kind = WIRE_ERRORS.get(str(info.get("reason")), Internal)
-    metadata = {str(k): str(v) for k, v in (info.get("metadata") or {}).items() if k not in {"message", "violations"}}
-    return kind(str(error.get("message", "")), violations=violations, **metadata)
+    found = kind(str(error.get("message", "")), violations=violations)
+    metadata = info.get("metadata")
+    if isinstance(metadata, dict):
+        found.metadata = {str(key): str(value) for key, value in metadata.items()}
+    return found
+
+
+def _objects(value: Any) -> list[dict[str, Any]]:
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []

@@ -49,6 +49,8 @@ EXPECTED_SUBJECT_SEQUENCE: Final = "Nats-Expected-Last-Subject-Sequence"
 EXPECTED_SUBJECT_FILTER: Final = "Nats-Expected-Last-Subject-Sequence-Subject"
 SIGNATURE: Final = "Agentbus-Signature"
 """DSSE signature (base64) over the digest of a batch's last audit event."""
+SIGNATURE_AFTER: Final = "Agentbus-After"
+"""Stream sequence of the slot's event before the batch; the signature covers it."""
 SIGNATURE_KEY: Final = "Agentbus-Key"
 """Public nkey of the signer; a hint which trusted key to try, never trusted itself."""
 

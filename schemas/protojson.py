@@ -14,11 +14,12 @@ from typing import Any, cast
 
 import msgspec
 
-from schemas.errors import FieldViolation, InvalidArgument
+from schemas.errors import UNREADABLE, FieldViolation, InvalidArgument
 
 _SNAKE_KEY = re.compile(rb'"[A-Za-z0-9]+_[A-Za-z0-9_]*"\s*:')
 _OPAQUE = frozenset({"data", "metadata", "params", "securitySchemes", "input", "output"})
 """Keys whose values belong to the user and are never renamed."""
+_BESIDE_DATA = ("text", "raw", "url")
 _PATH = re.compile(r"^(?P<what>.*?)(?: - at `\$(?P<path>.*)`)?$", re.DOTALL)
 
 
@@ -44,7 +45,7 @@ def decode[T](data: bytes, kind: type[T]) -> T:
             return cast(T, decoder.decode(data))
     except msgspec.ValidationError:
         pass  # nulls and the like: the tolerant path below decides
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise InvalidArgument(f"the payload is not JSON: {error}") from None
     return _decode_tolerantly(data, kind)
 
@@ -56,7 +57,7 @@ def _decode_tolerantly[T](data: bytes, kind: type[T]) -> T:
         raise InvalidArgument(
             f"the payload is not a {kind.__name__}: {error}", violations=(violation_of(error),)
         ) from None
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise InvalidArgument(f"the payload is not JSON: {error}") from None
 
 
@@ -75,7 +76,7 @@ def _normal(value: Any) -> Any:
     normal: dict[str, Any] = {}
     for key, item in value.items():
         name = _camel(key)
-        if item is None and name != "data":
+        if item is None and (name != "data" or any(value.get(other) is not None for other in _BESIDE_DATA)):
             continue  # ProtoJSON: null is the default, but a data part may well be null
         normal[name] = item if name in _OPAQUE else _normal(item)
     return normal

@@ -153,9 +153,9 @@ def demo(
 
     Example: agentbus demo
     """
-    from agents.cli import demo_commands
+    from agents.demo.play import demo as play
 
-    demo_commands.demo(keep=keep)
+    play(keep=keep)
 
 
 @tasks_app.command("add")
@@ -204,6 +204,39 @@ def agent_run(file: Annotated[Path, typer.Argument(help="The agent's agent.yaml.
     from agents.cli import serve_commands
 
     serve_commands.agent(file)
+
+
+@agent_app.command("stop")
+def agent_stop(agent: AgentArgument, home: HomeOption = HOME) -> None:
+    """Stop one agent of the fleet that `agentbus up` runs; its tasks wait.
+
+    Example: agentbus agent stop greeter
+    """
+    from agents.cli import fleet_commands
+
+    fleet_commands.control(home, "stop-process", agent)
+
+
+@agent_app.command("start")
+def agent_start(agent: AgentArgument, home: HomeOption = HOME) -> None:
+    """Start one agent of the fleet that `agentbus up` runs, and wait until it is ready.
+
+    Example: agentbus agent start greeter
+    """
+    from agents.cli import fleet_commands
+
+    fleet_commands.control(home, "start-process", agent)
+
+
+@agent_app.command("restart")
+def agent_restart(agent: AgentArgument, home: HomeOption = HOME) -> None:
+    """Restart one agent of the fleet that `agentbus up` runs, and wait until it is ready.
+
+    Example: agentbus agent restart greeter
+    """
+    from agents.cli import fleet_commands
+
+    fleet_commands.control(home, "restart", agent)
 
 
 @agent_app.command("validate")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import difflib
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -18,8 +19,8 @@ from bus.audit.trust import load_trust
 from bus.audit.verify import Report
 from bus.audit.verify_stream import find_heads, verify_stream
 from bus.surroundings import Home
-from schemas.audit import decode_event
-from schemas.errors import A2AError, AgentbusError
+from schemas.audit import CATALOGUE, DOMAINS, decode_event
+from schemas.errors import A2AError, AgentbusError, InvalidDocument
 
 _COLOURS: dict[Piece, str] = {"time": "2", "source": "36", "type": "1", "bad": "31", "detail": "2"}
 _PROGRESS_WIDTH = 30
@@ -32,6 +33,17 @@ class Filter:
     agent: str = ""
     kind: str = ""
     correlation: str = ""
+
+    def check(self) -> None:
+        """Refuse a type that nothing is ever of.
+
+        Raises:
+            InvalidDocument: it names the domains and types there are.
+        """
+        if self.kind and self.kind not in {*CATALOGUE, *DOMAINS}:
+            near = difflib.get_close_matches(self.kind, CATALOGUE, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"domains are {', '.join(DOMAINS)}"
+            raise InvalidDocument(f"there is no event type {self.kind}; {hint}")
 
     def matches(self, record: Record) -> bool:
         """Whether to show this record. What cannot be read is always shown: it is what an auditor looks for."""
@@ -84,6 +96,7 @@ def tail(root: Path, count: int, *, as_json: bool) -> None:
 def replay(root: Path, start: int, wanted: Filter, *, as_json: bool) -> None:
     """Show everything that matches."""
     log_quietly()
+    wanted.check()
     home = Home(root.resolve())
 
     async def main() -> None:

@@ -131,6 +131,15 @@ def down(root: Path) -> None:
     print("stopped")
 
 
+def control(root: Path, command: str, agent: str) -> None:
+    """Tell the supervisor to stop, start or restart one agent."""
+    home = Home(root.resolve())
+    answer = run_async(ask_supervisor(home.socket, {"command": command, "process": f"agent-{agent}"}))
+    if not answer.get("ok"):
+        raise RestartFailed(str(answer.get("error")))
+    print(f"{agent} is {answer['state']}")
+
+
 def status(root: Path, *, as_json: bool) -> None:
     """Print a row per process; exit 3 when nothing runs, 1 when something is not ready."""
     home = Home(root.resolve())

@@ -6,7 +6,8 @@ import asyncio
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import msgspec
 import structlog
@@ -19,7 +20,7 @@ from bus.inbound import Call
 from bus.responder import Operation
 from bus.tasks import StaleTask, TaskBook, TaskRecord
 from schemas import a2a, protojson
-from schemas.errors import A2AError, DeadlineExceeded, InvalidArgument, UnsupportedOperation
+from schemas.errors import A2AError, AgentbusError, DeadlineExceeded, InvalidArgument, UnsupportedOperation
 from schemas.ids import rfc3339, task_id, ulid
 
 _log = structlog.get_logger("agent")
@@ -39,6 +40,14 @@ class Parts:
     task_timeout_s: float
 
 
+class _End(NamedTuple):
+    """How a task ends."""
+
+    state: a2a.TaskState
+    message: a2a.Message | None = None
+    artifacts: tuple[a2a.Artifact, ...] = ()
+
+
 class Operations:
     """Answers requests and runs tasks."""
 
@@ -55,12 +64,15 @@ class Operations:
         }
 
     async def drain(self, timeout_s: float) -> int:
-        """Wait for tasks that were answered before they were done; returns how many are unfinished."""
+        """Wait for tasks that were answered before they were done; returns how many had to be given up, as failed."""
         if self._background:
             await asyncio.wait(self._background, timeout=timeout_s)
-        for task in self._background:
+        unfinished = list(self._background)
+        for task in unfinished:
             task.cancel()
-        return len(self._background)
+        if unfinished:
+            await asyncio.wait(unfinished)
+        return len(unfinished)
 
     async def get_card(self, _call: Call) -> a2a.AgentCard:
         """GetExtendedAgentCard."""
@@ -104,7 +116,8 @@ class Operations:
     async def _in_background(self, call: Call, request: a2a.SendMessageRequest) -> a2a.Task:
         record = await self._open(call, f"t-{os.urandom(12).hex()}", request.message)
         opened = record.task
-        work = asyncio.create_task(self._work(call, record, request.message))
+        # the request's deadline was for its answer, which is the task: the work has the agent's own limit
+        work = asyncio.create_task(self._unattended(replace(call, deadline_ms=None), record, request.message))
         self._background.add(work)
         work.add_done_callback(self._background.discard)
         return _with_history(opened, request.configuration.history_length)
@@ -118,25 +131,44 @@ class Operations:
         self._changed(call, record)
         return record
 
-    async def _work(self, call: Call, record: TaskRecord, message: a2a.Message) -> None:
+    async def _unattended(self, call: Call, record: TaskRecord, message: a2a.Message) -> None:
+        """The same where nothing delivers the task again: whoever looks must find it ended, if at all possible."""
         try:
-            if record.task.status.state != a2a.WORKING:
-                await self._move(call, record, a2a.WORKING)
-            async with asyncio.timeout(self._limit_s(call)):
+            await self._work(call, record, message)
+        except asyncio.CancelledError:
+            await self._move(call, record, a2a.FAILED, self._note(record, "the agent stopped before it was done"))
+            raise
+        except AgentbusError as error:
+            _log.error("task.not_finished", task=record.task.id, reason=str(error))
+
+    async def _work(self, call: Call, record: TaskRecord, message: a2a.Message) -> None:
+        """Answer, and store how it ended.
+
+        Raises:
+            AgentbusError: the state could not be stored. That is no failure of the task: it may be run again.
+        """
+        if record.task.status.state != a2a.WORKING:
+            await self._move(call, record, a2a.WORKING)
+        end = await self._end_of(call, record, message)
+        await self._move(call, record, end.state, end.message, artifacts=end.artifacts)
+
+    async def _end_of(self, call: Call, record: TaskRecord, message: a2a.Message) -> _End:
+        limit = asyncio.timeout(None)
+        try:
+            limit = asyncio.timeout(self._limit_s(call))
+            async with limit:
                 parts = await self._parts.answering.answer(self._context(call, message, record))
         except A2AError as error:
             state = a2a.REJECTED if error.fault == "caller" else a2a.FAILED
-            await self._move(call, record, state, self._note(record, str(error)))
-        except TimeoutError:
-            await self._move(call, record, a2a.FAILED, self._note(record, "the task ran out of time"))
+            return _End(state, self._note(record, str(error)))
         except StaleTask:
             raise
-        except Exception:  # noqa: BLE001  the process's message boundary for tasks, as the responder is for requests
+        except Exception as error:  # noqa: BLE001  the process's message boundary for tasks, as the responder is for requests
+            if isinstance(error, TimeoutError) and limit.expired():
+                return _End(a2a.FAILED, self._note(record, "the task ran out of time"))
             _log.exception("task.handler_failed", task=record.task.id)
-            await self._move(call, record, a2a.FAILED, self._note(record, "the agent failed; its log says why"))
-        else:
-            artifact = a2a.Artifact(artifact_id=f"{record.task.id}.1", parts=parts)
-            await self._move(call, record, a2a.COMPLETED, artifacts=(artifact,))
+            return _End(a2a.FAILED, self._note(record, "the agent failed; its log says why"))
+        return _End(a2a.COMPLETED, artifacts=(a2a.Artifact(artifact_id=f"{record.task.id}.1", parts=parts),))
 
     async def _reject(self, call: Call, record: TaskRecord | None, identity: str, error: InvalidArgument) -> None:
         if record is None:

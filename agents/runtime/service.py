@@ -96,6 +96,7 @@ async def service(identity: Identity, place: Surroundings) -> AsyncIterator[Runn
             "process.stopped", action="stop", outcome="failure" if signs.failure else "success", reason=signs.failure
         )
     finally:
+        signs.is_closing = True
         await audit.close()
         for connection in {own, bus}:
             await connection.close()

@@ -21,6 +21,8 @@ class Signs:
         self.failure = ""
         self.audit: Audit | None = None
         """Where connection news go once the trail is open."""
+        self.is_closing = False
+        """Connections that this process closes itself are no news."""
 
     def listen(self) -> None:
         """SIGTERM and SIGINT mean: drain and end."""
@@ -52,6 +54,8 @@ class Signs:
 
     def on_disconnected(self, connection: str) -> None:
         """The server is away; it is being tried again."""
+        if self.is_closing:
+            return
         _log.warning("bus.disconnected", connection=connection)
         self._tell("bus.disconnected", connection)
 

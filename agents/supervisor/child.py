@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from bus.server import end_with_parent
 from schemas.errors import AgentbusError
 
 State = Literal["stopped", "starting", "ready", "stopping", "restarting", "failed"]
@@ -53,6 +54,7 @@ class Child:
         self._on_change = on_change
         self._process: asyncio.subprocess.Process | None = None
         self._ready = asyncio.Event()
+        self._turn = asyncio.Lock()  # one of start, stop, restart at a time: a stop must not be overtaken
         self._watcher: asyncio.Task[None] | None = None
         self._deaths: list[float] = []
         self._address = f"@agentbus-{os.getpid()}-{os.urandom(4).hex()}"
@@ -69,10 +71,8 @@ class Child:
         Raises:
             ChildFailed: it ended, or was not ready in time.
         """
-        self._deaths.clear()
-        await self._spawn()
-        self._watcher = asyncio.create_task(self._watch())
-        await self.wait_ready(timeout_s)
+        async with self._turn:
+            await self._start(timeout_s)
 
     async def wait_ready(self, timeout_s: float) -> None:
         """Wait until it says READY. Raises as `start`."""
@@ -88,17 +88,30 @@ class Child:
 
     async def stop(self) -> None:
         """Ask it to end, and kill it when it does not; it is not started again."""
+        async with self._turn:
+            await self._stop()
+
+    async def restart(self) -> None:
+        """Stop and start. Raises as `start`."""
+        async with self._turn:
+            await self._stop()
+            await self._start()
+
+    async def _start(self, timeout_s: float = 30) -> None:
+        if self.pid:
+            return
+        self._deaths.clear()
+        await self._spawn()
+        self._watcher = asyncio.create_task(self._watch())
+        await self.wait_ready(timeout_s)
+
+    async def _stop(self) -> None:
         self._set("stopping")
         if self._watcher:
             self._watcher.cancel()
             await asyncio.gather(self._watcher, return_exceptions=True)
         await self._end()
         self._set("stopped")
-
-    async def restart(self) -> None:
-        """Stop and start. Raises as `start`."""
-        await self.stop()
-        await self.start()
 
     def last_words(self) -> str:
         """The last thing that its log says, for a message to a person."""
@@ -119,7 +132,7 @@ class Child:
         with self.command.log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 *self.command.argv, stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log, env=environment,
-                start_new_session=True,
+                start_new_session=True, preexec_fn=end_with_parent,
             )  # fmt: skip
         loop.add_reader(channel.fileno(), self._on_notice, channel)
         process = self._process

@@ -9,14 +9,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import structlog
 
-from agents.supervisor.child import Child, ChildFailed
+from agents.supervisor.child import BURST, Child, ChildFailed
 from agents.supervisor.fleet_processes import commands
+from approvals.control import short_name
 from bus.provision.provision import start_server
 from bus.server import LocalServer
 from bus.surroundings import Home
@@ -27,6 +27,13 @@ _log = structlog.get_logger("supervisor")
 
 OnChange = Callable[[str, str], None]
 """(process name, new state)"""
+
+
+_ACTIONS: dict[str, Callable[[Child], Awaitable[None]]] = {
+    "restart": Child.restart,
+    "start-process": Child.start,
+    "stop-process": Child.stop,
+}
 
 
 class AlreadyRunning(AgentbusError):
@@ -91,14 +98,15 @@ class Supervisor:
     async def _open_socket(self) -> None:
         path = self.home.socket
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if len(os.fsencode(path)) > 100:
-            raise AlreadyRunning(f"{path} is too long for a socket; use a home with a shorter path")
-        with contextlib.suppress(OSError):
-            _reader, writer = await asyncio.open_unix_connection(path)
-            writer.close()
-            raise AlreadyRunning(f"a fleet runs in {self.home.root} already; see `agentbus status`, or `agentbus down`")
-        path.unlink(missing_ok=True)
-        self._control = await asyncio.start_unix_server(self._on_client, path)
+        with short_name(path) as name:
+            with contextlib.suppress(OSError):
+                _reader, writer = await asyncio.open_unix_connection(name)
+                writer.close()
+                raise AlreadyRunning(
+                    f"a fleet runs in {self.home.root} already; see `agentbus status`, or `agentbus down`"
+                )
+            path.unlink(missing_ok=True)
+            self._control = await asyncio.start_unix_server(self._on_client, name)
         path.chmod(0o600)
 
     async def _on_client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -121,13 +129,16 @@ class Supervisor:
         if name == "stop":
             self.stop_asked.set()
             return {"ok": True}
-        if name == "restart":
-            child = self._children.get(str(command.get("process")))
-            if child is None:
-                return {"ok": False, "error": f"no process {command.get('process')!r} here"}
-            await child.restart()
-            return {"ok": True}
-        return {"ok": False, "error": "known commands: status, stop, restart"}
+        action = _ACTIONS.get(str(name))
+        if self.stop_asked.is_set():
+            return {"ok": False, "error": "the fleet is stopping"}
+        if action is None:
+            return {"ok": False, "error": f"known commands: status, stop, {', '.join(_ACTIONS)}"}
+        child = self._children.get(str(command.get("process")))
+        if child is None:
+            return {"ok": False, "error": f"there is no process {command.get('process')!r}; see agentbus status"}
+        await action(child)
+        return {"ok": True, "state": child.state}
 
     def processes(self) -> list[dict[str, Any]]:
         """Name, state, pid, restarts and own words of every process."""
@@ -147,20 +158,24 @@ class Supervisor:
         ]
 
     async def wait(self) -> None:
-        """Until told to stop, or the server ends by itself.
+        """Until told to stop. A server that ends by itself is started again; everybody reconnects to it.
 
         Raises:
-            ChildFailed: the server ended.
+            ChildFailed: the server ended too often.
         """
-        if self._server is None:
-            return
-        ended = asyncio.create_task(self._server.process.wait())
         asked = asyncio.create_task(self.stop_asked.wait())
-        done, pending = await asyncio.wait({ended, asked}, return_when=asyncio.FIRST_COMPLETED)
-        for task in pending:
-            task.cancel()
-        if ended in done and not self.stop_asked.is_set():
-            raise ChildFailed(f"nats-server ended by itself; see {self.home.root / 'log' / 'nats-server.log'}")
+        for _ in range(BURST):
+            if self._server is None:
+                return
+            ended = asyncio.create_task(self._server.process.wait())
+            await asyncio.wait({ended, asked}, return_when=asyncio.FIRST_COMPLETED)
+            if asked.done():
+                ended.cancel()
+                return
+            self._report("nats-server", "restarting")
+            await self._server.start()
+            self._report("nats-server", "ready")
+        raise ChildFailed(f"nats-server ended {BURST} times; see {self.home.root / 'log' / 'nats-server.log'}")
 
 
 async def _all(*starting: Any) -> None:

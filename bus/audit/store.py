@@ -79,7 +79,7 @@ class SlotStore:
                 headers[names.EXPECTED_SUBJECT_SEQUENCE] = str(fence)
                 headers[names.EXPECTED_SUBJECT_FILTER] = self.producer.fence
             if number == last:
-                headers |= self._commit(entry, last)
+                headers |= self._commit(entry, last, fence)
                 return _sequence(await self._ask(entry, headers), last)
             if number == 1:
                 _accepted(await self._ask(entry, headers))
@@ -87,13 +87,14 @@ class SlotStore:
                 await self._connection.publish(entry.subject, entry.data, headers=headers)
         raise ValueError("a batch has at least one event")
 
-    def _commit(self, entry: Entry, count: int) -> dict[str, str]:
-        payload = batch_payload(entry.subject, entry.digest, count)
+    def _commit(self, entry: Entry, count: int, after: int) -> dict[str, str]:
+        payload = batch_payload(entry.subject, entry.digest, count, after)
         signature = self._key.sign(pre_authentication_encoding(PAYLOAD_TYPE, payload))
         return {
             names.BATCH_COMMIT: "1",
             names.SIGNATURE: base64.b64encode(signature).decode(),
             names.SIGNATURE_KEY: self._public,
+            names.SIGNATURE_AFTER: str(after),
         }
 
     async def _ask(self, entry: Entry, headers: dict[str, str]) -> bytes:

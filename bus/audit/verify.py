@@ -2,10 +2,11 @@
 
 What is checked, per stream: sequences without a gap. Per event: it can be read; its subject, source and
 type agree; its `Nats-Msg-Id` is its digest; its counter and `prev` follow from the event before on the
-same slot, and the slot's first event starts from nothing. Per batch: a signature over its last digest
-and its length. At the end: no unsigned event, and every head that a host remembers is still there.
+same slot, and the slot's first event starts from nothing. Per batch: it is in one piece, and there is a signature over its
+last digest, its length, and the place of the batch before. At the end: no unsigned event, and every head that a host remembers is still there.
 
-Not shown by this alone: a tail that was cut on a host whose head files are gone too.
+Not shown by this alone: a tail that was cut at a batch, seen from a host without the producer's head
+file, and a change of order between producers within the last batch of each.
 """
 
 from __future__ import annotations
@@ -82,6 +83,8 @@ class _Slot:
     prefix: str
     counter: int = 0
     digest: str = GENESIS
+    sequence: int = 0
+    after: int = 0
     unsigned: int = 0
     first_unsigned: int = 0
     subject: str = ""
@@ -196,7 +199,10 @@ class Verifier:
             self._find(record.sequence, record.subject, problem)
         slot.counter, slot.digest, slot.subject = event.sequence, digest(record.payload), record.subject
         if not slot.unsigned:
-            slot.first_unsigned = record.sequence
+            slot.first_unsigned, slot.after = record.sequence, slot.sequence
+        elif record.sequence != slot.sequence + 1:
+            self._find(record.sequence, record.subject, "its batch, which is stored in one piece, is in pieces")
+        slot.sequence = record.sequence
         slot.unsigned += 1
         self._check_head(record, slot)
         if names.BATCH_COMMIT in record.headers:
@@ -209,14 +215,19 @@ class Verifier:
             self._find(record.sequence, record.subject, problem)
 
     def _check_signature(self, record: Record, slot: _Slot, keys: tuple[str, ...] | None) -> None:
-        count, slot.unsigned = slot.unsigned, 0
+        count, after, slot.unsigned = slot.unsigned, slot.after, 0
         if slot.is_adopted:  # the batch may have begun before the first record that was fed
-            written = record.headers.get(names.BATCH_SEQUENCE, "")
-            count, slot.is_adopted = int(written) if written.isdecimal() else count, False
+            count = _number(record.headers, names.BATCH_SEQUENCE)
+            after = _number(record.headers, names.SIGNATURE_AFTER)
+            slot.is_adopted = False
+        written = _number(record.headers, names.SIGNATURE_AFTER)
+        if written not in {after, -1}:
+            problem = f"this slot ended at stream sequence {written} when its next batch was stored, now at {after}"
+            self._find(record.sequence, record.subject, problem)
         if keys is None:
             problem = "its producer is not in the trust file"
         else:
-            problem = _signature_problem(record, batch_payload(record.subject, slot.digest, count), keys)
+            problem = _signature_problem(record, batch_payload(record.subject, slot.digest, count, written), keys)
         if problem:
             self._find(record.sequence, record.subject, problem)
 
@@ -259,6 +270,11 @@ def _signature_problem(record: Record, payload: bytes, keys: tuple[str, ...]) ->
     except (InvalidSignature, binascii.Error):
         return "the signature of its batch is not over these events"
     return ""
+
+
+def _number(headers: dict[str, str], name: str) -> int:
+    value = headers.get(name, "")
+    return int(value) if value.isdecimal() else -1
 
 
 def _span(first: int, last: int, what: str = "stream sequence", whose: str = "") -> str:

@@ -63,7 +63,8 @@ def renumbered(records: list[Record]) -> list[Record]:
 
 
 def signed(record: Record, credential: Credential, count: int) -> Record:
-    payload = batch_payload(record.subject, digest(record.payload), count)
+    after = int(record.headers[names.SIGNATURE_AFTER])
+    payload = batch_payload(record.subject, digest(record.payload), count, after)
     signature = credential.signing_key().sign(pre_authentication_encoding(PAYLOAD_TYPE, payload))
     headers = {
         **record.headers,
@@ -126,7 +127,8 @@ TAMPERED: dict[str, tuple[Change, int, str]] = {
     "a whole batch is gone without a gap": (_dropped(7, 9, closed=True), 10, "missing before"),
     "the start is gone": (_dropped(1, 6, closed=True), 1, "missing before"),
     "events are swapped": (_swapped(7, 8), 7, "missing before"),
-    "producers' events are swapped": (_swapped(9, 10), 10, ""),
+    "producers' events are swapped": (_swapped(9, 10), 10, "in pieces"),
+    "producers' batches are swapped": (lambda r, _: renumbered([*r[:3], *r[6:9], *r[3:6], *r[9:]]), 12, "ended at stream sequence 6 when its next batch was stored, now at 9"),
     "batches are swapped": (lambda r, _: renumbered([*r[:6], *r[12:15], *r[6:9], *r[15:]]), 7, "missing before"),
     "an event is repeated at once": (_repeated(9, 10), 10, "second event"),
     "an event is repeated later": (_repeated(2, 25), 25, "stands after"),
@@ -165,7 +167,7 @@ def test_the_recorded_trail_is_sound(recorded: Recorded) -> None:
 
 @pytest.mark.parametrize("name", TAMPERED)
 def test_tampering_is_found_at_its_place(recorded: Recorded, name: str) -> None:
-    """Each change makes the verdict `tampered`, and the first bad sequence is where it happened."""
+    """Each change makes the verdict `tampered`, and the first bad sequence is where it shows."""
     change, place, words = TAMPERED[name]
     report = verify(change(list(recorded.records), recorded), recorded.trust)
     assert (report.verdict, report.exit_code) == ("tampered", 1)

@@ -13,8 +13,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -192,12 +192,12 @@ class RunningFleet:
         return [json.loads(line)["event"] for line in lines]
 
 
-@asynccontextmanager
-async def running_fleet(
+@contextmanager
+def running_fleet(
     folder: Path,
     change: Callable[[dict[str, Any]], None] = lambda _: None,
     prepare: Callable[[Path], None] = lambda _: None,
-) -> AsyncIterator[RunningFleet]:
+) -> Iterator[RunningFleet]:
     """The whole product in `folder`; `prepare` may edit the files of the fleet before they are imported."""
     source = folder / "source"
     source.mkdir(parents=True)

@@ -26,7 +26,7 @@ def chain(count: int) -> list[Entry]:
             epoch="e",
             severitynumber=9,
             severitytext="INFO",
-            data=EventData(actor="a", action="b"),
+            data=EventData(actor="a", action="b", outcome="success"),
         )
         data = encode_event(event)
         entries.append(Entry(counter, 0, f"{SLOT}request", digest(data), data))

@@ -30,7 +30,9 @@ EVENT = AuditEvent(
     epoch="e",
     severitynumber=9,
     severitytext="INFO",
-    data=EventData(actor="ops", action="SendMessage", duration_ms=12.4, size=120, metadata={"tokens": 7}),
+    data=EventData(
+        actor="ops", action="SendMessage", outcome="success", duration_ms=12.4, size=120, metadata={"tokens": 7}
+    ),
 )
 
 

@@ -1,0 +1,104 @@
+"""Writes the files that follow from the code: JSON Schemas, and nats-server's side of the example fleet.
+
+    python -m agents.cli.generate [--check]
+
+The files are for readers and for tools in other languages; nothing of the product reads them. With
+`--check` nothing is written: what is stale is named, and the exit code is 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from agents.home import EXAMPLE
+from approvals.repository import FLEET_FILE
+from bus.provision.permissions import users_of
+from bus.provision.server_config import server_config
+from bus.provision.streams import streams_of
+from bus.surroundings import Home
+from schemas.a2a import A2AObject
+from schemas.agent import AgentFile
+from schemas.approvals import OutcomeRecord, Proposal, Receipt
+from schemas.audit import AuditEvent
+from schemas.documents import Document, parse_yaml
+from schemas.fleet import Fleet
+from schemas.policy import Policy
+
+ROOT = Path(__file__).resolve().parents[2]
+SCHEMAS = "schemas/json"
+WIRE: tuple[type[Any], ...] = (*A2AObject.__subclasses__(), AuditEvent, Proposal, Receipt, OutcomeRecord)
+FILES: tuple[type[Document], ...] = (Fleet, Policy, AgentFile)
+_DIALECT = "https://json-schema.org/draft/2020-12/schema"
+_HOME = Home(Path("/var/lib/agentbus"))
+
+
+def documents() -> dict[str, str]:
+    """Every generated file: path below the checkout to text."""
+    fleet = parse_yaml((EXAMPLE / FLEET_FILE).read_text(), Fleet, FLEET_FILE)
+    wire = {kind.__name__: msgspec.json.schema(kind) for kind in WIRE}
+    files = {kind.__name__: kind.model_json_schema() for kind in FILES}
+    return {
+        **{f"{SCHEMAS}/{name}.schema.json": _schema(name, body) for name, body in (wire | files).items()},
+        "nats/streams.json": _pretty([msgspec.to_builtins(stream) for stream in streams_of(fleet)]),
+        "nats/nats-server.conf": server_config(fleet, _HOME, _placeholders(fleet)),
+    }
+
+
+def stale(root: Path = ROOT) -> list[str]:
+    """The paths below `root` that are missing, differ, or belong to no type any more."""
+    wanted = documents()
+    left_over = {f"{SCHEMAS}/{path.name}" for path in (root / SCHEMAS).glob("*")} - wanted.keys()
+    changed = {path for path, text in wanted.items() if not _holds(root / path, text)}
+    return sorted(left_over | changed)
+
+
+def write(root: Path = ROOT) -> list[str]:
+    """Bring every generated file below `root` up to date; returns the paths that changed."""
+    wanted, changed = documents(), stale(root)
+    for path in changed:
+        if path in wanted:
+            (root / path).parent.mkdir(parents=True, exist_ok=True)
+            (root / path).write_text(wanted[path])
+        else:
+            (root / path).unlink()
+    return changed
+
+
+def main(arguments: list[str] | None = None, root: Path = ROOT) -> int:
+    """The command; returns its exit code."""
+    parser = argparse.ArgumentParser(prog="python -m agents.cli.generate", description=__doc__.splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="name what is stale instead of writing it")
+    is_check = parser.parse_args(arguments).check
+    found = stale(root) if is_check else write(root)
+    for path in found:
+        print(f"{path} is stale; run: make schemas" if is_check else f"wrote {path}")
+    return 1 if is_check and found else 0
+
+
+def _schema(name: str, body: dict[str, Any]) -> str:
+    return _pretty({"$schema": _DIALECT, "$id": f"urn:agentbus:schema:{name}", **body})
+
+
+def _pretty(value: Any) -> str:
+    return json.dumps(value, indent=2) + "\n"
+
+
+def _placeholders(fleet: Fleet) -> dict[tuple[str, str], str]:
+    """Where provisioning puts public keys: whose they are."""
+    return {
+        (user.principal, user.credential): f"<{user.principal} {user.credential.removesuffix('.nk')} key>"
+        for user in users_of(fleet)
+    }
+
+
+def _holds(path: Path, text: str) -> bool:
+    return path.is_file() and path.read_text() == text
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,1 @@
+"""Every journey of the product without a person: `agentbus demo`."""

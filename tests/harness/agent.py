@@ -1,0 +1,155 @@
+"""One agent in the test's own loop: the parts that its process starts, without the process.
+
+async with serving(bench, "textstats") as agent:            # the example's own skill
+    …
+async with serving(bench, "textstats", echo, slot="1"):     # skills of the test, as a second instance
+    …
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+
+from agents.runtime.load import card_of, load_agent
+from agents.runtime.operations import Operations, Parts
+from agents.runtime.worker import _answering, _proposer
+from agents.skill import Skill
+from approvals.git import tree_of_folder
+from bus.audit.emit import Audit
+from bus.audit.producer import Producer
+from bus.audit.read import Reader
+from bus.caller import Caller
+from bus.connection import Connection
+from bus.credentials import Credential
+from bus.responder import Bounds, Responder
+from bus.task_worker import TaskWorker
+from bus.tasks import TaskBook
+from schemas import a2a, names
+from schemas.audit import AuditEvent, decode_event
+from schemas.ids import ulid
+from tests.harness.fleet import Bench
+
+
+@dataclass
+class Agent:
+    """A running agent. `worker` takes its durable tasks, `responder` its requests."""
+
+    id: str
+    bus: Connection
+    own: Connection
+    audit: Audit
+    calls: Caller
+    book: TaskBook
+    operations: Operations
+    responder: Responder
+    worker: TaskWorker
+
+    async def die(self) -> None:
+        """End as a killed process does: nothing is answered, acknowledged or given back."""
+        await self.bus.close()
+        await self.own.close()
+
+
+async def _parts(bench: Bench, name: str, skills: tuple[Skill, ...], slot: str, bounds: Bounds) -> Agent:
+    loaded = load_agent(bench.home.live(name) / "agent.yaml")
+    loaded = replace(loaded, skills=skills) if skills else loaded
+    bus = await bench.connect(name)
+    own = await bench.connect(name, names.OWN_CREDENTIAL)
+    audit = await Audit.open(
+        own,
+        Producer(name, slot, is_agent=True),
+        Credential.find(bench.home.credentials(name), names.AUDIT_CREDENTIAL),
+        bench.home.state(name) / f"audit-{slot}",
+    )
+    calls = Caller(bus, name, audit)
+    book = TaskBook(name, own, bus)
+    operations = Operations(
+        Parts(
+            agent=name,
+            card=card_of(loaded, tree_of_folder(loaded.folder), ulid(time.time_ns(), os.urandom(10))),
+            answering=_answering(loaded, audit),
+            book=book,
+            calls=calls,
+            propose=_proposer(loaded, own),
+            audit=audit,
+            task_timeout_s=bounds.timeout_s,
+        )
+    )
+    responder = Responder(bus, name, operations.table(), audit, bounds)
+    worker = TaskWorker(bus, name, operations.run_task, audit, bounds.max_concurrent)
+    return Agent(name, bus, own, audit, calls, book, operations, responder, worker)
+
+
+@asynccontextmanager
+async def serving(
+    bench: Bench,
+    name: str,
+    *skills: Skill,
+    slot: str = "0",
+    bounds: Bounds | None = None,
+    takes_requests: bool = True,
+    takes_tasks: bool = True,
+) -> AsyncIterator[Agent]:
+    """The agent `name` of the bench's fleet, drained at the end; `skills` take the place of its own."""
+    agent = await _parts(bench, name, skills, slot, bounds or Bounds())
+    await agent.calls.start()
+    await agent.book.require()
+    if takes_requests:
+        await agent.responder.start()
+    if takes_tasks:
+        agent.worker.start()
+    try:
+        yield agent
+    finally:
+        await asyncio.gather(agent.responder.drain(5), agent.worker.drain(5), agent.operations.drain(5))
+        await agent.audit.close()
+        await agent.bus.close()
+        await agent.own.close()
+
+
+async def caller(bench: Bench, principal: str = "ops") -> Caller:
+    """Somebody who asks, with the product's own client and without a trail."""
+    calls = Caller(await bench.connect(principal), principal)
+    await calls.start()
+    return calls
+
+
+def saying(
+    text: str, *, skill: str = "", context: str = "", return_immediately: bool = False
+) -> a2a.SendMessageRequest:
+    """A request of one text part."""
+    return _request(a2a.Part(text=text), skill, context, return_immediately)
+
+
+def sending(data: object, *, skill: str = "", context: str = "") -> a2a.SendMessageRequest:
+    """A request of one data part."""
+    return _request(a2a.Part(data=data), skill, context, return_immediately=False)
+
+
+def _request(part: a2a.Part, skill: str, context: str, return_immediately: bool) -> a2a.SendMessageRequest:
+    message = a2a.Message(
+        message_id=ulid(time.time_ns(), os.urandom(10)),
+        role="ROLE_USER",
+        parts=(part,),
+        context_id=context,
+        metadata={"skill": skill} if skill else {},
+    )
+    configuration = a2a.SendMessageConfiguration(return_immediately=return_immediately)
+    return a2a.SendMessageRequest(message=message, configuration=configuration)
+
+
+async def trail(bench: Bench, *agents: Agent, kind: str = "") -> list[AuditEvent]:
+    """The audit events on the stream, after those of `agents` have all arrived there."""
+    for agent in agents:
+        await agent.audit.confirm()
+    auditor = await bench.connect("auditor", names.OWN_CREDENTIAL, inbox_prefix=names.inbox_prefix("auditor"))
+    try:
+        events = [decode_event(record.payload) async for record in Reader(auditor).records()]
+    finally:
+        await auditor.close()
+    return [event for event in events if kind in {"", event.short_type}]

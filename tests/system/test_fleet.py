@@ -1,0 +1,161 @@
+"""The fleet as processes: started, looked at, killed, restarted, stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from agents.demo.stage import eventually
+from tests.harness.fake_llm import FakeLlm, Gate, Held, Say
+from tests.harness.fleet import CHECKOUT, RunningFleet, fleet_source, free_port, running_fleet, until
+
+_EVERYTHING = {"nats-server", "approvals", "applier", "agent-greeter", "agent-textstats", "agent-concierge"}
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_status_shows_every_process_ready(fleet: RunningFleet) -> None:
+    """`status` lists all six processes, ready, each with a live pid; exit 0."""
+    rows = fleet.processes()
+    assert set(rows) == _EVERYTHING
+    assert {row["state"] for row in rows.values()} == {"ready"}
+    assert all(_is_alive(row["pid"]) for row in rows.values())
+
+
+def test_a_worker_without_a_model_is_small(fleet: RunningFleet) -> None:
+    """A worker that has loaded no model client keeps less than 60 MB resident."""
+    status = Path(f"/proc/{fleet.processes()['agent-textstats']['pid']}/status").read_text()
+    resident = re.search(r"VmRSS:\s+(\d+) kB", status)
+    assert resident is not None
+    assert int(resident[1]) < 60 * 1024
+
+
+def test_a_home_serves_one_fleet(fleet: RunningFleet) -> None:
+    """A second `up` on the same home is refused with a sentence, and disturbs nothing."""
+    refused = fleet.run("up", check=False)
+    assert refused.returncode == 78
+    assert "runs in" in refused.stderr
+    assert {row["state"] for row in fleet.processes().values()} == {"ready"}
+
+
+def test_a_killed_server_comes_back_and_the_fleet_goes_on(fleet: RunningFleet) -> None:
+    """nats-server killed with -9 is started again; agents reconnect and answer; the trail stays sound."""
+    os.kill(fleet.processes()["nats-server"]["pid"], signal.SIGKILL)
+
+    eventually(lambda: fleet.run("ask", "greeter", "hello", check=False).returncode == 0, "the greeter answers")
+    assert {name: row["restarts"] for name, row in fleet.processes().items() if name != "nats-server"} == dict.fromkeys(
+        _EVERYTHING - {"nats-server"}, 0
+    )
+    assert fleet.run("audit", "verify").stdout.startswith("sound")
+
+
+async def test_foreground_up_ends_in_order_on_ctrl_c(tmp_path: Path) -> None:
+    """`up` prints readable lines and what to type next; SIGINT stops everything, exit 0, nothing is left."""
+    source = tmp_path / "source"
+    source.mkdir()
+    fleet_source(source, port=free_port())
+    home = tmp_path / "home"
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "agents.cli", "up", "--home", str(home), "--fleet", str(source),
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
+    )  # fmt: skip
+    assert process.stdout is not None
+    printed: list[str] = []
+    async with asyncio.timeout(40):
+        while not printed or "process.started" not in printed[-1]:
+            printed.append((await process.stdout.readline()).decode())
+    text = "".join(printed)
+    assert re.search(r"Ready in \d+\.\d s", text)
+    assert "agentbus ask" in text
+    answer = subprocess.run(
+        [sys.executable, "-m", "agents.cli", "status", "--home", str(home), "--json"],
+        capture_output=True, text=True, check=True, env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
+    )  # fmt: skip
+    pids = [row["pid"] for row in json.loads(answer.stdout)["processes"]]
+    process.send_signal(signal.SIGINT)
+    rest, _ = await asyncio.wait_for(process.communicate(), 40)
+    assert process.returncode == 0, rest.decode()
+    order = [line.split()[1] for line in rest.decode().splitlines() if line.endswith("stopped")]
+    assert order[-1] == "nats-server"
+    assert not any(map(_is_alive, pids))
+
+
+def _held_model(llm: FakeLlm) -> str:
+    """The pool of a greeter that asks the fake model server."""
+    return f"    - {{provider: openai, model: held, api_key: 'env:FAKE_KEY', base_url: '{llm.openai_url}'}}\n"
+
+
+def _with_model(llm: FakeLlm, source: Path) -> None:
+    path = source / "agents" / "greeter" / "agent.yaml"
+    text = path.read_text()
+    start, end = text.index("    - {provider: anthropic"), text.index("tools:")
+    key = source / "key"
+    key.write_text("fake-key")
+    key.chmod(0o600)
+    path.write_text(text[:start] + _held_model(llm).replace("env:FAKE_KEY", f"file:{key}") + text[end:])
+
+
+@pytest.mark.timeout(120)
+async def test_a_task_survives_kill_9_of_its_worker(tmp_path: Path) -> None:
+    """kill -9 of the greeter in the middle of a task: it is started again and the task is completed, once."""
+    async with FakeLlm(api_key="fake-key") as llm:
+        gate = Gate()
+        llm.script.extend([Held(Say("never heard"), gate), Say("at last")])
+        with running_fleet(tmp_path, prepare=lambda source: _with_model(llm, source)) as fleet:
+            task = (await asyncio.to_thread(fleet.run, "tasks", "add", "greeter", "hello")).stdout.strip()
+            await asyncio.wait_for(gate.reached.wait(), 20)
+            victim = fleet.processes()["agent-greeter"]["pid"]
+            os.kill(victim, signal.SIGKILL)
+
+            async def is_completed() -> bool:
+                shown = await asyncio.to_thread(fleet.run, "tasks", "show", "greeter", task, check=False)
+                return "completed" in shown.stdout and "at last" in shown.stdout
+
+            await until(is_completed, timeout_s=45, every_s=0.3)
+            row = (await asyncio.to_thread(fleet.processes))["agent-greeter"]
+            assert row["restarts"] == 1
+            assert row["pid"] != victim
+            kinds = [event["data"]["action"] for event in await asyncio.to_thread(fleet.events, "task.changed")]
+            assert kinds.count("completed") == 1
+            assert await asyncio.to_thread(fleet.events, "task.redelivered")
+            assert (await asyncio.to_thread(fleet.run, "audit", "verify")).stdout.startswith("sound")
+
+
+@pytest.mark.timeout(120)
+async def test_sigterm_finishes_what_was_accepted(tmp_path: Path) -> None:
+    """SIGTERM in the middle of a request: the caller gets the answer, the process ends with 0, new requests are not taken."""
+    async with FakeLlm(api_key="fake-key") as llm:
+        gate = Gate()
+        llm.script.append(Held(Say("finished in time"), gate))
+        with running_fleet(tmp_path, prepare=lambda source: _with_model(llm, source)) as fleet:
+            asking = asyncio.create_task(asyncio.to_thread(fleet.run, "ask", "greeter", "hello"))
+            await asyncio.wait_for(gate.reached.wait(), 20)
+            stopping = asyncio.create_task(asyncio.to_thread(fleet.run, "agent", "stop", "greeter"))
+
+            async def is_refusing() -> bool:
+                other = await asyncio.to_thread(fleet.run, "ask", "greeter", "second", check=False)
+                return other.returncode == 69
+
+            await until(is_refusing, timeout_s=20)
+            assert not asking.done()
+            gate.release.set()
+            assert (await asking).stdout.strip() == "finished in time"
+            assert (await stopping).stdout.strip() == "greeter is stopped"
+            stopped = [
+                e for e in await asyncio.to_thread(fleet.events, "process.stopped") if e["source"].endswith(":greeter")
+            ]
+            assert [event["data"]["outcome"] for event in stopped] == ["success"]

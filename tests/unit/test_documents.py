@@ -1,0 +1,151 @@
+"""Files of people: refused with everything that is wrong, where, and what to write instead."""
+
+from __future__ import annotations
+
+import pytest
+
+from agents.home import EXAMPLE
+from schemas.agent import AgentFile
+from schemas.documents import Document, load_yaml, parse_yaml
+from schemas.errors import InvalidDocument
+from schemas.fleet import Fleet
+from schemas.names import RESERVED
+from schemas.policy import Policy
+
+AGENT = """\
+agent: {id: greeter, description: d}
+handler: handler.py:answer
+"""
+LLM = """\
+agent: {id: greeter, description: d}
+llm:
+  system_prompt: p
+  pool: [{provider: openai, api_key: KEY}]
+"""
+FLEET = "{name: f, agents: {a: {}, b: {asks: [a]}}, operators: [ops], reviewers: {ann: {}}, auditors: [aud]}"
+POLICY = "{version: '1', rules: [{paths: ['agents/**']}]}"
+KINDS: dict[str, type[Document]] = {"agent.yaml": AgentFile, "fleet.yaml": Fleet, "policy.yaml": Policy}
+GOOD = {"agent.yaml": AGENT, "fleet.yaml": FLEET, "policy.yaml": POLICY}
+
+
+def refusal(text: str, where: str) -> str:
+    """What is said of `text`; fails when it is accepted."""
+    with pytest.raises(InvalidDocument) as refused:
+        parse_yaml(text, KINDS[where], where)
+    return str(refused.value)
+
+
+@pytest.mark.parametrize("where", GOOD)
+def test_the_good_documents_are_good(where: str) -> None:
+    """The documents that the tests below break are accepted as they are."""
+    assert parse_yaml(GOOD[where], KINDS[where], where)
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLE.rglob("*.yaml")), ids=lambda path: str(path.relative_to(EXAMPLE)))
+def test_the_example_is_good(path: object) -> None:
+    """Every file of the example fleet is accepted."""
+    file = EXAMPLE / str(path)
+    assert parse_yaml(file.read_text(), KINDS[file.name], file.name)
+
+
+@pytest.mark.parametrize(
+    ("where", "good", "bad", "said"),
+    [
+        # unknown keys are answered with the nearest right one
+        ("agent.yaml", "handler:", "hander:", "unknown key 'hander'; did you mean 'handler'?"),
+        ("agent.yaml", "description", "descripton", "unknown key 'agent.descripton'; did you mean 'description'?"),
+        ("agent.yaml", "handler:", "zzz: 1\nhandler:", "unknown key 'zzz'; known keys are agent, handler, heart"),
+        ("fleet.yaml", "asks", "ask", "unknown key 'agents.b.ask'; did you mean 'asks'?"),
+        ("policy.yaml", "paths", "path", "unknown key 'rules.0.path'; did you mean 'paths'?"),
+        # agent files
+        ("agent.yaml", "handler.py:answer", "/etc/x.py:answer", "handler: write FILE.py:NAME"),
+        ("agent.yaml", "handler.py:answer", "../x.py:answer", "handler: write FILE.py:NAME"),
+        ("agent.yaml", "handler: handler.py:answer", "", "exactly one of 'handler' and 'llm'"),
+        ("agent.yaml", "handler:", "llm: {system_prompt: p, pool: [{provider: offline}]}\nhandler:", "exactly one of"),
+        ("agent.yaml", "id: greeter", "id: Greeter", "agent.id: String should match pattern"),
+        ("agent.yaml", "id: greeter", 'id: "greeter\\n"', "agent.id: String should match pattern"),
+        ("agent.yaml", "id: greeter", f"id: {'a' * 26}", "agent.id: String should match pattern"),
+        ("agent.yaml", "id: greeter, ", "", "key 'agent.id' is missing"),
+        ("agent.yaml", "handler:", "tools: [shell]\nhandler:", "tools.0: Input should be 'propose_change'"),
+        ("agent.yaml", "handler:", "limits: {max_concurrent: 0}\nhandler:", "limits.max_concurrent: Input should be gr"),
+        # fleet files
+        ("fleet.yaml", "asks: [a]", "asks: [nobody]", "agents.b.asks names agents that are not in the fleet: nobody"),
+        ("fleet.yaml", "[ops]", "[a]", "used twice: a"),
+        ("fleet.yaml", "{ann: {}}", "{ops: {}}", "used twice: ops"),
+        ("fleet.yaml", "[aud]", "[aud, aud]", "used twice: aud"),
+        ("fleet.yaml", "name: f,", "", "key 'name' is missing"),
+        ("fleet.yaml", "{a: {}", "{a.b: {}, a: {}", "String should match pattern"),
+        ("fleet.yaml", "{a: {}", "{a: {storage_mb: 0}", "agents.a.storage_mb: Input should be greater"),
+        # policies
+        ("policy.yaml", "['agents/**']", "[]", "rules.0.paths: Tuple should have at least 1 item"),
+        ("policy.yaml", "['agents/**']", "[x], quorum: 0", "rules.0.quorum: Input should be greater"),
+        ("policy.yaml", "['agents/**']", "[x], kinds: [wish]", "rules.0.kinds.0: Input should be 'config'"),
+        ("policy.yaml", "version: '1'", "version: ''", "version: String should have at least 1 character"),
+        ("policy.yaml", "version", "decide_within_s: 1, version", "decide_within_s: Input should be greater"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_answered_with_advice(where: str, good: str, bad: str, said: str) -> None:
+    """The message names the file, the key and the way out."""
+    assert good in GOOD[where]
+    message = refusal(GOOD[where].replace(good, bad), where)
+    assert said in message
+    assert all(line.startswith(f"{where}: ") for line in message.splitlines())
+
+
+def test_all_problems_are_named_at_once() -> None:
+    """Nobody has to run a command four times to learn of four mistakes."""
+    lines = refusal("agent: {id: X, versoin: 1.0.0}\nheartbeat_interval_s: -1\nhandler: h.py:x\n", "agent.yaml")
+    for mistake in ("agent.id", "'agent.description' is missing", "'agent.versoin'", "heartbeat_interval_s"):
+        assert mistake in lines
+    assert len(lines.splitlines()) == 4
+
+
+@pytest.mark.parametrize("name", sorted(RESERVED))
+def test_names_of_the_product_are_not_for_others(name: str) -> None:
+    """An agent, an operator or a reviewer that is called like a component is refused."""
+    for good in ("a: {}", "[ops]", "ann: {}", "[aud]"):
+        bad = good.replace("ops", name).replace("ann", name).replace("aud", name).replace("a:", f"{name}:")
+        assert f"belong to the product itself: {name}" in refusal(FLEET.replace("b: {asks: [a]}", "b: {}").replace(good, bad), "fleet.yaml")
+
+
+@pytest.mark.parametrize("key", ["sk-abc123", "ghp_abc", "AKIAIOSFODNN7EXAMPLE", "a" * 40])
+def test_a_literal_key_is_refused_and_not_repeated(key: str) -> None:
+    """A secret in a file is refused with advice, and does not come back in the message."""
+    message = refusal(LLM.replace("KEY", key), "agent.yaml")
+    assert "looks like a secret; write env:NAME, file:PATH or credential:NAME" in message
+    assert key not in message
+
+
+@pytest.mark.parametrize("reference", ["env:OPENAI_API_KEY", "file:/run/key", "credential:openai"])
+def test_a_reference_to_a_key_is_accepted(reference: str) -> None:
+    """A key is named by where it lies."""
+    parsed = parse_yaml(LLM.replace("KEY", f'"{reference}"'), AgentFile, "agent.yaml")
+    assert parsed.llm is not None
+    assert parsed.llm.pool[0].api_key == reference
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: [1", "a: b: c", "\x00", "? [a]\n: b", "a: 2024-13-45", f"a: {'1' * 5000}", "a: !!int ''", "a: !!bool maybe",
+        "a: !!timestamp x", "a: !!float x", "a: !!python/object:os.system {}", "[" * 5000,
+    ],
+)  # fmt: skip
+def test_what_is_not_yaml_is_refused_as_such(text: str) -> None:
+    """No text makes reading fail in another way: an agent's author may be an attacker."""
+    with pytest.raises(InvalidDocument, match=r"x\.yaml: not YAML"):
+        load_yaml(text, "x.yaml")
+
+
+@pytest.mark.parametrize("text", ["", "null", "5", "[1]", "text", "a: &a [*a]"])
+@pytest.mark.parametrize("where", KINDS)
+def test_yaml_of_another_form_is_refused(where: str, text: str) -> None:
+    """Nothing, a number, a list and an endless list are no documents."""
+    assert where in refusal(text, where)
+
+
+def test_a_document_cannot_be_changed_after_it_was_read() -> None:
+    """What was checked is what is used."""
+    policy = parse_yaml(POLICY, Policy, "policy.yaml")
+    with pytest.raises(ValueError, match="frozen"):
+        policy.version = "2"  # type: ignore[misc]

@@ -1,0 +1,177 @@
+"""A proposal's life is a table; what the table does not have raises and changes nothing."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import get_args
+
+import pytest
+
+from approvals.errors import IllegalStep
+from approvals.machine import FINAL, TRANSITIONS, Case, Cast, State, Step, at_time, step, with_outcome, with_vote
+from approvals.policy import Requirement
+from schemas.approvals import VotingVerb
+from tests.unit.cases import HOUR, MADE_AT, case, cast
+
+STATES: tuple[State, ...] = get_args(State)
+STEPS: tuple[Step, ...] = get_args(Step)
+STAFF = frozenset({"staff"})
+ILLEGAL = sorted(set(product(STATES, STEPS)) - TRANSITIONS.keys())
+
+
+def after(start: Case, *casts: Cast) -> Case:
+    """The case after these votes of staff."""
+    for each in casts:
+        start = with_vote(start, each, STAFF)
+    return start
+
+
+@pytest.mark.parametrize(("state", "name"), ILLEGAL)
+def test_a_step_that_is_not_in_the_table_raises(state: State, name: Step) -> None:
+    """Every pair of state and step without a row is an IllegalStep that names the state."""
+    with pytest.raises(IllegalStep, match=state):
+        step(state, name)
+
+
+@pytest.mark.parametrize(("state", "name"), TRANSITIONS)
+def test_a_step_of_the_table_leads_where_it_says(state: State, name: Step) -> None:
+    """The table is what `step` does."""
+    assert step(state, name) == TRANSITIONS[state, name]
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_no_step_leaves_a_final_state(state: State) -> None:
+    """A state is final exactly when it has no row."""
+    assert (state in FINAL) == all(start != state for start, _ in TRANSITIONS)
+
+
+@pytest.mark.parametrize("verb", ["approve", "reject", "revoke"])
+@pytest.mark.parametrize("state", [state for state in STATES if (state, "vote") not in TRANSITIONS])
+def test_only_an_open_proposal_takes_votes(state: State, verb: VotingVerb) -> None:
+    """A vote in any other state is refused and changes nothing."""
+    start = case(state=state, votes=(cast("approve", "ann", case()),))
+    with pytest.raises(IllegalStep):
+        after(start, cast(verb, "ben", start, sequence=9))
+    assert start.state == state
+    assert len(start.votes) == 1
+
+
+@pytest.mark.parametrize("result", ["applied", "rolled_back", "refused"])
+@pytest.mark.parametrize("state", STATES)
+def test_only_an_approved_proposal_has_an_outcome(state: State, result: str) -> None:
+    """An outcome is possible once, after the approval; anywhere else it is refused."""
+    start = case(state=state)
+    if state == "approved":
+        ended = with_outcome(start, result, "why")  # type: ignore[arg-type]
+        assert (ended.state, ended.note) == (result, "why")
+        return
+    with pytest.raises(IllegalStep):
+        with_outcome(start, result, "why")  # type: ignore[arg-type]
+    assert start.state == state
+
+
+def test_the_quorum_decides_at_the_vote_that_reaches_it() -> None:
+    """One approval of two leaves it open; the second one is the verdict."""
+    one = after(case(), cast("approve", "ann", case(), sequence=4))
+    assert (one.state, one.approvals(), one.verdict_sequence) == ("open", 1, 0)
+    two = after(one, cast("approve", "ben", case(), sequence=6))
+    assert (two.state, two.approvals(), two.verdict_sequence) == ("approved", 2, 6)
+
+
+def test_a_quorum_is_of_distinct_people() -> None:
+    """However often one reviewer approves, it is one approval."""
+    votes = [cast("approve", "ann", case(), sequence=n, reason=f"again {n}") for n in range(1, 6)]
+    found = after(case(), *votes)
+    assert (found.state, found.approvals()) == ("open", 1)
+
+
+def test_the_last_vote_of_a_reviewer_counts() -> None:
+    """After approve and revoke a reviewer approves no more; others still decide."""
+    found = after(case(), cast("approve", "ann", case()), cast("revoke", "ann", case(), sequence=2))
+    assert (found.state, found.approvals()) == ("open", 0)
+    found = after(found, cast("approve", "ben", case(), sequence=3))
+    assert (found.state, found.approvals()) == ("open", 1)
+
+
+def test_a_rejection_is_a_veto() -> None:
+    """One reject ends it, whatever others said, and its reason is kept."""
+    found = after(case(), cast("approve", "ann", case()), cast("reject", "ben", case(), sequence=5, reason="too broad"))
+    assert (found.state, found.verdict_sequence, found.note) == ("rejected", 5, "too broad")
+
+
+def test_a_rejection_needs_no_digest() -> None:
+    """Saying no is about the proposal as such; a digest is checked where one is given."""
+    assert after(case(), cast("reject", "ann", case(), digest="")).state == "rejected"
+    with pytest.raises(IllegalStep, match="digest is not this proposal's"):
+        after(case(), cast("reject", "ann", case(), digest="0" * 64))
+
+
+@pytest.mark.parametrize("verb", ["approve", "reject"])
+def test_a_revocation_is_final(verb: VotingVerb) -> None:
+    """A re-delivered copy of an old vote can never undo a revocation."""
+    revoked = after(case(), cast("approve", "ann", case()), cast("revoke", "ann", case(), sequence=2))
+    with pytest.raises(IllegalStep, match="that is final"):
+        after(revoked, cast(verb, "ann", case(), sequence=3))
+
+
+def test_there_must_be_a_vote_to_revoke() -> None:
+    """Revoking nothing is refused."""
+    with pytest.raises(IllegalStep, match="no vote"):
+        after(case(), cast("revoke", "ann", case()))
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_an_identical_vote_counts_once(state: State) -> None:
+    """The same vote again is answered with what is there, in every state, and keeps its first sequence."""
+    vote = cast("approve", "ann", case(), sequence=3)
+    start = case(state=state, votes=(vote,))
+    assert after(start, cast("approve", "ann", case(), sequence=8)) is start
+
+
+def test_another_digest_is_refused() -> None:
+    """A vote is for exact bytes."""
+    start = case()
+    with pytest.raises(IllegalStep, match="digest is not this proposal's"):
+        after(start, cast("approve", "ann", start, digest="0" * 64))
+    assert start.votes == ()
+
+
+@pytest.mark.parametrize(("groups", "may"), [({"staff"}, True), ({"staff", "x"}, True), ({"x"}, False), (set(), False)])
+def test_only_the_rules_groups_vote(groups: set[str], may: bool) -> None:
+    """A reviewer outside the required groups can neither approve nor veto."""
+    for verb in ("approve", "reject"):
+        vote = cast(verb, "ann", case())
+        if may:
+            assert with_vote(case(), vote, frozenset(groups)).votes == (vote,)
+        else:
+            with pytest.raises(IllegalStep, match="only reviewers of staff"):
+                with_vote(case(), vote, frozenset(groups))
+
+
+def test_without_groups_every_reviewer_votes() -> None:
+    """No group in the rule means any reviewer."""
+    start = case(requirement=Requirement(quorum=1, groups=frozenset(), risk="low", rule="r"))
+    assert with_vote(start, cast("approve", "ann", start), frozenset()).state == "approved"
+
+
+def test_expiry_is_by_the_servers_time() -> None:
+    """A vote stamped at the last nanosecond counts, one later is refused: no clock of ours is asked."""
+    start = case(expires_at_ns=MADE_AT + HOUR)
+    assert after(start, cast("approve", "ann", start, at_ns=MADE_AT + HOUR)).approvals() == 1
+    with pytest.raises(IllegalStep, match="expired"):
+        after(start, cast("approve", "ann", start, at_ns=MADE_AT + HOUR + 1))
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_only_an_open_proposal_expires(state: State) -> None:
+    """When time is over an open proposal has expired; every other state stays."""
+    start = case(state=state, expires_at_ns=MADE_AT + HOUR)
+    assert at_time(start, MADE_AT + HOUR) is start
+    assert at_time(start, MADE_AT + HOUR + 1).state == ("expired" if state == "open" else state)
+
+
+def test_an_invalid_proposal_says_why() -> None:
+    """A reviewer who votes on what was not accepted for review learns the reason."""
+    start = case(state="invalid", note="the diff lies")
+    with pytest.raises(IllegalStep, match="the diff lies"):
+        after(start, cast("approve", "ann", start))
