@@ -29,6 +29,9 @@ fmt: $(STAMP) ## format the code and sort the imports
 	@$(BIN)/ruff format .
 
 
+bench: $(STAMP) ## measure against raw nats-py in the same run, and print the ratio
+	@$(BIN)/python -m tests.bench
+
 schemas: $(STAMP) ## write the JSON Schemas and the documents that are generated
 	@$(BIN)/python -m agents.cli.generate
 

@@ -48,13 +48,21 @@ class SystemdControl:
 
     async def restart(self, agent: str) -> None:
         """See `Control.restart`."""
-        process = await asyncio.create_subprocess_exec(
-            "systemctl", "--no-ask-password", "restart", f"agent@{agent}.service",
-            stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
-        )  # fmt: skip
-        _, said = await asyncio.wait_for(process.communicate(), _TIMEOUT_S)
-        if process.returncode:
-            raise RestartFailed(said.decode("utf-8", "replace").strip() or f"systemctl ended with {process.returncode}")
+        unit = f"agent@{agent}.service"
+        # An agent that failed too often counts as failed; without this systemd would refuse to start it.
+        for verb in ("reset-failed", "restart"):
+            code, said = await _systemctl(verb, unit)
+        if code:
+            raise RestartFailed(said or f"systemctl restart {unit} ended with {code}")
+
+
+async def _systemctl(verb: str, unit: str) -> tuple[int, str]:
+    process = await asyncio.create_subprocess_exec(
+        "systemctl", "--no-ask-password", verb, unit,
+        stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    _, said = await asyncio.wait_for(process.communicate(), _TIMEOUT_S)
+    return process.returncode or 0, said.decode("utf-8", "replace").strip()
 
 
 @contextmanager

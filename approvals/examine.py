@@ -75,8 +75,13 @@ def _problem_of(git: Git, entries: tuple[Entry, ...], tree: str) -> str:
         if not entry.is_removed and (problem := _problem_of_blob(git.blob(entry.blob))):
             return f"{entry.path} {problem}"
     paths = git.run("ls-tree", "-r", "-z", "--name-only", tree).decode("utf-8", "replace").split("\0")[:-1]
-    twins = len(paths) - len({path.casefold() for path in paths})
-    return "two paths differ only in upper and lower case" if twins else ""
+    names = {path[:end] for path in paths for end in _ends_of_names(path)}
+    return "two paths differ only in upper and lower case" if len({n.casefold() for n in names}) < len(names) else ""
+
+
+def _ends_of_names(path: str) -> list[int]:
+    """Where the name of each folder on `path`, and of the file, ends."""
+    return [match.start() for match in re.finditer("/|$", path)]
 
 
 def _problem_of_blob(content: bytes) -> str:

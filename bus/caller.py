@@ -23,7 +23,7 @@ from bus.jetstream import store
 from schemas import a2a, names, protojson, subjects
 from schemas.audit import Outcome
 from schemas.errors import UNREADABLE, A2AError, DeadlineExceeded, InvalidAgentResponse, Unavailable, error_from_body
-from schemas.ids import task_id
+from schemas.ids import sha256_hex, task_id
 
 
 class Caller:
@@ -68,9 +68,18 @@ class Caller:
         """
         headers = self._headers(trace.current() or trace.new_trace())
         if key:
-            headers[names.MSG_ID] = f"{self._name}:{key}"
+            headers[names.MSG_ID] = self._message_id(key)
         subject = str(subjects.Task(agent, self._name))
         return task_id(await store(self._connection, subject, protojson.encode(request), headers=headers))
+
+    def _message_id(self, key: str) -> str:
+        """What stands for this caller's `key` in a stream that all callers share.
+
+        The server looks for duplicates by this id alone, so one that another caller could guess would let
+        it put a task of its own in this one's place: the id is made with the caller's key file.
+        """
+        signer = self._connection.profile.credential.signing_key()  # Ed25519: the same key gives the same id
+        return sha256_hex(signer.sign(f"task key of {self._name}: {key}".encode()))
 
     async def call[T](
         self, agent: str, operation: str, request: a2a.A2AObject, answer: type[T], *, timeout_s: float

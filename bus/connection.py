@@ -59,13 +59,10 @@ class Profile:
 
 
 class _StrictClient(Client):
-    """nats-py with headers read strictly; status lines are left to nats-py."""
+    """nats-py with headers read strictly; its own reader loses the connection over bytes that it does not expect."""
 
     async def _process_headers(self, headers: bytes | None) -> dict[str, str] | None:
-        if headers and headers.startswith(b"NATS/1.0\r\n"):
-            return strict_headers.parse(headers[10:]) or None
-        parsed: dict[str, str] | None = await super()._process_headers(headers)
-        return parsed
+        return (strict_headers.parse_block(bytes(headers)) or None) if headers else None
 
 
 class Connection:
@@ -89,6 +86,7 @@ class Connection:
         try:
             await client.connect(**connection._options())
         except (OSError, nats.errors.Error, TimeoutError) as error:
+            await connection.close()  # nats-py leaves the socket of a refused connection open
             reason = str(error) or type(error).__name__
             raise ConnectionRefused(
                 f"cannot connect to {profile.url} as {profile.name}: {reason}; "

@@ -12,6 +12,27 @@ from typing import Final
 MALFORMED: Final = ":malformed"
 """A key that cannot stand on the wire; its value says what was wrong."""
 _NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_FIRST = re.compile(rb"NATS/1\.0(?: (?P<status>[0-9]{3})(?: (?P<description>[ -~]*))?)?")
+
+
+def parse_block(block: bytes) -> dict[str, str]:
+    """Read a whole header block: the version line, which in the server's own notices has a status, then the lines.
+
+    Never raises, whatever the bytes: a receiver that fails on one message is disconnected by it.
+    """
+    first, _, lines = block.partition(b"\r\n")
+    match = _FIRST.fullmatch(first)
+    if match is None:
+        return {MALFORMED: "the version line is not NATS/1.0"}
+    headers = parse(lines)
+    named = {name.lower() for name in headers}
+    status = {"Status": match["status"], "Description": match["description"]}
+    for name, value in status.items():
+        if value and name.lower() in named:
+            headers[MALFORMED] = f"header {name} is given beside a status line"
+        elif value:
+            headers[name] = value.decode("ascii")
+    return headers
 
 
 def parse(block: bytes) -> dict[str, str]:

@@ -29,6 +29,9 @@ from schemas import names
 _log = structlog.get_logger("process")
 
 
+_PATIENCE_S = 30.0
+
+
 @dataclass(frozen=True, slots=True)
 class Identity:
     """Who this process is on the bus. `has_bus` : it has a user in the shared account besides its own."""
@@ -76,8 +79,10 @@ async def service(identity: Identity, place: Surroundings) -> AsyncIterator[Runn
     signs, notifier = Signs(), Notifier.from_environment()
     signs.listen()
     notifier.status("waiting for the NATS server")
+    patience = asyncio.create_task(_ask_for_patience(notifier))
     own = await Connection.open(_profile(identity, place, signs, names.OWN_CREDENTIAL))
     bus = await Connection.open(_profile(identity, place, signs, names.BUS_CREDENTIAL)) if identity.has_bus else own
+    patience.cancel()
     audit = await Audit.open(
         own,
         Producer(identity.name, place.slot, identity.is_agent),
@@ -103,6 +108,13 @@ async def service(identity: Identity, place: Surroundings) -> AsyncIterator[Runn
     marker.clear()
     if signs.failure:
         raise ConnectionRefused(signs.failure)
+
+
+async def _ask_for_patience(notifier: Notifier) -> None:
+    """A server that is away at start is no failure of this process: keep the service manager from ending it."""
+    while True:
+        await asyncio.sleep(_PATIENCE_S / 3)
+        notifier.extend_timeout(_PATIENCE_S)
 
 
 def _profile(identity: Identity, place: Surroundings, signs: Signs, credential: str) -> Profile:

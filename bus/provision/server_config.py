@@ -31,7 +31,6 @@ def server_config(fleet: Fleet, home: Home, keys: Keys, admins: Mapping[str, str
     document = {
         "listen": f"{fleet.nats.host}:{fleet.nats.port}",
         "server_name": f"agentbus-{fleet.name}",
-        "pid_file": str(home.root / "nats" / "nats-server.pid"),
         "max_payload": names.MAX_PAYLOAD_BYTES,
         "max_control_line": 4096,
         "max_connections": 64 + 8 * (len(fleet.agents) + len(fleet.operators) + len(fleet.reviewers)),

@@ -80,5 +80,6 @@ async def test_an_agent_may_ask_only_whom_the_fleet_file_names(fleet_bench: Benc
         ops = await caller(fleet_bench)
         with pytest.raises(DeadlineExceeded):
             await ops.send_message("textstats", saying("hello"))
-        assert await trail(fleet_bench, greeter, kind="request.received") == []
-    assert any("a2a.v1.req.greeter.textstats.SendMessage" in said for said in fleet_bench.violations)
+        received = await trail(fleet_bench, greeter, kind="request.received")
+        assert [event.source for event in received] == ["urn:agentbus:agent:textstats"]
+    assert any("a2a.v1.req.greeter.textstats.sendmessage" in said.lower() for said in fleet_bench.violations)

@@ -74,7 +74,6 @@ FOREIGN_REPLIES = {
     "the inbox of an agent": "_INBOX_greeter.x",
     "a caller whose name goes on": "_INBOX.ops2.x",
     "JetStream": "$JS.API.STREAM.DELETE.TASKS",
-    "an acknowledgement": "$JS.ACK.TASKS.textstats.1.1.1.1.0",
     "a vote": "approvals.review.reviewer.approve",
 }
 
@@ -95,6 +94,13 @@ async def test_a_request_with_a_foreign_reply_subject_is_not_served(
     assert [message.subject for message in heard if message.subject in FOREIGN_REPLIES.values()] == []
     assert counting.runs == {}
     assert plain.errors == []
+
+
+async def test_the_server_itself_refuses_an_acknowledgement_as_reply_subject(fleet_bench: Bench) -> None:
+    """A requester cannot have an agent acknowledge a task that way: such a request does not arrive at all."""
+    plain = await fleet_bench.attacker("ops")
+    reply = "$JS.ACK.TASKS.textstats.1.1.1.1.0"
+    await plain.refused(lambda: plain.client.publish(SUBJECT, PAYLOAD, reply=reply, headers=VERSION))
 
 
 async def test_a_request_without_a_reply_subject_is_not_served(

@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
+from agents.runtime.answers import SkillAnswering
 from agents.runtime.load import card_of, load_agent
 from agents.runtime.operations import Operations, Parts
 from agents.runtime.worker import _answering, _proposer
@@ -72,7 +73,7 @@ async def _parts(bench: Bench, name: str, skills: tuple[Skill, ...], slot: str, 
         Parts(
             agent=name,
             card=card_of(loaded, tree_of_folder(loaded.folder), ulid(time.time_ns(), os.urandom(10))),
-            answering=_answering(loaded, audit),
+            answering=SkillAnswering(skills) if skills else _answering(loaded, audit),
             book=book,
             calls=calls,
             propose=_proposer(loaded, own),
