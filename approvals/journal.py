@@ -31,7 +31,8 @@ class Journal:
         """Record, and return when it is on disk."""
         descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:
-            os.write(descriptor, msgspec.json.encode(entry) + b"\n")
+            # the newline in front ends a line that a crash has torn
+            os.write(descriptor, b"\n" + msgspec.json.encode(entry) + b"\n")
             os.fsync(descriptor)
         finally:
             os.close(descriptor)

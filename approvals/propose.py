@@ -45,7 +45,7 @@ def build_proposal(
         base = add_folder(git, work)
         _make_writable(work)
         for edit in edits:
-            _apply(work, edit)
+            _apply_or_refuse(work, edit)
         tree = add_folder(git, work)
         entries = git.changes(base, tree)
         if not entries:
@@ -73,18 +73,26 @@ def _make_writable(folder: Path) -> None:
         path.chmod(path.stat().st_mode | 0o200)
 
 
+def _apply_or_refuse(folder: Path, edit: Edit) -> None:
+    try:
+        _apply(folder, edit)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise CannotPropose(f"{edit.path[:200]!r} is not a file of text that can be edited: {reason}") from None
+
+
 def _apply(folder: Path, edit: Edit) -> None:
     path = folder / edit.path
     if not path.resolve().is_relative_to(folder.resolve()):
         raise CannotPropose(f"{edit.path} is outside the agent's own folder")
     if not edit.find:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(edit.replace)
+        path.write_bytes(edit.replace.encode())
         return
-    text = path.read_text() if path.is_file() else ""
+    text = path.read_bytes().decode() if path.is_file() else ""  # as bytes: line ends stay what they are
     if text.count(edit.find) != 1:
         raise CannotPropose(f"{edit.path} contains {edit.find[:60]!r} {text.count(edit.find)} times, not once")
-    path.write_text(text.replace(edit.find, edit.replace))
+    path.write_bytes(text.replace(edit.find, edit.replace).encode())
 
 
 def _changed(path: str, mode: str, content: bytes | None) -> ChangedFile:

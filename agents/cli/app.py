@@ -184,15 +184,17 @@ def tasks_show(
     task: Annotated[str, typer.Argument(help="The task's id.")],
     home: HomeOption = HOME,
     caller: CallerOption = "",
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until the task has ended.")] = False,
+    timeout: Annotated[float, typer.Option(help="Seconds to wait.")] = 60.0,
     as_json: JsonOption = False,
 ) -> None:
     """Show the state of a task, and its result when it has one.
 
-    Example: agentbus tasks show greeter task-1
+    Example: agentbus tasks show greeter task-1 --wait
     """
     from agents.cli import ask_commands
 
-    ask_commands.show_task(home, caller, agent, task, as_json=as_json)
+    ask_commands.show_task(home, caller, (agent, task), timeout if wait else 0, as_json=as_json)
 
 
 @agent_app.command("run")

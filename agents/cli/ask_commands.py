@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import sys
@@ -15,10 +16,13 @@ import msgspec
 from agents.cli.people import operator
 from agents.cli.run import log_quietly, run_async
 from agents.context import SKILL_KEY
+from bus.caller import Caller
 from schemas import a2a, protojson
-from schemas.errors import A2AError, InvalidDocument, Unavailable
+from schemas.errors import A2AError, InvalidDocument, TaskNotFound, Unavailable
 from schemas.ids import ulid
 from schemas.text import harmless
+
+_POLL_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,19 +96,36 @@ def add_task(home: Path, caller: str, question: Question, key: str) -> None:
     print(run_async(_told_plainly(main())))
 
 
-def show_task(home: Path, caller: str, agent: str, task: str, *, as_json: bool) -> None:
-    """Print a task."""
+def show_task(home: Path, caller: str, which: tuple[str, str], wait_s: float, *, as_json: bool) -> None:
+    """Print the task `which` (agent, id), after waiting up to `wait_s` for its end."""
     log_quietly()
 
     async def main() -> a2a.Task:
         async with operator(home, caller) as calls:
-            return await calls.get_task(agent, task)
+            return await _ended(calls, which, time.monotonic() + wait_s)
 
     found = run_async(_told_plainly(main()))
     if as_json:
         _print_json(found)
     else:
         _print_task(found)
+
+
+async def _ended(calls: Caller, which: tuple[str, str], deadline: float) -> a2a.Task:
+    """The task when it has ended; as it is at the deadline otherwise.
+
+    Raises:
+        TaskNotFound: the agent does not know it, at the deadline.
+    """
+    while True:
+        try:
+            task = await calls.get_task(*which)
+            if task.is_final or time.monotonic() >= deadline:
+                return task
+        except TaskNotFound:  # a task that was just left may not have been taken from the stream yet
+            if time.monotonic() >= deadline:
+                raise
+        await asyncio.sleep(_POLL_S)
 
 
 async def _told_plainly(answer: Any) -> Any:

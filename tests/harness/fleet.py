@@ -64,7 +64,7 @@ def fleet_source(folder: Path, *, port: int, change: Callable[[dict[str, Any]], 
     document = yaml.safe_load(path.read_text())
     document["nats"]["port"] = port
     change(document)
-    path.write_text(yaml.safe_dump(document))
+    path.write_text(yaml.safe_dump(document, sort_keys=False))
     return folder
 
 

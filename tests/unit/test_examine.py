@@ -37,7 +37,7 @@ def problem(desk: Desk, changes: Mapping[str, Change], **lies: Any) -> str:
         {"agent.yaml": plain(FORMAL), "notes.md": plain(b"n\n"), "lib/deep/tool.py": plain(b"x = 1\n")},
         {"run.sh": ("100755", b"#!/bin/sh\n")},
         {"agent.yaml": ("100755", AGENT_YAML)},
-        {"grüße.md".encode().decode("ascii", "ignore"): plain("Grüße\n".encode())},
+        {"greetings.md": plain("Grüße, 世界\n".encode())},
         {"empty.md": plain(b"")},
         {"no-newline.md": plain(b"x")},
         {"crlf.md": plain(b"a\r\nb\r\n")},
