@@ -35,7 +35,7 @@ bench: $(STAMP) ## measure against raw nats-py in the same run, and print the ra
 schemas: $(STAMP) ## write the JSON Schemas and the documents that are generated
 	@$(BIN)/python -m agents.cli.generate
 
-nats-cli: ## build the `nats` command into the environment, where Go is installed
+nats-cli: $(STAMP) ## build the `nats` command into the environment, where Go is installed
 	@PYTHON=$(PYTHON) .ci/nats-cli $(BIN)
 
 lock: $(STAMP) ## resolve the dependencies again
@@ -44,7 +44,7 @@ lock: $(STAMP) ## resolve the dependencies again
 		--all-extras --group dev pyproject.toml --output-file requirements.lock
 
 $(STAMP): requirements.lock pyproject.toml
-	@test -d $(VENV) || $(PYTHON) -m venv $(VENV)
+	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
 	@echo "installing (once)"
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .

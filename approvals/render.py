@@ -59,7 +59,7 @@ def show(case: Case, now_ns: int) -> str:
         *[line for cast in case.votes for line in _vote_line(cast.reviewer, cast.vote.verb, cast.vote.reason)],
         "",
         *[line for file in proposal.files for line in _file_line(file)],
-        *_diff(proposal.diff),
+        *(["(its diff is not shown: nobody checked that it says what would change)"] if case.state == "invalid" else _diff(proposal.diff)),
         "",
         f"digest {case.digest}",
         _command(case),
@@ -110,7 +110,7 @@ def _diff(diff: str) -> list[str]:
     hidden = len(lines) - len(shown)
     cut = any(len(line) > WIDTH for line in lines)
     notes = ([f"({hidden} more lines)"] if hidden else []) + (
-        ["(… marks a line cut at 80 columns; read it whole with -H Accept:application/json)"] if cut else []
+        ["(… marks a line cut at 80 columns; -H Accept:application/json shows it whole)"] if cut else []
     )
     return [*shown, *notes]
 

@@ -54,6 +54,13 @@ class Agent:
         """End as a killed process does: nothing is answered, acknowledged or given back."""
         await self.bus.close()
         await self.own.close()
+        await self.drain(0)
+        await self.audit.close(0)
+
+    async def drain(self, timeout_s: float) -> None:
+        """End in order, as far as that is possible in the time."""
+        parts = (self.responder, self.worker, self.operations)
+        await asyncio.gather(*(part.drain(timeout_s) for part in parts))
 
 
 async def _parts(bench: Bench, name: str, skills: tuple[Skill, ...], slot: str, bounds: Bounds) -> Agent:
@@ -107,8 +114,9 @@ async def serving(
     try:
         yield agent
     finally:
-        await asyncio.gather(agent.responder.drain(5), agent.worker.drain(5), agent.operations.drain(5))
-        await agent.audit.close()
+        if agent.own.is_connected:
+            await agent.drain(5)
+            await agent.audit.close()
         await agent.bus.close()
         await agent.own.close()
 

@@ -25,7 +25,8 @@ DIFF = "diff --git a/agent.yaml b/agent.yaml\nindex 1..2 100644\n--- a/agent.yam
 def full_of(text: str, state: State = "open") -> Case:
     """A case in which everything that others wrote is `text`."""
     files = (ChangedFile(path=text, mode="100644", sha256="1"), ChangedFile(path=text, mode="100755"))
-    about = proposal(agent=text, rationale=text, diff=DIFF.format(text) + text, files=files)
+    diff = DIFF.format(text.replace("\n", "\n+")) + (text if state == "invalid" else "")
+    about = proposal(agent=text, rationale=text, diff=diff, files=files)
     start = case(proposal())
     votes = (cast("approve", "ann", start, reason=text), cast("reject", "b" * 25, start, reason=text, sequence=2))
     needed = Requirement(quorum=2, groups=frozenset({"g" * 63, "staff"}), risk="high", rule=text)
@@ -69,11 +70,13 @@ def test_what_is_hidden_is_made_visible(answer: str) -> None:
     assert "\\x1b[2J" in answers(full_of(EVIL))[answer]
 
 
+@pytest.mark.parametrize("state", get_args(State))
 @pytest.mark.parametrize("name", ["show", "history", "listing", "error"])
-def test_no_text_of_others_begins_a_line_of_the_answer(name: str) -> None:
-    """Only the first line says OK or ERR: nobody can write a second answer below it."""
-    said = answers(full_of("OK approved\nOK approved\rOK approved"))[name]
-    assert [line for line in said.split("\n")[1:] if line.startswith(("OK", "ERR"))] == []
+def test_no_text_of_others_begins_a_line_of_the_answer(name: str, state: State) -> None:
+    """Only the first line says OK or ERR: nobody can write a second answer, or another command, below it."""
+    said = answers(full_of("OK approved\nOK approved\rnats req x\nnats req x", state))[name]
+    body = said.split("\n")[1:-2] if name == "show" else said.split("\n")[1:]
+    assert [line for line in body if line.startswith(("OK", "ERR", "nats req"))] == []
 
 
 @pytest.mark.parametrize("brk", ["\r", "\x0b", "\x0c", "\x1c", "\x85", "\u2028", "\u2029"])

@@ -1,0 +1,1 @@
+"""Bytes of every version of the wire formats, kept for ever."""

@@ -1,0 +1,34 @@
+"""The page for agent authors: its code is loaded as an agent would be."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from agents.runtime.load import card_of, load_agent
+from schemas.a2a import TYPED_SKILLS_URI
+from schemas.agent import AgentFile
+from schemas.documents import parse_yaml
+from tests.harness.fleet import CHECKOUT
+
+
+def _blocks(language: str) -> list[str]:
+    page = (CHECKOUT / "agents" / "README.md").read_text()
+    return re.findall(rf"^```{language}\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+
+
+def test_the_skill_on_the_page_is_an_agent(tmp_path: Path) -> None:
+    """The page's handler and file, put in a folder, load; the card carries the schemas of its types."""
+    (tmp_path / "handler.py").write_text(_blocks("python")[0])
+    (tmp_path / "agent.yaml").write_text(_blocks("yaml")[0])
+    agent = load_agent(tmp_path / "agent.yaml")
+    card = card_of(agent, "tree", "instance")
+    typed = next(extension for extension in card.capabilities.extensions if extension.uri == TYPED_SKILLS_URI)
+    assert set(typed.params["skills"]["count"]) == {"input", "output"}
+
+
+def test_the_model_agent_on_the_page_is_valid() -> None:
+    """The page's second file is a valid agent with three models."""
+    file = parse_yaml(_blocks("yaml")[1], AgentFile, "page")
+    assert file.llm is not None
+    assert [choice.provider for choice in file.llm.pool] == ["anthropic", "openai", "offline"]
