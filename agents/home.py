@@ -47,7 +47,7 @@ def _ensure_live(git: Git, home: Home, agent: str) -> None:
     tree = git.tree_of_agent(agent)
     if tree is None:
         raise InvalidDocument(f"{FLEET_FILE} names agent {agent}, but there is no folder agents/{agent}")
-    if not live_tree(home, agent):
+    if live_tree(home, agent) != tree:  # the branch is in force; what an interrupted applier left is done again
         make_release(git, home, agent, tree)
         switch(home, agent, tree)
     loaded = load_agent(home.live(agent) / "agent.yaml")

@@ -59,7 +59,7 @@ def show(case: Case, now_ns: int) -> str:
         *[line for cast in case.votes for line in _vote_line(cast.reviewer, cast.vote.verb, cast.vote.reason)],
         "",
         *[line for file in proposal.files for line in _file_line(file)],
-        *(["(its diff is not shown: nobody checked that it says what would change)"] if case.state == "invalid" else _diff(proposal.diff)),
+        *_diff(case),
         "",
         f"digest {case.digest}",
         _command(case),
@@ -102,7 +102,10 @@ def _file_line(file: ChangedFile) -> list[str]:
     return _wrapped(f"{file.mode} {file.path}{'' if file.sha256 else ' (removed)'}", "file      ", " " * 10)
 
 
-def _diff(diff: str) -> list[str]:
+def _diff(case: Case) -> list[str]:
+    if case.state == "invalid":
+        return ["(its diff is not shown: nobody checked that it says what would change)"]
+    diff = case.proposal.diff
     # Only a newline ends a line: what follows another break must not pass for a header, which is left out.
     whole = diff.removesuffix("\n").split("\n") if diff else []
     lines = [harmless(line) for line in whole if not line.startswith(("index ", "diff --git"))]

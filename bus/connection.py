@@ -64,6 +64,22 @@ class _StrictClient(Client):
     async def _process_headers(self, headers: bytes | None) -> dict[str, str] | None:
         return (strict_headers.parse_block(bytes(headers)) or None) if headers else None
 
+    async def _send_publish(
+        self, subject: str, reply: str, payload: bytes, payload_size: int, headers: bytes | dict[str, str] | None
+    ) -> None:
+        # `Connection` hands headers over as the block that it measured; nats-py's own way of building one
+        # is a third of the cost of a request.
+        if not isinstance(headers, bytes):
+            await super()._send_publish(subject, reply, payload, payload_size, headers)
+            return
+        self.stats["out_msgs"] += 1
+        self.stats["out_bytes"] += payload_size
+        size = len(headers)
+        line = f"HPUB {subject} {reply} {size} {size + len(payload)}\r\n".encode()
+        await self._send_command(b"".join((line, headers, payload, b"\r\n")))
+        if self._flush_queue is not None and self._flush_queue.empty():
+            await self._flush_pending()
+
 
 class Connection:
     """A connection to one server or cluster with one identity. Make it with `Connection.open`."""
@@ -158,9 +174,9 @@ class Connection:
             PayloadTooLarge: over the server's limit, headers included.
             Unavailable: there is no server now; the message was not accepted.
         """
-        self._check(payload, headers)
+        block = self._checked(payload, headers)
         try:
-            await self._client.publish(subject, payload, reply=reply, headers=headers)
+            await self._client.publish(subject, payload, reply=reply, headers=block)
         except nats.errors.Error as error:
             raise Unavailable(f"cannot publish: {error}") from None
 
@@ -173,9 +189,9 @@ class Connection:
             PayloadTooLarge, Unavailable: as `publish`; also when nobody listens on the subject.
             DeadlineExceeded: no answer in time; whether the other side acted is unknown.
         """
-        self._check(payload, headers)
+        block = self._checked(payload, headers)
         try:
-            return await self._client.request(subject, payload, timeout=timeout_s, headers=headers)
+            return await self._client.request(subject, payload, timeout=timeout_s, headers=block)
         except nats.errors.NoRespondersError:
             raise Unavailable(f"nobody answers on {subject}") from None
         except nats.errors.TimeoutError:
@@ -217,12 +233,15 @@ class Connection:
         self._client._closed_cb = None  # noqa: SLF001  closing on purpose is not the news `on_closed` is for
         await self._client.close()
 
-    def _check(self, payload: bytes, headers: dict[str, str] | None) -> None:
+    def _checked(self, payload: bytes, headers: dict[str, str] | None) -> Any:
+        """The header block to send, after checking that the whole fits."""
         if not self._client.is_connected:
             raise Unavailable("not connected to the server; it is being tried again")
-        size = len(payload) + (strict_headers.block_size(headers) if headers else 0)
+        block = strict_headers.encode(headers) if headers else None
+        size = len(payload) + len(block or b"")
         if size > self._client.max_payload:
             raise PayloadTooLarge(f"{size} bytes are over the server's limit of {self._client.max_payload}")
+        return block
 
 
 def is_no_responders(message: Msg) -> bool:

@@ -9,9 +9,12 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from schemas.errors import InvalidArgument
+
 MALFORMED: Final = ":malformed"
 """A key that cannot stand on the wire; its value says what was wrong."""
 _NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_PLAIN = re.compile(rb"(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[^\r\n]*\r\n)+(?:\r\n)?")
 _FIRST = re.compile(rb"NATS/1\.0(?: (?P<status>[0-9]{3})(?: (?P<description>[ -~]*))?)?")
 
 
@@ -41,6 +44,22 @@ def parse(block: bytes) -> dict[str, str]:
     Never raises: a bad line, a name given twice in any case, or bytes that are not UTF-8 put the reason
     under `MALFORMED`.
     """
+    return _parse_plain(block) or _parse_line_by_line(block)
+
+
+def _parse_plain(block: bytes) -> dict[str, str] | None:
+    """The headers of a block without any problem, None when a closer look is needed: every message takes this way."""
+    if not _PLAIN.fullmatch(block):
+        return None
+    try:
+        lines = block.decode().split("\r\n")
+    except UnicodeDecodeError:
+        return None
+    pairs = [(name, value.strip()) for name, _, value in (line.partition(":") for line in lines if line)]
+    return dict(pairs) if len({name.lower() for name, _ in pairs}) == len(pairs) else None
+
+
+def _parse_line_by_line(block: bytes) -> dict[str, str]:
     headers: dict[str, str] = {}
     seen: set[bytes] = set()
     for line in block.split(b"\r\n"):
@@ -66,6 +85,14 @@ def lowered(headers: dict[str, str] | None) -> dict[str, str]:
     return {name.lower(): value for name, value in headers.items()} if headers else {}
 
 
-def block_size(headers: dict[str, str]) -> int:
-    """Bytes that `headers` take on the wire, version line and blank line included."""
-    return 12 + sum(len(name.encode()) + len(value.encode()) + 4 for name, value in headers.items())
+def encode(headers: dict[str, str]) -> bytes:
+    """The header block on the wire, version line and blank line included.
+
+    Raises:
+        InvalidArgument: a name is not plain, or a value holds a line break, which would begin a header of its own.
+    """
+    text = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+    block = text.encode()
+    if not _PLAIN.fullmatch(block) or text.count("\n") != len(headers):
+        raise InvalidArgument("a header's name is not plain, or its value holds a line break")
+    return b"NATS/1.0\r\n" + block + b"\r\n"

@@ -30,7 +30,10 @@ class Steered(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A request that may be served. `deadline_ms` is absolute, None when the caller gave none."""
+    """A request that may be answered: with `problem`, where there is one.
+
+    `deadline_ms` is absolute, None when the caller gave none.
+    """
 
     agent: str
     caller: str
@@ -39,10 +42,11 @@ class Call:
     payload: bytes
     trace: Trace
     deadline_ms: int | None
+    problem: A2AError | None = None
 
 
 def read_request(message: Msg) -> Call:
-    """Decide whether a core request may be answered at all. What may still be wrong with it: `require_valid`.
+    """Decide whether a core request may be answered at all; what else is wrong with it is the call's `problem`.
 
     Raises:
         Steered: it must not be answered.
@@ -57,7 +61,7 @@ def read_request(message: Msg) -> Call:
         raise Steered(f"the reply subject does not belong to {subject.caller}")
     return Call(
         subject.agent, subject.caller, subject.operation, message.reply, message.data, continued(headers),
-        _deadline(headers),
+        _deadline(headers), _problem_of(headers),
     )  # fmt: skip
 
 
@@ -71,24 +75,23 @@ def read_task(message: Msg) -> Call:
     subject = Task.parse(message.subject)
     headers = lowered(message.headers)
     _refuse_jetstream(headers)
-    require_valid(headers)
+    problem = _problem_of(headers)
+    if problem:
+        raise problem
     return Call(
         subject.agent, subject.caller, "SendMessage", "", message.data, continued(headers), _deadline(headers)
     )  # fmt: skip
 
 
-def require_valid(headers: dict[str, str]) -> None:
-    """Refuse what is malformed or of another protocol version.
-
-    Raises:
-        InvalidArgument, VersionNotSupported: to be sent to the caller.
-    """
+def _problem_of(headers: dict[str, str]) -> A2AError | None:
+    """What is malformed, or of another protocol version: to be sent to the caller."""
     if MALFORMED in headers:
-        raise InvalidArgument(f"malformed headers: {headers[MALFORMED]}")
+        return InvalidArgument(f"malformed headers: {headers[MALFORMED]}")
     version = headers.get(_VERSION, "")
-    if version != PROTOCOL_VERSION:
-        said = f"is {version!r}" if version else "is missing"
-        raise VersionNotSupported(f"header {names.A2A_VERSION} {said}; send {names.A2A_VERSION}: {PROTOCOL_VERSION}")
+    if version == PROTOCOL_VERSION:
+        return None
+    said = f"is {version!r}" if version else "is missing"
+    return VersionNotSupported(f"header {names.A2A_VERSION} {said}; send {names.A2A_VERSION}: {PROTOCOL_VERSION}")
 
 
 def reply_problem(message: Msg) -> A2AError | None:
@@ -96,11 +99,7 @@ def reply_problem(message: Msg) -> A2AError | None:
     headers = lowered(message.headers)
     if names.JETSTREAM_DELIVERY_HEADERS & headers.keys():
         return InvalidArgument("the answer carries headers of a JetStream delivery")
-    try:
-        require_valid(headers)
-    except A2AError as error:
-        return error
-    return None
+    return _problem_of(headers)
 
 
 def _refuse_jetstream(headers: dict[str, str]) -> None:

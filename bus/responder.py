@@ -19,8 +19,7 @@ from bus import trace
 from bus.audit.emit import Audit, Facts
 from bus.connection import Connection, Msg, Subscription
 from bus.errors import AuditUnavailable
-from bus.headers import lowered
-from bus.inbound import Call, Steered, read_request, require_valid
+from bus.inbound import Call, Steered, read_request
 from schemas import names, protojson, subjects
 from schemas.a2a import MEDIA_TYPE, PROTOCOL_VERSION, A2AObject
 from schemas.audit import Outcome
@@ -103,11 +102,12 @@ class Responder:
             )
             return
         with trace.entered(call.trace):
-            await self._answer(call, message, started)
+            await self._answer(call, started)
 
-    async def _answer(self, call: Call, message: Msg, started: float) -> None:
+    async def _answer(self, call: Call, started: float) -> None:
         try:
-            require_valid(lowered(message.headers))
+            if call.problem:
+                raise call.problem
             operation = self._admit(call)
             event = self._audit.emit("request.received", action=call.operation, actor=call.caller, payload=call.payload)
             with trace.entered(call.trace.caused_by(event)):
@@ -172,7 +172,7 @@ class Responder:
         )  # fmt: skip
 
     async def _send(self, call: Call, body: bytes, more: dict[str, str]) -> None:
-        headers = {names.A2A_VERSION: PROTOCOL_VERSION, names.CONTENT_TYPE: MEDIA_TYPE, **call.trace.headers(), **more}
+        headers = {names.A2A_VERSION: PROTOCOL_VERSION, names.CONTENT_TYPE: MEDIA_TYPE, **more}
         try:
             await self._connection.publish(call.reply, body, headers=headers)
         except A2AError as error:

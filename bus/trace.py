@@ -37,8 +37,12 @@ class Trace:
 
     def headers(self) -> dict[str, str]:
         """The headers that carry this trace to the next process."""
-        carried = {names.TRACEPARENT: self.traceparent, names.CORRELATION: self.correlation}
-        return {**carried, names.CAUSATION: self.causation} if self.causation else carried
+        carried = {names.TRACEPARENT: self.traceparent}
+        if self.correlation != self.trace_id:  # what `continued` assumes anyway
+            carried[names.CORRELATION] = self.correlation
+        if self.causation:
+            carried[names.CAUSATION] = self.causation
+        return carried
 
     def caused_by(self, event_id: str) -> Trace:
         """The same conversation, after `event_id`."""

@@ -76,7 +76,10 @@ class Subject:
         match = cls._regex.fullmatch(subject)
         if match is None:
             raise InvalidSubject(f"{subject!r} is not of the form {cls.template}")
-        return cls(**match.groupdict())
+        parsed = cls.__new__(cls)  # the pattern has checked every token already
+        for name, token in match.groupdict().items():
+            object.__setattr__(parsed, name, token)
+        return parsed
 
     @classmethod
     def pattern(cls, **known: str) -> str:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import uvloop
 
+from agents.cli.run import log_quietly
 from agents.supervisor.child import Child, Command
 from agents.supervisor.fleet_processes import commands
 from bus.caller import Caller
@@ -126,4 +127,5 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
+    log_quietly()
     uvloop.run(main())

@@ -50,7 +50,7 @@ TASK = a2a.Task(
 )
 EVENT = AuditEvent(
     id="01K9XG1TZT8F5N3J4T2D7Q6M0B",
-    source="agentbus://agent/greeter/0",
+    source="urn:agentbus:agent:greeter",
     type="agentbus.request.answered.v1",
     time="2026-01-02T03:04:05.678Z",
     sequence=2,
@@ -85,7 +85,7 @@ PROPOSAL = Proposal(
 )
 PROPOSAL_DIGEST = "65fcc470c8c6255583e4860def547ab601f4a4eb51efe0d8fdb2ca49ec5ecb61"
 PROPOSAL_ID = "p-mx6mi4gi"
-EVENT_DIGEST = "8ed1ea703cee43b200c65eea5a3db35830ebb8503a3f17a8b00a1c01db416e11"
+EVENT_DIGEST = "4c7d51dfba6036a0fd2bf150c4f4cb7da315ab1eff78b6e0154b0cc96f788f7f"
 RECEIPT = Receipt(proposal=PROPOSAL_ID, digest=PROPOSAL_DIGEST, problem="")
 OUTCOME = OutcomeRecord(
     proposal=PROPOSAL_ID, digest=PROPOSAL_DIGEST, result="rolled_back", reason="not healthy", verdict_sequence=3
@@ -116,7 +116,9 @@ def test_every_file_is_tested() -> None:
     assert {path.name for path in V1.iterdir()} == set(WRITTEN)
 
 
-@pytest.mark.parametrize(("name", "kind"), [("send_message_request.json", a2a.SendMessageRequest), ("task.json", a2a.Task)])
+@pytest.mark.parametrize(
+    ("name", "kind"), [("send_message_request.json", a2a.SendMessageRequest), ("task.json", a2a.Task)]
+)
 def test_a2a_objects_are_read(name: str, kind: type[a2a.A2AObject]) -> None:
     """What was sent then is understood now."""
     assert protojson.decode(golden(name), kind) == WRITTEN[name]

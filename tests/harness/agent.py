@@ -49,9 +49,11 @@ class Agent:
     operations: Operations
     responder: Responder
     worker: TaskWorker
+    is_dead: bool = False
 
     async def die(self) -> None:
         """End as a killed process does: nothing is answered, acknowledged or given back."""
+        self.is_dead = True
         await self.bus.close()
         await self.own.close()
         await self.drain(0)
@@ -114,7 +116,7 @@ async def serving(
     try:
         yield agent
     finally:
-        if agent.own.is_connected:
+        if not agent.is_dead:
             await agent.drain(5)
             await agent.audit.close()
         await agent.bus.close()

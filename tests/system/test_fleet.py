@@ -52,6 +52,20 @@ def test_a_home_serves_one_fleet(fleet: RunningFleet) -> None:
     assert {row["state"] for row in fleet.processes().values()} == {"ready"}
 
 
+def test_tail_follows_the_trail(fleet: RunningFleet) -> None:
+    """`audit tail` prints an event that happens after it was started, a line each."""
+    command = [sys.executable, "-m", "agents.cli", "audit", "tail", "-n", "1", "--json", "--home", str(fleet.home.root)]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(CHECKOUT)}
+    ) as tail:
+        assert tail.stdout is not None
+        assert json.loads(tail.stdout.readline())["sequence"] > 0
+        fleet.run("ask", "textstats", "--data", '{"text": "tail"}')
+        kinds = [json.loads(tail.stdout.readline())["event"]["type"] for _ in range(2)]
+        tail.terminate()
+    assert kinds == ["agentbus.request.received.v1", "agentbus.request.answered.v1"]
+
+
 def test_a_killed_server_comes_back_and_the_fleet_goes_on(fleet: RunningFleet) -> None:
     """nats-server killed with -9 is started again; agents reconnect and answer; the trail stays sound."""
     os.kill(fleet.processes()["nats-server"]["pid"], signal.SIGKILL)

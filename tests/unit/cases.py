@@ -49,7 +49,14 @@ def case(about: Proposal | None = None, **changes: Any) -> Case:
 
 
 def cast(
-    verb: VotingVerb, reviewer: str, about: Case, *, sequence: int = 1, at_ns: int = MADE_AT, reason: str = "", **vote: str
+    verb: VotingVerb,
+    reviewer: str,
+    about: Case,
+    *,
+    sequence: int = 1,
+    at_ns: int = MADE_AT,
+    reason: str = "",
+    **vote: str,
 ) -> Cast:
     """A vote of `reviewer` on `about`, with the right digest unless another is given."""
     given = Vote(verb=verb, proposal=about.id, digest=vote.get("digest", about.digest), reason=reason)

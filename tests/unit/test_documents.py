@@ -105,7 +105,9 @@ def test_names_of_the_product_are_not_for_others(name: str) -> None:
     """An agent, an operator or a reviewer that is called like a component is refused."""
     for good in ("a: {}", "[ops]", "ann: {}", "[aud]"):
         bad = good.replace("ops", name).replace("ann", name).replace("aud", name).replace("a:", f"{name}:")
-        assert f"belong to the product itself: {name}" in refusal(FLEET.replace("b: {asks: [a]}", "b: {}").replace(good, bad), "fleet.yaml")
+        assert f"belong to the product itself: {name}" in refusal(
+            FLEET.replace("b: {asks: [a]}", "b: {}").replace(good, bad), "fleet.yaml"
+        )
 
 
 @pytest.mark.parametrize("key", ["sk-abc123", "ghp_abc", "AKIAIOSFODNN7EXAMPLE", "a" * 40])

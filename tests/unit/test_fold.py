@@ -49,7 +49,15 @@ def test_a_proposal_then_votes_then_an_outcome() -> None:
     assert book.find(ONE.id).state == "applied"
 
 
-BODIES = [APPROVE, f"{ONE.id} other words", f"{TWO.id} {TWO.digest}", f"{TWO.id} {ONE.digest}", "p-aaaaaaaa", "", "\x00"]
+BODIES = [
+    APPROVE,
+    f"{ONE.id} other words",
+    f"{TWO.id} {TWO.digest}",
+    f"{TWO.id} {ONE.digest}",
+    "p-aaaaaaaa",
+    "",
+    "\x00",
+]
 RECORDS = st.lists(
     st.sampled_from(MADE)
     | st.builds(

@@ -64,7 +64,10 @@ def test_the_most_sensitive_kind_holds(kinds: set[Kind]) -> None:
 def test_files_beside_agent_yaml(path: str, before: bytes | None, after: bytes | None, kind: Kind) -> None:
     """Text is a prompt; whatever is not known to be text is code."""
     assert kind_of({path: before}, {path: after}) == kind
-    assert kind_of({path: before, AGENT_FILE: GREETER.encode()}, {path: after, AGENT_FILE: edited("config").encode()}) == kind
+    assert (
+        kind_of({path: before, AGENT_FILE: GREETER.encode()}, {path: after, AGENT_FILE: edited("config").encode()})
+        == kind
+    )
 
 
 @pytest.mark.parametrize(

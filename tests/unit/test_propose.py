@@ -66,7 +66,9 @@ def test_a_proposal_says_what_it_changes(folder: Path) -> None:
     """Kind, files with hashes, diff and times are in it."""
     found = built(folder, STYLE)
     assert (found.agent, found.kind, found.rationale) == ("greeter", "prompt", "why")
-    assert [(file.path, file.mode, file.sha256) for file in found.files] == [("agent.yaml", "100644", sha256_hex(FORMAL))]
+    assert [(file.path, file.mode, file.sha256) for file in found.files] == [
+        ("agent.yaml", "100644", sha256_hex(FORMAL))
+    ]
     assert "-    Style: friendly\n+    Style: formal\n" in found.diff
     assert (found.made_at_ns, found.expires_at_ns) == (MADE_AT, MADE_AT + 24 * HOUR)
 

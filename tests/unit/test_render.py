@@ -17,7 +17,10 @@ from tests.unit.cases import HOUR, MADE_AT, case, cast, proposal
 
 NOW = MADE_AT + HOUR
 EVIL = "\x1b[2J\x1b[31mOK\r\b\x07\x9b\u202eevil\u2066\u200b\u200d\ufeff\u2028OK p-x\u2029\x85\x0b\x0c\x1c\U000e0041\ud800\nOK done\n"
-FORBIDDEN = {*map(chr, (*range(10), *range(11, 32), *range(127, 160))), *"\u202e\u2066\u200b\u200d\ufeff\u2028\u2029\U000e0041\ud800"}
+FORBIDDEN = {
+    *map(chr, (*range(10), *range(11, 32), *range(127, 160))),
+    *"\u202e\u2066\u200b\u200d\ufeff\u2028\u2029\U000e0041\ud800",
+}
 TEXT = st.text(max_size=200) | st.sampled_from([EVIL, EVIL * 9, "x" * 300, "a b " * 90, ""])
 DIFF = "diff --git a/agent.yaml b/agent.yaml\nindex 1..2 100644\n--- a/agent.yaml\n+++ b/agent.yaml\n@@ -1 +1 @@\n-a\n+{}\n"
 
@@ -107,7 +110,10 @@ def test_there_is_no_command_where_nothing_can_be_approved(state: State) -> None
 
 def test_a_shown_proposal_says_what_a_reviewer_needs() -> None:
     """Who, what kind, why, risk, votes so far and needed, time left, files with modes, and the diff."""
-    about = case(proposal(rationale="to be polite", diff=DIFF.format("b")), votes=(cast("approve", "ann", case(), reason="fine"),))
+    about = case(
+        proposal(rationale="to be polite", diff=DIFF.format("b")),
+        votes=(cast("approve", "ann", case(), reason="fine"),),
+    )
     shown = render.show(about, NOW)
     for piece in (
         f"OK {about.id} is open", "greeter asks to change its own config; risk low", "23h00m left to decide",

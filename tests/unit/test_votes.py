@@ -35,7 +35,8 @@ def test_what_a_reviewer_types(verb: str, body: str, digest: str, reason: str) -
 
 
 @pytest.mark.parametrize(
-    "body", ["", " ", "p-", "p-7q2fabc", "p-7q2fabcde", "P-7Q2FABCD", "p-7q2fabc1", f"x{ID}", f"{ID}.", f"{DIGEST} {ID}"]
+    "body",
+    ["", " ", "p-", "p-7q2fabc", "p-7q2fabcde", "P-7Q2FABCD", "p-7q2fabc1", f"x{ID}", f"{ID}.", f"{DIGEST} {ID}"],
 )
 @pytest.mark.parametrize("verb", ["approve", "reject", "revoke"])
 def test_without_an_id_the_form_is_explained(verb: str, body: str) -> None:

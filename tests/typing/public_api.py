@@ -1,0 +1,85 @@
+"""What an agent's author writes, as the type checker sees it. Checked by mypy in strict mode, never run.
+
+A line with `type: ignore[…]` must be an error: mypy reports an ignore that is not needed.
+"""
+
+from __future__ import annotations
+
+from typing import Any, assert_type
+
+import msgspec
+import pydantic
+
+from agents.context import Context as AgentContext
+from agents.skill import Context, Skill, skill
+from bus.caller import Caller
+from schemas import a2a
+from schemas.approvals import Receipt
+
+
+class Question(msgspec.Struct):
+    """An input type of msgspec's."""
+
+    text: str
+    limit: int = 3
+
+
+class Answer(pydantic.BaseModel):
+    """An output type of pydantic's."""
+
+    words: list[str]
+
+
+@skill(description="Answers.", id="answer", name="Answer", tags=["a", "b"], examples=("x",))
+async def answer(request: Question, ctx: Context) -> Answer:
+    """A typed skill."""
+    assert_type(ctx.caller, str)
+    assert_type(ctx.message, a2a.Message)
+    assert_type(await ctx.ask("greeter", "hello"), str)
+    assert_type(await ctx.ask("other", request, Answer, skill="answer", timeout_s=5), Answer)
+    assert_type(await ctx.ask("other", Question(text="x"), Question), Question)
+    assert_type(await ctx.propose([], "why"), Receipt)
+    await ctx.progress("half way")
+    await ctx.ask("greeter")  # type: ignore[call-overload]
+    await ctx.ask("greeter", "hello", "not a type")  # type: ignore[call-overload]
+    ctx.caller = "somebody else"  # type: ignore[misc]
+    Question(text=5)  # type: ignore[arg-type]
+    return Answer(words=request.text.split()[: request.limit])
+
+
+@skill(description="Says it again.")
+async def echo(request: str, ctx: Context) -> str:
+    """A skill of plain text."""
+    return await ctx.ask("greeter", request, timeout_s=ctx.remaining_s(10))
+
+
+assert_type(answer, Skill)
+assert_type(answer.id, str)
+assert_type(answer.input, type[Any])
+SKILLS: list[Skill] = [answer, echo]
+SAME: type[Context] = AgentContext
+
+
+@skill(description="Not asynchronous.")  # type: ignore[arg-type]
+def not_async(request: str, ctx: Context) -> str:
+    """A skill must be a coroutine function."""
+    return request
+
+
+@skill()  # type: ignore[call-arg]
+async def not_described(request: str, ctx: Context) -> str:
+    """A skill must be described."""
+    return request
+
+
+async def as_a_caller(calls: Caller, request: a2a.SendMessageRequest) -> None:
+    """What a program outside the fleet's agents uses."""
+    response = await calls.send_message("greeter", request, timeout_s=5)
+    assert_type(response.task, a2a.Task | None)
+    assert_type(response.message, a2a.Message | None)
+    assert_type(await calls.get_task("greeter", "task-1"), a2a.Task)
+    assert_type(await calls.get_card("greeter"), a2a.AgentCard)
+    assert_type(await calls.leave_task("greeter", request, key="k"), str)
+    assert_type(await calls.call("greeter", "GetTask", a2a.GetTaskRequest(id="x"), a2a.Task, timeout_s=1), a2a.Task)
+    await calls.send_message("greeter", "hello")  # type: ignore[arg-type]
+    await calls.call("greeter", "GetTask", request, a2a.Task)  # type: ignore[call-arg]
