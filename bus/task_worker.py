@@ -43,6 +43,8 @@ class TaskWorker:
         self._changed = asyncio.Event()
         self._puller = Puller(connection, names.TASKS, agent)
         self._running: set[asyncio.Task[None]] = set()
+        self._at_work: set[int] = set()
+        """Stream sequences of the tasks that run here."""
         self._loop: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -91,6 +93,10 @@ class TaskWorker:
 
     async def _work(self, message: Msg) -> None:
         delivery = delivery_of(message)
+        if delivery.stream_sequence in self._at_work:
+            # The server heard no word of it, an outage for example; it is not run beside itself.
+            await self._say(message, _PROGRESS)
+            return
         try:
             call = read_task(message)
         except (Steered, AgentbusError) as refusal:
@@ -100,8 +106,12 @@ class TaskWorker:
             )  # fmt: skip
             await self._say(message, _TERM)
             return
-        with trace.entered(call.trace):
-            await self._run_once(message, call, delivery)
+        self._at_work.add(delivery.stream_sequence)
+        try:
+            with trace.entered(call.trace):
+                await self._run_once(message, call, delivery)
+        finally:
+            self._at_work.discard(delivery.stream_sequence)
 
     async def _run_once(self, message: Msg, call: Call, delivery: Delivery) -> None:
         kind = "task.received" if delivery.delivered == 1 else "task.redelivered"

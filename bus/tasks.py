@@ -6,6 +6,7 @@ Every change is also published as an event of stream EVENTS.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 
@@ -13,12 +14,14 @@ import msgspec
 import structlog
 
 from bus.connection import Connection
-from bus.jetstream import ApiError, Bucket, store
+from bus.jetstream import WRONG_LAST_SEQUENCE, ApiError, Bucket, store
 from schemas import a2a, names, protojson, subjects
-from schemas.errors import A2AError, AgentbusError, TaskNotFound
+from schemas.errors import A2AError, AgentbusError, DeadlineExceeded, TaskNotFound, Unavailable, UnknownOutcome
 from schemas.ids import rfc3339
 
 _log = structlog.get_logger("bus")
+_PATIENCE_S = 30.0
+_RETRY_S = 0.2
 
 
 class StaleTask(AgentbusError):
@@ -95,6 +98,7 @@ class TaskBook:
 
         Raises:
             StaleTask: another instance was faster, or the task has ended already.
+            Unavailable, UnknownOutcome: the server stayed away for longer than half a minute.
         """
         if record.task.is_final:
             raise StaleTask(f"task {record.task.id} has ended as {record.task.status.state}")
@@ -104,23 +108,42 @@ class TaskBook:
 
     async def _write(self, record: TaskRecord, task: a2a.Task) -> None:
         key = f"{record.caller}.{task.id}"
-        try:
-            record.revision = await self._bucket.put(key, protojson.encode(task), revision=record.revision)
-        except ApiError:
-            raise StaleTask(f"task {task.id} was changed elsewhere") from None
+        record.revision = await self._put(key, protojson.encode(task), record.revision)
         record.task = task
         await self._publish(record)
+
+    async def _put(self, key: str, value: bytes, revision: int) -> int:
+        """Write through an outage: a result in hand is worth waiting for, giving up means that the work is done twice."""
+        deadline = time.monotonic() + _PATIENCE_S
+        is_unsure = False
+        while True:
+            try:
+                return await self._put_once(key, value, revision, is_unsure=is_unsure)
+            except (UnknownOutcome, Unavailable, DeadlineExceeded):
+                if time.monotonic() > deadline:
+                    raise
+            is_unsure = True
+            await asyncio.sleep(_RETRY_S)
+
+    async def _put_once(self, key: str, value: bytes, revision: int, *, is_unsure: bool) -> int:
+        try:
+            return await self._bucket.put(key, value, revision=revision)
+        except ApiError as error:
+            if error.code != WRONG_LAST_SEQUENCE:
+                raise
+        entry = await self._bucket.get(key) if is_unsure else None
+        if entry is not None and entry.value == value:
+            return entry.revision  # it was stored at the try whose answer was lost
+        raise StaleTask(f"task {key.partition('.')[2]} was changed elsewhere")
 
     async def _publish(self, record: TaskRecord) -> None:
         task = record.task
         update = a2a.TaskStatusUpdateEvent(task_id=task.id, context_id=task.context_id, status=task.status)
         subject = str(subjects.TaskEvent(self._agent, record.caller, task.id))
-        headers = {
-            names.A2A_VERSION: a2a.PROTOCOL_VERSION,
-            names.MSG_ID: f"{record.caller}.{task.id}.{record.revision}",
-        }
+        # no message id: the stream looks for duplicates by it alone, and another agent could use a guessed one first
+        headers = {names.A2A_VERSION: a2a.PROTOCOL_VERSION}
         try:
             await store(self._bus, subject, protojson.encode(a2a.StreamResponse(status_update=update)), headers=headers)
-        except (ApiError, A2AError) as error:
+        except (ApiError, A2AError, UnknownOutcome) as error:
             # The record is what counts and is stored; a watcher that misses an event reads it there.
             _log.warning("task.event_lost", task=task.id, reason=str(error))

@@ -117,8 +117,9 @@ class Approvals:
 
     async def propose(self, data: bytes | None = None) -> Receipt:
         """Send a proposal with the greeter's own key; returns the receipt."""
+        sent = self.proposal() if data is None else data
         greeter = await self.bench.attacker("greeter", names.OWN_CREDENTIAL)
-        answer = await greeter.client.request("approvals.propose.greeter", data or self.proposal(), timeout=10)
+        answer = await greeter.client.request("approvals.propose.greeter", sent, timeout=10)
         await greeter.client.close()
         return msgspec.json.decode(answer.data, type=Receipt)
 

@@ -9,11 +9,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from approvals.propose import Edit
 from schemas import names, subjects
 from schemas.approvals import Receipt, decode_proposal
 from tests.contract.approvals_bench import STYLE, Approvals
 from tests.harness.fleet import Bench, bench, until
+from tests.unit.fleet_repository import AGENT_YAML, Desk, plain
 
 
 @pytest.fixture
@@ -208,15 +208,13 @@ async def test_no_proposal_stops_the_service(approvals: Approvals) -> None:
     """Whatever an agent sends gets a receipt with a problem, now and after a restart, and the next one is reviewed."""
     about, _ = decode_proposal(approvals.proposal())
     evil = "\x1b[2J\u202e"
+    undated = Desk(approvals.git).propose({"agent.yaml": plain(AGENT_YAML.replace(b"1.0.0", b"2024-13-45"))})
     sent = [
         b"", b"{", b"\xff", b"[" * 100_000, b'{"agent":"\xff"}', lying(about, files=()), lying(about, agent=evil),
-        lying(about, diff=evil), lying(about, base=""), lying(about, tree="--help"), lying(about, expires_at_ns=-(10**30)),
-        approvals.proposal(Edit("agent.yaml", "version: 1.0.0", "version: 2024-13-45")),
+        lying(about, diff=evil), lying(about, base=""), lying(about, tree="--help"), msgspec.json.encode(undated),
     ]  # fmt: skip
     receipts = [await approvals.propose(data) for data in sent]
-    assert [receipt.problem != "" or data == sent[-2] for receipt, data in zip(receipts, sent, strict=True)] == [
-        True
-    ] * 12
+    assert [receipt for receipt in receipts if not receipt.problem] == []
     await approvals.stop()
     await approvals.start()
     receipt = await approvals.propose()
@@ -225,6 +223,15 @@ async def test_no_proposal_stops_the_service(approvals: Approvals) -> None:
         assert answer.startswith("OK ")
         assert not {"\x1b", "\u202e"}.intersection(answer)
     assert receipt.proposal in {case["id"] for case in await approvals.ask_json("list", "all")}
+
+
+async def test_a_proposal_from_before_its_time_has_expired(approvals: Approvals) -> None:
+    """A time that no clock can show is no trouble: the proposal cannot be approved, and can still be read."""
+    about, _ = decode_proposal(approvals.proposal())
+    receipt = await approvals.propose(lying(about, expires_at_ns=-(10**30)))
+    assert "expired" in await approvals.type("approve", approval(receipt))
+    (shown,) = await approvals.ask_json("list", "all")
+    assert shown["expires"] == shown["proposed"]
 
 
 async def test_answers_are_json_for_those_who_ask(approvals: Approvals) -> None:

@@ -28,7 +28,8 @@ async def test_a_conversation_is_one_on_the_trail(fleet_bench: Bench) -> None:
     """An agent that asks two others: every event has the caller's correlation and trace, and each its cause."""
     async with AsyncExitStack() as stack:
         agents = [
-            await stack.enter_async_context(serving(fleet_bench, name)) for name in ("greeter", "textstats", "concierge")
+            await stack.enter_async_context(serving(fleet_bench, name))
+            for name in ("greeter", "textstats", "concierge")
         ]
         ops = await caller(fleet_bench)
         with entered(replace(new_trace(), correlation="case-7")) as trace:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import nats.errors
 import pytest
@@ -288,7 +289,7 @@ async def test_an_unknown_key_is_not_let_in(attacked: Bench, tmp_path: Path) -> 
     [{}, {"user": "ops", "password": "ops"}, {"user": "", "password": ""}, {"token": "x"}],
     ids=["nothing", "a password", "an empty password", "a token"],
 )
-async def test_there_is_no_way_in_without_a_key(attacked: Bench, identity: dict[str, str]) -> None:
+async def test_there_is_no_way_in_without_a_key(attacked: Bench, identity: dict[str, Any]) -> None:
     """There is no anonymous user, no password and no token."""
     client = Client()
     with pytest.raises(nats.errors.Error, match="Authorization Violation"):

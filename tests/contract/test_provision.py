@@ -239,7 +239,7 @@ async def test_a_server_that_gives_up_says_why(tmp_path: Path) -> None:
     """When nats-server ends at once, what it said last is in the error."""
     config = tmp_path / "bad.conf"
     config.write_text("jetstream: {\n")
-    with pytest.raises(NoServer, match="ended at once: .*Parse error on line"):
+    with pytest.raises(NoServer, match=r"ended at once: .*Parse error on line"):
         await LocalServer(config, tmp_path / "log", "127.0.0.1", free_port()).start()
 
 

@@ -144,8 +144,8 @@ async def test_a_refusal_reaches_a_caller_as_its_class(fleet_bench: Bench) -> No
         with pytest.raises(InvalidArgument) as refusal:
             await ops.send_message("textstats", sending({"text": ""}))
         assert [violation.field for violation in refusal.value.violations] == ["message.parts[0].data.text"]
+        request = a2a.GetTaskRequest(id="x")
         with pytest.raises(UnsupportedOperation):
-            request = a2a.GetTaskRequest(id="x")
             await ops.call("textstats", "CancelTask", request, a2a.Task, timeout_s=5)
 
 

@@ -103,7 +103,7 @@ async def test_work_goes_on_over_restarts_of_the_server(
     async with serving(fleet_bench, "textstats", counting.skill) as agent:
         load = Load(await caller(fleet_bench))
         running = [asyncio.create_task(load.leave_tasks()), asyncio.create_task(load.ask())]
-        for _ in range(3):
+        for _ in range(2):
             await load.progress()
             await end(fleet_bench)
             await fleet_bench.server.start()
@@ -114,7 +114,7 @@ async def test_work_goes_on_over_restarts_of_the_server(
         assert all(task.cancelled() for task in running)
         states = {text: (await _ended(load.calls, task)).status.state for text, task in load.tasks.items()}
         assert set(states.values()) == {a2a.COMPLETED}
-        assert len(set(load.tasks.values())) == len(load.tasks) >= 80
+        assert len(set(load.tasks.values())) == len(load.tasks) >= 60
         assert set(load.tasks) <= set(counting.runs)
         changes = await trail(fleet_bench, agent, kind="task.changed")
     ends = Counter(event.data.resource for event in changes if event.data.action == "completed")

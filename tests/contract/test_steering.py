@@ -20,7 +20,7 @@ from schemas.errors import DeadlineExceeded, TaskNotFound
 from tests.contract.skills import Counting, Gate, echo
 from tests.harness.admin import administrator, consumer_state, stored_count
 from tests.harness.agent import Agent, caller, saying, serving, trail
-from tests.harness.fleet import Attacker, Bench, until
+from tests.harness.fleet import Bench, until
 
 SUBJECT = "a2a.v1.req.textstats.ops.SendMessage"
 VERSION = {"A2A-Version": "1.0"}
@@ -115,7 +115,8 @@ async def test_a_request_without_a_reply_subject_is_not_served(
 
 
 @pytest.mark.parametrize(
-    "mark", ["Nats-Stream", "Nats-Subject", "Nats-Sequence", "nats-stream", "NATS-SEQUENCE", "Nats-Time-Stamp", "Status"]
+    "mark",
+    ["Nats-Stream", "Nats-Subject", "Nats-Sequence", "nats-stream", "NATS-SEQUENCE", "Nats-Time-Stamp", "Status"],
 )
 async def test_a_message_with_the_marks_of_a_stream_is_not_a_request(
     fleet_bench: Bench, victim: Agent, counting: Counting, mark: str
@@ -292,6 +293,22 @@ async def test_nobody_takes_the_place_of_anothers_task_by_its_key(fleet_bench: B
         await until(is_done)
         assert counting.runs["mine"] == 1
         assert await ops.leave_task("textstats", saying("mine"), key="nightly") == task
+
+
+async def test_nobody_takes_the_place_of_anothers_events(fleet_bench: Bench, victim: Agent) -> None:
+    """An agent that stores events of its own under guessed message ids does not keep another's from being stored."""
+    admin = await administrator(fleet_bench, names.ACCOUNT_BUS)
+    mallory = await fleet_bench.attacker("greeter")
+    for revision in (1, 2, 3):
+        headers = VERSION | {names.MSG_ID: f"ops.task-1.{revision}"}
+        await mallory.client.publish("a2a.v1.evt.greeter.ops.task-1", b"{}", headers=headers)
+    await mallory.client.flush()
+    assert await (await caller(fleet_bench)).leave_task(victim.id, saying("mine")) == "task-1"
+
+    async def all_are_stored() -> bool:
+        return await stored_count(admin, names.EVENTS) == 6
+
+    await until(all_are_stored)
 
 
 async def test_a_deadline_that_is_no_number_is_no_deadline(

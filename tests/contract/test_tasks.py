@@ -251,7 +251,9 @@ async def test_the_owner_hears_each_state_as_it_comes(fleet_bench: Bench) -> Non
         task = await (await caller(fleet_bench)).leave_task("textstats", saying("a", context="c-1"))
 
         async def has_ended() -> bool:
-            return bool(heard and heard[-1][1].status_update and heard[-1][1].status_update.status.state == a2a.COMPLETED)
+            return bool(
+                heard and heard[-1][1].status_update and heard[-1][1].status_update.status.state == a2a.COMPLETED
+            )
 
         await until(has_ended)
     updates = [frame.status_update for _, frame in heard if frame.status_update]
