@@ -9,6 +9,7 @@ from the start, and the live link is always the old or the new release.
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import dataclass
 from typing import Literal, NoReturn
 
@@ -18,11 +19,12 @@ import structlog
 from approvals.control import Control, RestartFailed
 from approvals.errors import GitFailed
 from approvals.examine import examine
+from approvals.examiner import Examiner
 from approvals.fold import Ledger
 from approvals.git import BRANCH, Git
 from approvals.health import HealthWindow, problem_of
 from approvals.journal import Entry, Journal
-from approvals.machine import Case
+from approvals.machine import Case, at_time
 from approvals.records import MissedRecord, Records, feed
 from approvals.release import ReleaseDiffers, live_tree, make_release, switch
 from approvals.repository import commit_approved, rules_in_force
@@ -78,6 +80,7 @@ class Applier:
         self._tools = tools
         self._records = Records(tools.connection, names.APPLIER)
         self._ledger = self._new_ledger()
+        self._examiner = Examiner(tools.git)
         self._wake = asyncio.Event()
         self._is_stopping = False
         self._subscription: Subscription | None = None
@@ -104,8 +107,7 @@ class Applier:
         self._wake.set()
 
     def _new_ledger(self) -> Ledger:
-        # Examining is left to the moment of applying: what counts is the repository as it is then.
-        return Ledger(rules=lambda: rules_in_force(self._tools.git), inspect=lambda _agent, _proposal: "")
+        return Ledger(rules=lambda: rules_in_force(self._tools.git))
 
     async def _replay(self) -> None:
         self._ledger = self._new_ledger()
@@ -136,8 +138,12 @@ class Applier:
     async def _apply_all(self) -> None:
         await self._read()
         for case in sorted(self._ledger.cases.values(), key=lambda case: case.verdict_sequence):
-            if case.state == "approved" and not self._is_stopping:
+            if self._is_stopping:
+                return
+            if case.state == "approved":
                 await self._apply(case)
+            elif problem := await self._examiner.problem_of(at_time(case, time.time_ns()), self._ledger.cases):
+                await self._conclude(case, "refused", problem)
 
     async def _apply(self, case: Case) -> None:
         try:
@@ -154,6 +160,7 @@ class Applier:
         agent, tree = proposal.agent, proposal.tree
         if tools.git.tree_of_agent(agent) == tree and live_tree(tools.home, agent) == tree:
             return tools.git.line("rev-parse", BRANCH)  # an earlier run got this far and died before saying so
+        self._require_fresh(case)
         await self._intend(case, "release")
         self._make(proposal)
         await self._intend(case, "switch")
@@ -166,6 +173,14 @@ class Applier:
             return commit_approved(tools.git, case)
         except GitFailed as error:
             await self._go_back(case, f"it could not be committed: {error}")
+
+    def _require_fresh(self, case: Case) -> None:
+        """An approval is for now. One that was begun in time and interrupted is finished all the same."""
+        limit_s = rules_in_force(self._tools.git).policy.apply_within_s
+        decided_ns = next(cast.at_ns for cast in case.votes if cast.sequence == case.verdict_sequence)
+        begun = self._tools.journal.of(case.id)
+        if not begun and time.time_ns() > decided_ns + limit_s * 1_000_000_000:
+            raise Refused(f"it was approved more than {limit_s / 3600:g} hours ago; the agent has to propose again")
 
     def _make(self, proposal: Proposal) -> None:
         """Examine the proposal again, and write its release; nothing that runs is touched."""

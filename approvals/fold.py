@@ -1,4 +1,4 @@
-"""All proposals, as a fold over the streams PROPOSALS, DECISIONS and OUTCOMES.
+"""All proposals, as a fold over the streams PROPOSALS, DECISIONS and OUTCOMES, and over nothing else.
 
 Used by the approval service to show and count, and by the applier, on its own connection and consumers,
 to derive the verdict again. The streams are what the server recorded, with subjects that only their
@@ -53,16 +53,11 @@ class Judgement:
     is_new: bool = True
 
 
-Inspect = Callable[[str, Proposal], str]
-"""(agent, proposal) to the problem that keeps it from being reviewed, or an empty string."""
-
-
 @dataclass(slots=True)
 class Ledger:
     """Every proposal by id. Feed it each recorded message once and in stream order."""
 
     rules: Callable[[], Rules]
-    inspect: Inspect
     cases: dict[str, Case] = field(default_factory=dict)
 
     def find(self, proposal: str) -> Case:
@@ -83,33 +78,29 @@ class Ledger:
             proposal, digest = decode_proposal(record.payload)
         except InvalidDocument as error:
             return Judgement(None, str(error))
+        if proposal.agent != agent:
+            return Judgement(
+                None, f"{agent} proposes a change to {proposal.agent}; an agent may only propose for itself"
+            )
+        if not proposal.files:
+            return Judgement(None, "the proposal changes nothing")
         known = self.cases.get(name_of(digest))
         if known is not None:
             return self._again(known, digest)
-        problem = self._problem(agent, proposal)
         rules = self.rules()
         latest_ns = record.at_ns + rules.policy.decide_within_s * 1_000_000_000
         case = Case(
             id=name_of(digest), digest=digest, proposal=proposal, sequence=record.sequence, at_ns=record.at_ns,
             expires_at_ns=max(record.at_ns, min(proposal.expires_at_ns, latest_ns)),
-            state="invalid" if problem else "open", requirement=rules.requirement(proposal), note=problem,
+            state="open", requirement=rules.requirement(proposal),
         )  # fmt: skip
         self.cases[case.id] = case
-        return Judgement(case, problem)
+        return Judgement(case)
 
     def _again(self, known: Case, digest: str) -> Judgement:
         if known.digest != digest:
             return Judgement(None, "another proposal has the same short id; change anything and propose again")
-        return Judgement(known, known.note if known.state == "invalid" else "", is_new=False)
-
-    def _problem(self, agent: str, proposal: Proposal) -> str:
-        if not proposal.files:
-            return "the proposal changes nothing"
-        limit = self.rules().policy.max_open_per_agent
-        waiting = sum(case.state == "open" and case.proposal.agent == agent for case in self.cases.values())
-        if waiting >= limit:
-            return f"{agent} has {waiting} proposals waiting; at most {limit} may wait at once"
-        return self.inspect(agent, proposal)
+        return Judgement(known, is_new=False)
 
     def voted(self, record: Recorded) -> Judgement:
         """A message of stream DECISIONS."""

@@ -6,7 +6,9 @@ streams gives the same states. A step that the table does not have raises and ch
     open ──quorum──▶ approved ──applied──▶ applied
      │ ├──veto─────▶ rejected     ├──rolled_back──▶ rolled_back
      │ └──expired──▶ expired      └──refused──▶ refused
-    (invalid: recorded by the server, but never open to votes)
+     └────refused──▶ refused
+
+`invalid` is how an open proposal is *shown* that could not be applied as things stand; no fold gives it.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ TRANSITIONS: dict[tuple[State, Step], State] = {
     ("open", "quorum"): "approved",
     ("open", "veto"): "rejected",
     ("open", "expired"): "expired",
+    ("open", "refused"): "refused",
     ("approved", "applied"): "applied",
     ("approved", "rolled_back"): "rolled_back",
     ("approved", "refused"): "refused",
@@ -100,8 +103,6 @@ def with_vote(case: Case, cast: Cast, groups: frozenset[str]) -> Case:
 
 
 def _require_allowed(case: Case, cast: Cast, groups: frozenset[str], earlier: Cast | None) -> None:
-    if case.state == "invalid":
-        raise IllegalStep(f"this proposal was not accepted for review: {case.note}")
     step(case.state, "vote")
     if cast.at_ns > case.expires_at_ns:
         raise IllegalStep("the proposal has expired; the agent has to propose again")

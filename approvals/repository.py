@@ -5,11 +5,9 @@ from __future__ import annotations
 from functools import lru_cache
 from pathlib import Path
 
-from approvals.examine import examine
-from approvals.fold import Inspect, Rules
+from approvals.fold import Rules
 from approvals.git import BRANCH, Git
 from approvals.machine import Case
-from schemas.approvals import Proposal
 from schemas.documents import parse_yaml
 from schemas.errors import InvalidDocument
 from schemas.fleet import Fleet
@@ -42,15 +40,6 @@ def _text(git: Git, commit: str, path: str) -> str:
     if content is None:
         raise InvalidDocument(f"{path} is missing from the fleet's repository {git.directory}")
     return content.decode("utf-8", "replace")
-
-
-def inspector(git: Git) -> Inspect:
-    """Whether a proposal can be accepted for review, as `Ledger` asks it."""
-
-    def inspect(agent: str, proposal: Proposal) -> str:
-        return examine(git, agent, proposal).problem
-
-    return inspect
 
 
 def commit_approved(git: Git, case: Case) -> str:

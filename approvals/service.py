@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
+from dataclasses import replace
 
 import msgspec
 import structlog
@@ -16,11 +17,12 @@ import structlog
 from approvals import render
 from approvals.answers import Asked, as_json
 from approvals.errors import IllegalStep
+from approvals.examiner import Examiner
 from approvals.fold import Judgement, Ledger, Recorded
 from approvals.git import Git
 from approvals.machine import Case, at_time
 from approvals.records import MissedRecord, Records, feed
-from approvals.repository import inspector, rules_in_force
+from approvals.repository import rules_in_force
 from approvals.trail import Trail
 from bus.connection import Connection, Msg, Subscription
 from schemas import names, subjects
@@ -46,6 +48,7 @@ class ApprovalService:
         self._trail = trail
         self._records = Records(connection, names.APPROVALS)
         self._ledger = self._new_ledger()
+        self._examiner = Examiner(git)
         self._judged: dict[tuple[str, bytes], Judgement] = {}
         self._live: Counter[tuple[str, bytes]] = Counter()
         self._recorded: Counter[tuple[str, bytes]] = Counter()
@@ -75,7 +78,7 @@ class ApprovalService:
     # -- reading the record ------------------------------------------------------------------------------
 
     def _new_ledger(self) -> Ledger:
-        return Ledger(rules=lambda: rules_in_force(self._git), inspect=inspector(self._git))
+        return Ledger(rules=lambda: rules_in_force(self._git))
 
     async def _replay(self) -> None:
         async with self._turn:
@@ -99,15 +102,31 @@ class ApprovalService:
             key = (record.subject, record.payload)
             self._judged[key] = judgement
             self._recorded[key] += 1
-            self._trail.tell(stream, record, judgement)
-            if judgement.case is not None:
+            await self._tell(stream, record, judgement)
+            if judgement.case is not None and judgement.case.state == "approved":
                 await self._wake_applier(judgement.case)
         for key in list(self._judged)[:-_REMEMBERED]:
             for memory in (self._judged, self._live, self._recorded):
                 memory.pop(key, None)
 
+    async def _tell(self, stream: str, record: Recorded, judgement: Judgement) -> None:
+        if self._trail.has_told(stream, record):
+            return
+        case = judgement.case
+        if stream == names.PROPOSALS and case is not None:
+            problem = await self._examiner.problem_of(case, self._ledger.cases)
+            judgement = replace(judgement, refusal=problem)
+            if problem:
+                await self._wake_applier(case)  # which examines it too, and closes it on record
+        self._trail.tell(stream, record, judgement)
+
+    async def _shown(self, case: Case) -> Case:
+        """The case as a reviewer should see it: what could not be applied is not offered."""
+        problem = await self._examiner.problem_of(case, self._ledger.cases)
+        return replace(case, state="invalid", note=problem) if problem else case
+
     async def _wake_applier(self, case: Case) -> None:
-        if case.state == "approved" and case.id not in self._woken:
+        if case.id not in self._woken:
             self._woken.add(case.id)
             await self._connection.publish(str(subjects.Apply(case.id)), case.digest.encode())
 
@@ -120,7 +139,8 @@ class ApprovalService:
                 await self._catch_up()
                 for case in list(self._ledger.cases.values()):
                     self._let_expire(case)
-                    await self._wake_applier(case)
+                    if case.state == "approved":
+                        await self._wake_applier(case)
             except AgentbusError as error:
                 _log.warning("approvals.sweep_failed", reason=str(error))
 
@@ -163,14 +183,17 @@ class ApprovalService:
             return await self._answer_vote(asked, message)
         if asked.verb in READING_VERBS:
             await self._catch_up()
-            return self._answer_reader(asked)
+            return await self._answer_reader(asked)
         verbs = ", ".join((*READING_VERBS, *VOTING_VERBS))
         return render.error(f"approvals.{asked.verb} is not a verb", f"one of {verbs}")
 
     async def _answer_proposer(self, message: Msg) -> str:
         judgement = await self._judgement(message)
         digest = sha256_hex(message.data)
-        problem = judgement.refusal if judgement else "it was recorded, but not yet examined; ask again"
+        problem = "it was recorded, but not yet examined; send the same again"
+        if judgement:
+            case = judgement.case
+            problem = judgement.refusal if case is None else (await self._shown(case)).note
         receipt = Receipt(proposal=name_of(digest), digest=digest, problem=problem)
         if judgement and judgement.case and judgement.is_new and not problem:
             await self._notify(judgement.case)
@@ -186,20 +209,23 @@ class ApprovalService:
             return render.error("your vote was not found on record yet", "the same command again; it counts once")
         if judgement.case is None:
             return asked.refusal(judgement.refusal, _HINT)
-        if asked.wants_json:
-            return as_json(judgement.case)
-        return render.voted(judgement.case, asked.verb, is_new=judgement.is_new)
+        case = judgement.case
+        if case.state == "approved":  # perhaps by this vote: what cannot be applied must not be answered with OK
+            problem = await self._examiner.problem_of(replace(case, state="open"), self._ledger.cases)
+            if problem:
+                return asked.refusal(f"this proposal cannot be applied: {problem}", _HINT)
+        return as_json(case) if asked.wants_json else render.voted(case, asked.verb, is_new=judgement.is_new)
 
-    def _answer_reader(self, asked: Asked) -> str:
+    async def _answer_reader(self, asked: Asked) -> str:
         now_ns = time.time_ns()
         if asked.verb == "list":
             wanted = {"open", "approved"} if asked.words[:1] != ["all"] else None
-            cases = [c for c in self._ledger.cases.values() if wanted is None or c.state in wanted]
+            cases = [await self._shown(c) for c in self._ledger.cases.values() if wanted is None or c.state in wanted]
             return as_json(*cases, many=True) if asked.wants_json else render.listing(cases, now_ns)
         if not asked.words:
             return asked.refusal(f"approvals.{asked.verb} needs the id of a proposal", _HINT)
         try:
-            case = self._ledger.find(asked.words[0])
+            case = await self._shown(self._ledger.find(asked.words[0]))
         except IllegalStep as error:
             return asked.refusal(str(error), _HINT)
         if asked.verb == "show":

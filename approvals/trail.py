@@ -21,10 +21,12 @@ class Trail:
         self._file = file
         self._told: dict[str, int] = msgspec.json.decode(file.read_bytes()) if file.exists() else {}
 
+    def has_told(self, stream: str, record: Recorded) -> bool:
+        """Whether this or an earlier run wrote this record down."""
+        return record.sequence <= self._told.get(stream, 0)
+
     def tell(self, stream: str, record: Recorded, judgement: Judgement) -> None:
-        """Write down what became of a record, unless an earlier run did."""
-        if record.sequence <= self._told.get(stream, 0):
-            return
+        """Write down what became of a record."""
         if stream == names.PROPOSALS:
             self._tell_of_proposal(record, judgement)
         elif stream == names.DECISIONS:

@@ -194,7 +194,7 @@ async def test_a_proposal_with_a_problem_is_refused_and_audited(approvals: Appro
     about, _ = decode_proposal(approvals.proposal())
     receipt = await approvals.propose(msgspec.json.encode(msgspec.structs.replace(about, kind="config")))
     assert receipt.problem == "this is a change of kind prompt, not config"
-    assert (await approvals.type("approve", approval(receipt))).startswith("ERR this proposal was not accepted")
+    assert (await approvals.type("approve", approval(receipt))).startswith("ERR this proposal cannot be applied")
     (event,) = await approvals.events("proposal.refused")
     assert (event.data.actor, event.data.outcome, event.data.reason) == ("greeter", "denied", receipt.problem)
 
@@ -219,7 +219,7 @@ async def test_no_proposal_stops_the_service(approvals: Approvals) -> None:
     await approvals.start()
     receipt = await approvals.propose()
     assert receipt.problem == ""
-    for answer in (await approvals.type("list", "all"), await approvals.type("show", receipts[6].proposal)):
+    for answer in (await approvals.type("list", "all"), await approvals.type("show", receipts[7].proposal)):
         assert answer.startswith("OK ")
         assert not {"\x1b", "\u202e"}.intersection(answer)
     assert receipt.proposal in {case["id"] for case in await approvals.ask_json("list", "all")}

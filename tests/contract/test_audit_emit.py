@@ -61,7 +61,7 @@ async def verdict(server: AuditServer) -> Report:
 
 async def until(probe: Callable[[], bool], what: str) -> None:
     async with asyncio.timeout(20):
-        while not probe():  # noqa: ASYNC110  the condition is the product's, it has no event to wait for
+        while not probe():
             await asyncio.sleep(0.01)
     assert probe(), what
 

@@ -115,7 +115,7 @@ async def test_pool_that_skipped_everything_is_unusable() -> None:
 async def test_unsafe_key_is_not_skipped(tmp_path: object) -> None:
     """A key file that others can read stops the start even where a missing key would be skipped."""
     path = f"{tmp_path}/key"
-    with open(path, "w", encoding="ascii") as file:  # noqa: ASYNC230, PTH123  a line of a test
+    with open(path, "w", encoding="ascii") as file:  # noqa: PTH123  a line of a test
         file.write("sk-x")
     unsafe = ModelChoice(provider="openai", model="m", api_key=f"file:{path}", when_key_is_missing="skip")
     with pytest.raises(KeyUnsafe, match="chmod 600"):

@@ -10,11 +10,13 @@ from typing import Any
 
 from bus.connection import Connection, Profile
 from bus.credentials import Credential, create_credential
-from bus.errors import ConnectionRefused
 from bus.jetstream import call
 from bus.provision.provision import write_files
 from bus.provision.server_config import server_config
 from tests.harness.fleet import Bench, until
+
+_RELOADED = "Reloaded server configuration"
+"""What the server logs; before that, its JetStream API may fall silent for a moment."""
 
 
 async def administrator(bench: Bench, account: str) -> Connection:
@@ -23,16 +25,15 @@ async def administrator(bench: Bench, account: str) -> Connection:
     keys = write_files(bench.fleet, bench.home)
     text = server_config(bench.fleet, bench.home, keys, {account: key.public_key()})
     bench.home.server_config.write_text(text)
+    log = bench.home.root / "log" / "nats-server.log"
+    before = log.read_text().count(_RELOADED)
     bench.server.reload()
 
-    async def let_in() -> Connection | None:
-        try:
-            return await Connection.open(admin_profile(bench.server.url, key))
-        except ConnectionRefused:
-            return None
+    async def is_in_force() -> bool:
+        return log.read_text().count(_RELOADED) > before
 
-    connection = await until(let_in)
-    assert connection is not None
+    await until(is_in_force)
+    connection = await Connection.open(admin_profile(bench.server.url, key))
     bench.stack.push_async_callback(connection.close)
     return connection
 

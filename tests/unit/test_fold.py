@@ -9,21 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from approvals.fold import Inspect, Judgement, Ledger, Recorded, Rules
+from approvals.fold import Judgement, Ledger, Recorded, Rules
 from approvals.machine import Case
-from schemas.approvals import Proposal
 from schemas.fleet import Fleet
 from tests.unit.cases import FLEET, HOUR, MADE_AT, POLICY, case, ended, proposal, proposed, rules, voted
 
 
-def no_problem(_agent: str, _proposal: Proposal) -> str:
-    """Every proposal may be reviewed."""
-    return ""
-
-
-def ledger(in_force: Rules | None = None, inspect: Inspect = no_problem) -> Ledger:
+def ledger(in_force: Rules | None = None) -> Ledger:
     """An empty ledger."""
-    return Ledger(rules=lambda: in_force or rules(), inspect=inspect)
+    return Ledger(rules=lambda: in_force or rules())
 
 
 def fed(book: Ledger, *records: Recorded) -> Judgement:
@@ -176,35 +170,11 @@ def test_an_identical_vote_again_is_not_new() -> None:
     assert book.find(ONE.id).approvals() == 1
 
 
-def test_a_problem_is_kept_and_votes_on_it_are_refused() -> None:
-    """What the examination refuses is on record as invalid, answers the same every time and cannot be approved."""
-    book = ledger(inspect=lambda agent, _: f"{agent} lies")
-    assert fed(book, MADE[0]).refusal == "greeter lies"
-    assert book.find(ONE.id).state == "invalid"
-    assert fed(book, MADE[0]).refusal == "greeter lies"
-    assert "greeter lies" in fed(book, voted("ann", "approve", APPROVE)).refusal
-
-
-def test_the_examination_gets_the_sender_that_the_server_enforced() -> None:
-    """The agent is the token of the subject, not what the proposal says."""
-    asked: list[tuple[str, str]] = []
-
-    def inspect(agent: str, about: Proposal) -> str:
-        asked.append((agent, about.agent))
-        return ""
-
-    fed(ledger(inspect=inspect), proposed(ONE.proposal, by="other"))
-    assert asked == [("other", "greeter")]
-
-
-def test_an_agent_cannot_flood_the_reviewers() -> None:
-    """Beyond the policy's limit of open proposals an agent's next one is invalid, until one is decided."""
+def test_an_agent_proposes_for_itself_only() -> None:
+    """The proposer is the token of the subject; a proposal about somebody else is not even kept."""
     book = ledger()
-    three = proposed(proposal(nonce="three"), sequence=3)
-    fed(book, *MADE)
-    assert "at most 2 may wait" in fed(book, three).refusal
-    fed(book, voted("ann", "reject", ONE.id))
-    assert fed(book, proposed(proposal(nonce="four"), sequence=4)).refusal == ""
+    assert "only propose for itself" in fed(book, proposed(ONE.proposal, by="other")).refusal
+    assert book.cases == {}
 
 
 @pytest.mark.parametrize(
