@@ -9,7 +9,6 @@ Source: Anthropic API reference, Messages; anthropic-sdk-python 2.
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any, Final
 
 import msgspec
@@ -26,8 +25,8 @@ from .conversation import (
     Usage,
     UserTurn,
 )
-from .errors import AnswerUnreadable, ExtraMissing, NetworkFailed, PolicyRefused, TimedOut
-from .http_errors import HttpFailure, error_of
+from .errors import AnswerUnreadable, ExtraMissing, PolicyRefused
+from .http_errors import failures_told
 from .provider import Settings
 
 DEFAULT_URL: Final = "https://api.anthropic.com"
@@ -91,25 +90,10 @@ class AnthropicProvider:
 
     async def complete(self, completion: Completion) -> Answer:
         """Ask once. See `Provider.complete`."""
-        sdk = self._sdk
-        try:
-            async with asyncio.timeout(completion.timeout_s):  # the client's own limit is per read, not for the whole
-                response = await self._client.messages.with_raw_response.create(
-                    **self._request(completion), extra_headers=self._headers, timeout=completion.timeout_s
-                )
-        except (TimeoutError, sdk.APITimeoutError):
-            raise TimedOut(self._where, f"no answer within {completion.timeout_s:g} s") from None
-        except sdk.APIConnectionError as error:
-            reason = type(error.__cause__ or error).__name__
-            raise NetworkFailed(self._where, f"the connection failed ({reason})") from None
-        except sdk.APIStatusError as error:
-            failure = HttpFailure(
-                status=error.status_code,
-                codes=(error.error_code, error.type),
-                message=error.message,
-                headers=error.response.headers,
+        async with failures_told(self._sdk, self._where, completion.timeout_s):
+            response = await self._client.messages.with_raw_response.create(
+                **self._request(completion), extra_headers=self._headers, timeout=completion.timeout_s
             )
-            raise error_of(self._where, failure) from None
         return self._read(response.http_response.content)
 
     async def close(self) -> None:

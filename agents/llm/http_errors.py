@@ -9,9 +9,11 @@ Source: OpenAI and Anthropic API error references; vLLM, llama.cpp and Ollama se
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, Final
 
 import msgspec
 
@@ -20,6 +22,7 @@ from .errors import (
     KeyRefused,
     LlmError,
     ModelUnknown,
+    NetworkFailed,
     Overloaded,
     PolicyRefused,
     QuotaExhausted,
@@ -104,3 +107,24 @@ def _retry_after_s(headers: Mapping[str, str]) -> float | None:
         if 0 <= seconds < 86400 * 31:
             return seconds
     return None
+
+
+@asynccontextmanager
+async def failures_told(sdk: Any, where: str, timeout_s: float) -> AsyncIterator[None]:
+    """Limit one call of an official client to `timeout_s` altogether, and tell its failures as ours.
+
+    `sdk` is the client's package: both have the same exception classes. Its own timeout is per read.
+    """
+    try:
+        async with asyncio.timeout(timeout_s):
+            yield
+    except (TimeoutError, sdk.APITimeoutError):
+        raise TimedOut(where, f"no answer within {timeout_s:g} s") from None
+    except sdk.APIConnectionError as error:
+        raise NetworkFailed(where, f"the connection failed ({type(error.__cause__ or error).__name__})") from None
+    except sdk.APIStatusError as error:
+        codes = tuple(getattr(error, name, None) for name in ("code", "error_code", "type"))
+        failure = HttpFailure(
+            status=error.status_code, codes=codes, message=error.message, headers=error.response.headers
+        )
+        raise error_of(where, failure) from None
