@@ -24,6 +24,7 @@ from approvals.machine import Case, at_time
 from approvals.records import MissedRecord, Records, feed
 from approvals.repository import rules_in_force
 from approvals.trail import Trail
+from bus.background import Background
 from bus.connection import Connection, Msg, Subscription
 from schemas import names, subjects
 from schemas.approvals import READING_VERBS, VOTING_VERBS, Receipt, name_of
@@ -55,7 +56,7 @@ class ApprovalService:
         self._woken: set[str] = set()
         self._turn = asyncio.Lock()
         self._subscriptions: list[Subscription] = []
-        self._running: set[asyncio.Task[None]] = set()
+        self._running = Background()
         self._sweeper: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -72,8 +73,7 @@ class ApprovalService:
             await self._connection.drain(subscription)
         if self._sweeper:
             self._sweeper.cancel()
-        if self._running:
-            await asyncio.wait(self._running, timeout=timeout_s)
+        await self._running.drain(timeout_s)
 
     # -- reading the record ------------------------------------------------------------------------------
 
@@ -153,9 +153,7 @@ class ApprovalService:
     # -- answering ---------------------------------------------------------------------------------------
 
     async def _on_message(self, message: Msg) -> None:
-        task = asyncio.create_task(self._handle(message))
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
+        self._running.begin(self._handle(message))
 
     async def _handle(self, message: Msg) -> None:
         try:

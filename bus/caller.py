@@ -22,7 +22,15 @@ from bus.inbound import reply_problem
 from bus.jetstream import store
 from schemas import a2a, names, protojson, subjects
 from schemas.audit import Outcome
-from schemas.errors import UNREADABLE, A2AError, DeadlineExceeded, InvalidAgentResponse, Unavailable, error_from_body
+from schemas.errors import (
+    UNREADABLE,
+    A2AError,
+    DeadlineExceeded,
+    InvalidAgentResponse,
+    PermissionDenied,
+    Unavailable,
+    error_from_body,
+)
 from schemas.ids import sha256_hex, task_id
 
 
@@ -36,12 +44,16 @@ class Caller:
         self._client = os.urandom(8).hex()
         self._numbers = itertools.count(1)
         self._waiting: dict[str, asyncio.Future[Msg]] = {}
+        """By reply subject."""
+        self._asked: dict[str, str] = {}
+        """Request subject of each reply subject, to find the request that the server refused."""
         self._subscription: Subscription | None = None
 
     async def start(self) -> None:
         """Listen for replies to this caller; several processes may use one name."""
         pattern = subjects.Reply.pattern(caller=self._name, client=self._client)
         self._subscription = await self._connection.subscribe(pattern, self._on_reply)
+        self._connection.refusals.append(self._on_refused)
 
     async def send_message(
         self, agent: str, request: a2a.SendMessageRequest, *, timeout_s: float = 60
@@ -61,25 +73,25 @@ class Caller:
     async def leave_task(self, agent: str, request: a2a.SendMessageRequest, *, key: str = "") -> str:
         """Store a task for the agent, which may be down; returns the task's id.
 
-        `key` makes repeating harmless for two minutes: the same caller and key is one task.
+        `key` makes repeating harmless for two minutes: the same caller, agent and key is one task.
 
         Raises:
             UnknownOutcome: no acknowledgement came; repeat with the same key.
         """
         headers = self._headers(trace.current() or trace.new_trace())
         if key:
-            headers[names.MSG_ID] = self._message_id(key)
+            headers[names.MSG_ID] = self._message_id(agent, key)
         subject = str(subjects.Task(agent, self._name))
         return task_id(await store(self._connection, subject, protojson.encode(request), headers=headers))
 
-    def _message_id(self, key: str) -> str:
-        """What stands for this caller's `key` in a stream that all callers share.
+    def _message_id(self, agent: str, key: str) -> str:
+        """What stands for this caller's `key` to `agent` in a stream that all callers share.
 
         The server looks for duplicates by this id alone, so one that another caller could guess would let
         it put a task of its own in this one's place: the id is made with the caller's key file.
         """
         signer = self._connection.profile.credential.signing_key()  # Ed25519: the same key gives the same id
-        return sha256_hex(signer.sign(f"task key of {self._name}: {key}".encode()))
+        return sha256_hex(signer.sign(f"task key of {self._name} to {agent}: {key}".encode()))
 
     async def call[T](
         self, agent: str, operation: str, request: a2a.A2AObject, answer: type[T], *, timeout_s: float
@@ -119,7 +131,7 @@ class Caller:
         subject = str(subjects.Request(agent, self._name, operation))
         headers = self._headers(here) | {names.DEADLINE: str(int((time.time() + timeout_s) * 1000))}
         waiting: asyncio.Future[Msg] = asyncio.get_running_loop().create_future()
-        self._waiting[reply] = waiting
+        self._waiting[reply], self._asked[reply] = waiting, subject
         try:
             await self._connection.publish(subject, payload, reply=reply, headers=headers)
             async with asyncio.timeout(timeout_s):
@@ -127,7 +139,7 @@ class Caller:
         except TimeoutError:
             raise DeadlineExceeded(f"{agent} did not answer within {timeout_s:g} s") from None
         finally:
-            del self._waiting[reply]
+            del self._waiting[reply], self._asked[reply]
 
     async def _on_reply(self, message: Msg) -> None:
         waiting = self._waiting.get(message.subject)
@@ -138,6 +150,16 @@ class Caller:
             waiting.set_exception(Unavailable(f"nobody serves {agent} now; it is down, or not in the fleet"))
         elif reply_problem(message) is None:
             waiting.set_result(message)
+
+    def _on_refused(self, subject: str) -> None:
+        """The server refused a publish on `subject`: whoever waits for its answer learns it now."""
+        for reply, asked in self._asked.items():
+            # nats-py hands the server's words on in lower case
+            if asked.lower() == subject.lower() and not self._waiting[reply].done():
+                agent = subjects.Request.parse(asked).agent
+                self._waiting[reply].set_exception(
+                    PermissionDenied(f"the fleet file does not let {self._name} ask {agent}; see asks in fleet.yaml")
+                )
 
     def _headers(self, here: trace.Trace) -> dict[str, str]:
         carried = {names.A2A_VERSION: a2a.PROTOCOL_VERSION, names.CONTENT_TYPE: a2a.MEDIA_TYPE}

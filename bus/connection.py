@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -33,6 +34,7 @@ __all__ = ["Connection", "Msg", "Profile", "Subscription"]
 
 _log = structlog.get_logger("bus")
 _NO_RESPONDERS = "503"
+_REFUSED_PUBLISH = re.compile(r'permissions violation for publish to "([^"]+)"', re.IGNORECASE)
 
 Handler = Callable[[Msg], Awaitable[None]]
 Notice = Callable[[str], None]
@@ -89,6 +91,8 @@ class Connection:
         self.profile = profile
         self.errors: dict[str, int] = {}
         """How often each kind of asynchronous error was reported, by class name."""
+        self.refusals: list[Notice] = []
+        """Called with the subject of each publish that the server refused."""
 
     @classmethod
     async def open(cls, profile: Profile) -> Connection:
@@ -148,6 +152,9 @@ class Connection:
         text = str(error)
         if "permissions violation" in text.lower():
             self.profile.on_violation(text)
+            for subject in _REFUSED_PUBLISH.findall(text):
+                for tell in self.refusals:
+                    tell(subject)
         _log.debug("bus.error_reported", kind=kind, error=text, connection=self.profile.name)
 
     @property

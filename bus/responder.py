@@ -17,6 +17,7 @@ import structlog
 
 from bus import trace
 from bus.audit.emit import Audit, Facts
+from bus.background import Background
 from bus.connection import Connection, Msg, Subscription
 from bus.errors import AuditUnavailable
 from bus.inbound import Call, Steered, read_request
@@ -62,7 +63,7 @@ class Responder:
         self._audit = audit
         self._bounds = bounds
         self._places = asyncio.Semaphore(bounds.max_concurrent)
-        self._running: set[asyncio.Task[None]] = set()
+        self._running = Background()
         self._subscription: Subscription | None = None
 
     async def start(self) -> None:
@@ -78,19 +79,10 @@ class Responder:
         """
         if self._subscription is not None:
             await self._connection.drain(self._subscription)
-        if self._running:
-            await asyncio.wait(self._running, timeout=timeout_s)
-        unfinished = list(self._running)
-        for task in unfinished:
-            task.cancel()
-        if unfinished:
-            await asyncio.wait(unfinished)
-        return len(unfinished)
+        return await self._running.drain(timeout_s)
 
     async def _on_message(self, message: Msg) -> None:
-        task = asyncio.create_task(self._serve(message))
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
+        self._running.begin(self._serve(message))
 
     async def _serve(self, message: Msg) -> None:
         started = time.perf_counter()

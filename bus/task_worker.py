@@ -14,6 +14,7 @@ import structlog
 
 from bus import trace
 from bus.audit.emit import Audit
+from bus.background import Background
 from bus.connection import Connection, Msg
 from bus.errors import NotProvisioned
 from bus.inbound import Call, Steered, read_task
@@ -26,9 +27,13 @@ _log = structlog.get_logger("bus")
 _ACK, _PROGRESS, _TERM, _NAK = b"+ACK", b"+WPI", b"+TERM", b"-NAK"
 _PULL_WAIT_S = 5.0
 _RETRY_S = 1.0
+_LONGEST_DELAY_S = 60
+_SPOOL_LIMIT = 0.8
+"""Above this no task is taken: what is done must be told, and there is hardly room to tell it."""
 
-RunTask = Callable[[Call, int], Awaitable[None]]
-"""Runs the task with this stream sequence to its terminal state; what it raises means: deliver it again."""
+RunTask = Callable[[Call, int, int], Awaitable[None]]
+"""Runs the task with this stream sequence, delivered so many times, to its terminal state; what it raises means:
+deliver it again."""
 
 
 class TaskWorker:
@@ -42,7 +47,7 @@ class TaskWorker:
         self._free = max_concurrent
         self._changed = asyncio.Event()
         self._puller = Puller(connection, names.TASKS, agent)
-        self._running: set[asyncio.Task[None]] = set()
+        self._running = Background()
         self._at_work: set[int] = set()
         """Stream sequences of the tasks that run here."""
         self._loop: asyncio.Task[None] | None = None
@@ -56,20 +61,16 @@ class TaskWorker:
         if self._loop is not None:
             self._loop.cancel()
             await asyncio.wait([self._loop])
-        if self._running:
-            await asyncio.wait(self._running, timeout=timeout_s)
-        unfinished = list(self._running)
-        for task in unfinished:
-            task.cancel()
-        if unfinished:
-            await asyncio.wait(unfinished)
-        return len(unfinished)
+        return await self._running.drain(timeout_s)
 
     async def _pull_forever(self) -> None:
         while True:
             self._changed.clear()
             if self._free <= 0:
                 await self._changed.wait()
+                continue
+            if self._audit.fill > _SPOOL_LIMIT:
+                await asyncio.sleep(_RETRY_S)
                 continue
             try:
                 messages = await self._puller.pull(self._free, wait_s=_PULL_WAIT_S)
@@ -82,12 +83,9 @@ class TaskWorker:
 
     def _begin(self, message: Msg) -> None:
         self._free -= 1
-        task = asyncio.create_task(self._work(message))
-        self._running.add(task)
-        task.add_done_callback(self._end)
+        self._running.begin(self._work(message)).add_done_callback(self._end)
 
-    def _end(self, task: asyncio.Task[None]) -> None:
-        self._running.discard(task)
+    def _end(self, _task: asyncio.Task[None]) -> None:
         self._free += 1
         self._changed.set()
 
@@ -125,13 +123,14 @@ class TaskWorker:
         alive = asyncio.create_task(self._stay_alive(message))
         try:
             with trace.entered(call.trace.caused_by(event)):
-                await self._run(call, delivery.stream_sequence)
+                await self._run(call, delivery.stream_sequence, delivery.delivered)
         except asyncio.CancelledError:
             await self._say(message, _NAK)
             raise
         except AgentbusError as error:
             _log.warning("task.not_finished", sequence=delivery.stream_sequence, reason=str(error))
-            await self._say(message, _NAK + b' {"delay": 1000000000}')
+            delay_s = min(_LONGEST_DELAY_S, 2 ** min(delivery.delivered, 6) / 2)
+            await self._say(message, _NAK + b' {"delay": %d}' % (delay_s * 1e9))
         else:
             await self._say(message, _ACK)
         finally:

@@ -15,6 +15,7 @@ import structlog
 from agents.context import Context, Propose
 from agents.runtime.answers import Answering
 from bus.audit.emit import Audit
+from bus.background import Background
 from bus.caller import Caller
 from bus.inbound import Call
 from bus.responder import Operation
@@ -24,6 +25,8 @@ from schemas.errors import A2AError, AgentbusError, DeadlineExceeded, InvalidArg
 from schemas.ids import rfc3339, task_id, ulid
 
 _log = structlog.get_logger("agent")
+MAX_DELIVERIES = 10
+"""A task that ended this many workers, or could not be recorded this often, is ended as failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,7 @@ class Operations:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
-        self._background: set[asyncio.Task[None]] = set()
+        self._background = Background()
 
     def table(self) -> Mapping[str, Operation]:
         """Operation name to what serves it."""
@@ -65,14 +68,7 @@ class Operations:
 
     async def drain(self, timeout_s: float) -> int:
         """Wait for tasks that were answered before they were done; returns how many had to be given up, as failed."""
-        if self._background:
-            await asyncio.wait(self._background, timeout=timeout_s)
-        unfinished = list(self._background)
-        for task in unfinished:
-            task.cancel()
-        if unfinished:
-            await asyncio.wait(unfinished)
-        return len(unfinished)
+        return await self._background.drain(timeout_s)
 
     async def get_card(self, _call: Call) -> a2a.AgentCard:
         """GetExtendedAgentCard."""
@@ -95,7 +91,7 @@ class Operations:
         parts = await self._parts.answering.answer(self._context(call, request.message))
         return a2a.SendMessageResponse(message=self._reply(request.message, parts))
 
-    async def run_task(self, call: Call, sequence: int) -> None:
+    async def run_task(self, call: Call, sequence: int, delivered: int) -> None:
         """Bring the durable task with this stream sequence to its terminal state, unless it is there already."""
         identity = task_id(sequence)
         record = await self._parts.book.find(call.caller, identity)
@@ -109,6 +105,10 @@ class Operations:
             return
         if record is None:
             record = await self._open(call, identity, request.message)
+        if delivered > MAX_DELIVERIES:
+            why = f"given up after {MAX_DELIVERIES} deliveries, none of which came to an end; the agent's log says why"
+            await self._move(call, record, a2a.FAILED, self._note(record, why))
+            return
         await self._work(call, record, request.message)
 
     # -- tasks -------------------------------------------------------------------------------------------
@@ -117,9 +117,7 @@ class Operations:
         record = await self._open(call, f"t-{os.urandom(12).hex()}", request.message)
         opened = record.task
         # the request's deadline was for its answer, which is the task: the work has the agent's own limit
-        work = asyncio.create_task(self._unattended(replace(call, deadline_ms=None), record, request.message))
-        self._background.add(work)
-        work.add_done_callback(self._background.discard)
+        self._background.begin(self._unattended(replace(call, deadline_ms=None), record, request.message))
         return _with_history(opened, request.configuration.history_length)
 
     async def _open(self, call: Call, identity: str, message: a2a.Message) -> TaskRecord:

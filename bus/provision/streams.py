@@ -16,7 +16,6 @@ _S = 1_000_000_000
 _DAY = 24 * 3600 * _S
 TASK_ACK_WAIT_S = 6
 """A worker says 'in progress' three times within this; after it a silent worker's task goes to another."""
-TASK_MAX_DELIVER = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +115,7 @@ def _task_consumer(agent: str) -> dict[str, Any]:
         "filter_subject": subjects.Task.pattern(agent=agent),
         "ack_policy": "explicit",
         "ack_wait": TASK_ACK_WAIT_S * _S,
-        "max_deliver": TASK_MAX_DELIVER,
+        "max_deliver": -1,  # the server would drop the task without a word; the worker ends it, and says so
         "deliver_policy": "all",
     }
 

@@ -11,7 +11,7 @@ import pytest
 
 from bus.trace import entered, new_trace
 from schemas import protojson
-from schemas.errors import DeadlineExceeded, Unavailable
+from schemas.errors import PermissionDenied, Unavailable
 from tests.contract.skills import curious, echo
 from tests.harness.agent import caller, saying, serving, trail
 from tests.harness.fleet import Bench
@@ -75,11 +75,11 @@ async def test_an_agent_that_is_down_is_named_to_the_caller(fleet_bench: Bench) 
 
 
 async def test_an_agent_may_ask_only_whom_the_fleet_file_names(fleet_bench: Bench) -> None:
-    """A skill that asks an agent outside its `asks` gets no further than the server, which reports it."""
-    async with serving(fleet_bench, "textstats", curious), serving(fleet_bench, "greeter", echo) as greeter:
+    """A skill that asks an agent outside its `asks` gets no further than the server, and learns it at once."""
+    async with serving(fleet_bench, "textstats", curious) as asker, serving(fleet_bench, "greeter", echo) as greeter:
         ops = await caller(fleet_bench)
-        with pytest.raises(DeadlineExceeded):
-            await ops.send_message("textstats", saying("hello"))
-        received = await trail(fleet_bench, greeter, kind="request.received")
+        with pytest.raises(PermissionDenied, match="does not let textstats ask greeter"):
+            await ops.send_message("textstats", saying("hello"), timeout_s=3600)
+        received = await trail(fleet_bench, asker, greeter, kind="request.received")
         assert [event.source for event in received] == ["urn:agentbus:agent:textstats"]
     assert any("a2a.v1.req.greeter.textstats.sendmessage" in said.lower() for said in fleet_bench.violations)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import time
 from typing import Any
@@ -24,7 +23,7 @@ from schemas.errors import (
     UnsupportedOperation,
 )
 from tests.contract.skills import SECRET, Gate, echo, endless, failing, impatient, lying
-from tests.harness.agent import Agent, caller, saying, sending, serving
+from tests.harness.agent import caller, saying, sending, serving
 from tests.harness.fleet import Attacker, Bench, until
 
 TEXTSTATS = "a2a.v1.req.textstats.ops"
@@ -338,78 +337,3 @@ async def test_the_card_publishes_the_types_of_skills(fleet_bench: Bench) -> Non
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate({"text": ""}, schemas["input"])
     assert len(extensions[a2a.RELEASE_URI]["tree"]) == 40
-
-
-async def _accepted(agent: Agent, count: int) -> None:
-    async def are_in() -> bool:
-        return len(agent.responder._running) == count
-
-    await until(are_in)
-
-
-async def test_more_than_an_agent_takes_on_is_refused_as_overloaded(fleet_bench: Bench) -> None:
-    """Beyond `max_concurrent` running and `max_queued` waiting, a request is 503 with a time to come back."""
-    gate = Gate()
-    async with serving(fleet_bench, "textstats", gate.skill, bounds=Bounds(max_concurrent=1, max_queued=1)) as agent:
-        ops = await caller(fleet_bench)
-        first, second = (asyncio.create_task(ops.send_message("textstats", saying(text))) for text in "ab")
-        await _accepted(agent, 2)
-        with pytest.raises(Unavailable) as refusal:
-            await ops.send_message("textstats", saying("c"))
-        assert refusal.value.metadata == {"retry_after_s": "1"}
-        assert gate.entered == ["a"]
-        gate.opened.set()
-        answers = await asyncio.gather(first, second)
-        assert [answer.message.text() for answer in answers if answer.message] == ["a", "b"]
-
-
-async def test_draining_answers_everything_that_was_accepted(fleet_bench: Bench) -> None:
-    """After `drain`, each request that had arrived is answered, and a new one finds nobody."""
-    gate = Gate()
-    async with serving(fleet_bench, "textstats", gate.skill, bounds=Bounds(max_concurrent=5)) as agent:
-        ops = await caller(fleet_bench)
-        asked = [asyncio.create_task(ops.send_message("textstats", saying(str(number)))) for number in range(50)]
-        await _accepted(agent, 50)
-        drained = asyncio.create_task(agent.responder.drain(20))
-
-        async def is_deaf() -> bool:
-            try:
-                await ops.send_message("textstats", saying("late"), timeout_s=0.5)
-            except Unavailable:
-                return True
-            except DeadlineExceeded:
-                pass
-            return False
-
-        await until(is_deaf)
-        assert not drained.done()
-        gate.opened.set()
-        answers = await asyncio.gather(*asked)
-        assert [answer.message.text() for answer in answers if answer.message] == [str(n) for n in range(50)]
-        assert await drained == 0
-
-
-async def test_what_a_drain_cannot_finish_is_told_so(fleet_bench: Bench) -> None:
-    """A request that is still unfinished when draining must end is cancelled, and its caller is told at once."""
-    gate = Gate()
-    async with serving(fleet_bench, "textstats", gate.skill) as agent:
-        ops = await caller(fleet_bench)
-        asked = asyncio.create_task(ops.send_message("textstats", saying("a"), timeout_s=3600))
-        await gate.has_entered()
-        assert await agent.responder.drain(0.1) == 1
-        with pytest.raises(Unavailable):
-            await asked
-        assert gate.cancelled == ["a"]
-
-
-async def test_a_background_task_that_a_drain_cannot_finish_is_failed(fleet_bench: Bench) -> None:
-    """A task that nothing would deliver again does not stay `working` for ever when its agent stops."""
-    gate = Gate()
-    async with serving(fleet_bench, "textstats", gate.skill) as agent:
-        ops = await caller(fleet_bench)
-        opened = (await ops.send_message("textstats", saying("a", return_immediately=True))).task
-        assert opened is not None
-        await gate.has_entered()
-        assert await agent.operations.drain(0.1) == 1
-        assert (await ops.get_task("textstats", opened.id)).status.state == a2a.FAILED
-        assert gate.cancelled == ["a"]

@@ -7,6 +7,7 @@ import json
 
 import pytest
 
+from agents.runtime.operations import MAX_DELIVERIES
 from bus.connection import Msg
 from bus.inbound import read_task
 from bus.jetstream import Puller, delivery_of
@@ -115,13 +116,29 @@ async def test_a_task_that_comes_again_after_its_end_is_not_run_again(fleet_benc
     task = await ops.leave_task("textstats", saying("once"))
     async with serving(fleet_bench, "textstats", counting.skill, takes_tasks=False) as agent:
         message = await _pull_one(agent)
-        await agent.operations.run_task(read_task(message), delivery_of(message).stream_sequence)
+        await agent.operations.run_task(read_task(message), delivery_of(message).stream_sequence, 1)
         assert (await _state(fleet_bench, task)).status.state == a2a.COMPLETED
         await agent.bus.publish(message.reply, b"-NAK")  # the server delivers again, as it does without any word
         agent.worker.start()
         await _is_acknowledged(fleet_bench)
         assert len(await trail(fleet_bench, agent, kind="task.redelivered")) == 1
     assert counting.runs == {"once": 1}
+
+
+async def test_a_task_that_never_ends_is_given_up_with_a_word(fleet_bench: Bench) -> None:
+    """A task that was delivered too often is not run again: its owner finds it failed, with the reason."""
+    counting = Counting()
+    ops = await caller(fleet_bench)
+    task = await ops.leave_task("textstats", saying("poison"))
+    async with serving(fleet_bench, "textstats", counting.skill, takes_tasks=False) as agent:
+        message = await _pull_one(agent)
+        call, sequence = read_task(message), delivery_of(message).stream_sequence
+        await agent.operations.run_task(call, sequence, MAX_DELIVERIES + 1)
+        found = await _state(fleet_bench, task)
+    assert found.status.state == a2a.FAILED
+    assert found.status.message is not None
+    assert "given up" in found.status.message.text()
+    assert counting.runs == {}
 
 
 @pytest.mark.timeout(90)
