@@ -15,6 +15,7 @@ from typing import Any
 
 from agents.cli.audit_commands import cancelled, follow, line_of
 from agents.cli.run import STOPPED, log_quietly, run_async
+from agents.cli.terminal import own_foreground
 from agents.home import EXAMPLE, ensure_home
 from agents.supervisor.supervisor import Supervisor
 from approvals.control import RestartFailed, ask_supervisor
@@ -38,7 +39,8 @@ def up(root: Path, source: Path | None, *, detach: bool) -> None:
     if detach:
         _detach(home)
     else:
-        run_async(_run(home, fleet))
+        with own_foreground():
+            run_async(_run(home, fleet))
 
 
 async def _run(home: Home, fleet: Fleet) -> None:
