@@ -29,6 +29,7 @@ from approvals.records import MissedRecord, Records, feed
 from approvals.release import ReleaseDiffers, live_tree, make_release, switch
 from approvals.repository import commit_approved, rules_in_force
 from bus.audit.emit import Audit
+from bus.background import OnFailure, only_logged, vital
 from bus.caller import Caller
 from bus.connection import Connection, Msg, Subscription
 from bus.jetstream import store
@@ -86,12 +87,12 @@ class Applier:
         self._subscription: Subscription | None = None
         self._loop: asyncio.Task[None] | None = None
 
-    async def start(self) -> None:
+    async def start(self, on_failure: OnFailure = only_logged) -> None:
         """Read the record from its start, finish what a crash interrupted, then wait to be woken."""
         self._subscription = await self._tools.connection.subscribe(subjects.Apply.pattern(), self._on_wake)
         await self._replay()
         self._wake.set()
-        self._loop = asyncio.create_task(self._run())
+        self._loop = vital(self._run(), "applying", on_failure)
 
     async def drain(self, timeout_s: float) -> None:
         """Finish the application that is under way, if it ends in time; a new start repeats it otherwise."""
@@ -107,7 +108,7 @@ class Applier:
         self._wake.set()
 
     def _new_ledger(self) -> Ledger:
-        return Ledger(rules=lambda: rules_in_force(self._tools.git))
+        return Ledger(rules_in_force(self._tools.git))
 
     async def _replay(self) -> None:
         self._ledger = self._new_ledger()
@@ -115,6 +116,7 @@ class Applier:
         await self._read()
 
     async def _read(self) -> None:
+        self._ledger.rules = rules_in_force(self._tools.git)
         for stream, record in await self._records.new():
             feed(self._ledger, stream, record)
 
@@ -132,8 +134,10 @@ class Applier:
                 _log.warning("applier.read_again", reason=str(error))
                 await self._replay()
                 self._wake.set()
-            except AgentbusError as error:
+            except (AgentbusError, OSError) as error:
+                # The server, the trail or the disk is away. What was begun is begun again, not in a hurry.
                 _log.error("applier.failed", reason=str(error))
+                await asyncio.sleep(_RETRY_S)
 
     async def _apply_all(self) -> None:
         await self._read()
@@ -162,7 +166,7 @@ class Applier:
             return tools.git.line("rev-parse", BRANCH)  # an earlier run got this far and died before saying so
         self._require_fresh(case)
         await self._intend(case, "release")
-        self._make(proposal)
+        await asyncio.to_thread(self._make, proposal)
         await self._intend(case, "switch")
         switch(tools.home, agent, tree)
         problem = await self._restarted(agent, tree)
@@ -170,7 +174,7 @@ class Applier:
             await self._go_back(case, problem)
         await self._intend(case, "commit")
         try:
-            return commit_approved(tools.git, case)
+            return await asyncio.to_thread(commit_approved, tools.git, case)
         except GitFailed as error:
             await self._go_back(case, f"it could not be committed: {error}")
 

@@ -7,7 +7,6 @@ senders can publish; the live message is never believed.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import msgspec
@@ -57,7 +56,8 @@ class Judgement:
 class Ledger:
     """Every proposal by id. Feed it each recorded message once and in stream order."""
 
-    rules: Callable[[], Rules]
+    rules: Rules
+    """In force for what is fed next; whoever feeds it keeps this current."""
     cases: dict[str, Case] = field(default_factory=dict)
 
     def find(self, proposal: str) -> Case:
@@ -87,12 +87,11 @@ class Ledger:
         known = self.cases.get(name_of(digest))
         if known is not None:
             return self._again(known, digest)
-        rules = self.rules()
-        latest_ns = record.at_ns + rules.policy.decide_within_s * 1_000_000_000
+        latest_ns = record.at_ns + self.rules.policy.decide_within_s * 1_000_000_000
         case = Case(
             id=name_of(digest), digest=digest, proposal=proposal, sequence=record.sequence, at_ns=record.at_ns,
             expires_at_ns=max(record.at_ns, min(proposal.expires_at_ns, latest_ns)),
-            state="open", requirement=rules.requirement(proposal),
+            state="open", requirement=self.rules.requirement(proposal),
         )  # fmt: skip
         self.cases[case.id] = case
         return Judgement(case)
@@ -111,7 +110,7 @@ class Ledger:
                 return Judgement(None, f"{subject.verb} is not a vote")
             vote = parse_vote(verb, record.payload)
             case = self.find(vote.proposal)
-            reviewer = self.rules().fleet.reviewers.get(subject.reviewer)
+            reviewer = self.rules.fleet.reviewers.get(subject.reviewer)
             if reviewer is None:
                 raise IllegalStep(f"{subject.reviewer} is not a reviewer of this fleet")
             cast = Cast(subject.reviewer, vote, record.sequence, record.at_ns)

@@ -24,7 +24,7 @@ from approvals.machine import Case, at_time
 from approvals.records import MissedRecord, Records, feed
 from approvals.repository import rules_in_force
 from approvals.trail import Trail
-from bus.background import Background
+from bus.background import Background, OnFailure, only_logged, vital
 from bus.connection import Connection, Msg, Subscription
 from schemas import names, subjects
 from schemas.approvals import READING_VERBS, VOTING_VERBS, Receipt, name_of
@@ -59,13 +59,13 @@ class ApprovalService:
         self._running = Background()
         self._sweeper: asyncio.Task[None] | None = None
 
-    async def start(self) -> None:
+    async def start(self, on_failure: OnFailure = only_logged) -> None:
         """Fold what was recorded so far, then answer."""
         await self._replay()
         for family in (subjects.Propose, subjects.Review, subjects.Outcome):
             self._subscriptions.append(await self._connection.subscribe(family.pattern(), self._on_message))
         await self._connection.flush()
-        self._sweeper = asyncio.create_task(self._sweep())
+        self._sweeper = vital(self._sweep(), "reading the record", on_failure)
 
     async def drain(self, timeout_s: float) -> None:
         """Take no more messages and answer those that arrived."""
@@ -78,7 +78,7 @@ class ApprovalService:
     # -- reading the record ------------------------------------------------------------------------------
 
     def _new_ledger(self) -> Ledger:
-        return Ledger(rules=lambda: rules_in_force(self._git))
+        return Ledger(rules_in_force(self._git))
 
     async def _replay(self) -> None:
         async with self._turn:
@@ -97,6 +97,8 @@ class ApprovalService:
             await self._replay()
 
     async def _take(self, found: list[tuple[str, Recorded]]) -> None:
+        if found:
+            self._ledger.rules = rules_in_force(self._git)
         for stream, record in found:
             judgement = feed(self._ledger, stream, record)
             key = (record.subject, record.payload)

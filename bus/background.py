@@ -3,8 +3,34 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
+
+import structlog
+
+_log = structlog.get_logger("process")
+
+
+OnFailure = Callable[[str], None]
+"""Told why something that the process cannot do without has ended."""
+
+
+def only_logged(reason: str) -> None:
+    """Where nobody can act on it."""
+    _log.error("background.failed", reason=reason)
+
+
+def vital(work: Coroutine[Any, Any, None], what: str, on_failure: OnFailure = only_logged) -> asyncio.Task[None]:
+    """Run a loop that must not end by itself: when it does, `on_failure` is told, and the process should end."""
+
+    def ended(task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()):
+            _log.error("background.ended", what=what, exc_info=error)
+            on_failure(f"{what} ended: {type(error).__name__}")
+
+    task = asyncio.create_task(work, name=what)
+    task.add_done_callback(ended)
+    return task
 
 
 class Background:

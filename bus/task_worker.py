@@ -14,7 +14,7 @@ import structlog
 
 from bus import trace
 from bus.audit.emit import Audit
-from bus.background import Background
+from bus.background import Background, OnFailure, only_logged, vital
 from bus.connection import Connection, Msg
 from bus.errors import NotProvisioned
 from bus.inbound import Call, Steered, read_task
@@ -52,9 +52,9 @@ class TaskWorker:
         """Stream sequences of the tasks that run here."""
         self._loop: asyncio.Task[None] | None = None
 
-    def start(self) -> None:
+    def start(self, on_failure: OnFailure = only_logged) -> None:
         """Take tasks from now on."""
-        self._loop = asyncio.create_task(self._pull_forever())
+        self._loop = vital(self._pull_forever(), "taking tasks", on_failure)
 
     async def drain(self, timeout_s: float) -> int:
         """Take no more; finish what runs. What is unfinished at the end goes back to the stream at once."""

@@ -28,7 +28,7 @@ async def serve_approvals(place: Surroundings) -> None:
     rules_in_force(git)  # a policy that cannot be read must stop the start, not the first vote
     async with service(Identity(names.APPROVALS, is_agent=False, has_bus=False), place) as running:
         approvals = ApprovalService(running.own, git, Trail(running.audit, place.state / "told.json"))
-        await approvals.start()
+        await approvals.start(running.signs.fail)
         await running.serve("answering reviewers")
         await approvals.drain(_DRAIN_S)
 
@@ -52,7 +52,7 @@ async def serve_applier(place: Surroundings) -> None:
                 window=HealthWindow(),
             )
         )
-        await applier.start()
+        await applier.start(running.signs.fail)
         await running.serve("applying what is approved")
         await applier.drain(_DRAIN_S)
 

@@ -26,6 +26,7 @@ from approvals.git import tree_of_folder
 from approvals.propose import Edit, build_proposal
 from bus import trace
 from bus.audit.emit import Audit
+from bus.background import vital
 from bus.caller import Caller
 from bus.connection import Connection
 from bus.responder import Bounds, Responder
@@ -73,8 +74,8 @@ async def run_agent(path: Path, place: Surroundings) -> None:
         responder = Responder(running.bus, agent.id, operations.table(), running.audit, bounds)
         tasks = TaskWorker(running.bus, agent.id, operations.run_task, running.audit, limits.max_concurrent)
         await responder.start()
-        tasks.start()
-        beat = asyncio.create_task(_heartbeat(running, agent))
+        tasks.start(running.signs.fail)
+        beat = vital(_heartbeat(running, agent), "the heartbeat", running.signs.fail)
         await running.serve(f"serving {agent.id}, tree {tree[:12]}")
         beat.cancel()
         unfinished = await asyncio.gather(

@@ -17,7 +17,7 @@ from tests.unit.cases import FLEET, HOUR, MADE_AT, POLICY, case, ended, proposal
 
 def ledger(in_force: Rules | None = None) -> Ledger:
     """An empty ledger."""
-    return Ledger(rules=lambda: in_force or rules())
+    return Ledger(in_force or rules())
 
 
 def fed(book: Ledger, *records: Recorded) -> Judgement:
