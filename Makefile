@@ -1,5 +1,6 @@
 # Everything a newcomer needs: `make up` and `make test`. `make help` lists the rest.
-PYTHON ?= python3
+# The first of these that is 3.12 or newer; .python-version names the one that is developed with.
+PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.14 python3.12,$(shell $(name) -c 'import sys; sys.exit(sys.version_info < (3, 12))' 2>/dev/null && echo $(name))) python3)
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
@@ -45,7 +46,7 @@ lock: $(STAMP) ## resolve the dependencies again
 
 $(STAMP): requirements.lock pyproject.toml
 	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
-	@echo "installing (once)"
+	@echo "installing, once: about a minute"
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@

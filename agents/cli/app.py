@@ -55,6 +55,23 @@ def main() -> None:
     guarded(app)
 
 
+def _version(wanted: bool) -> None:  # noqa: FBT001  typer's way to call an option
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"agentbus {version('agentbus')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
 @app.command()
 def up(
     home: HomeOption = HOME,
