@@ -15,7 +15,7 @@ import asyncio
 import contextlib
 import random
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -76,17 +76,25 @@ class _StrictClient(Client):
             return
         self.stats["out_msgs"] += 1
         self.stats["out_bytes"] += payload_size
-        size = len(headers)
-        line = f"HPUB {subject} {reply} {size} {size + len(payload)}\r\n".encode()
-        await self._send_command(b"".join((line, headers, payload, b"\r\n")))
+        await self.send_commands(_hpub(subject, reply, headers, payload))
+
+    async def send_commands(self, commands: bytes) -> None:
+        """Put whole protocol lines into the buffer of what is to be sent, and have it sent."""
+        await self._send_command(commands)
         if self._flush_queue is not None and self._flush_queue.empty():
             await self._flush_pending()
+
+
+def _hpub(subject: str, reply: str, headers: bytes, payload: bytes) -> bytes:
+    size = len(headers)
+    line = f"HPUB {subject} {reply} {size} {size + len(payload)}\r\n".encode()
+    return b"".join((line, headers, payload, b"\r\n"))
 
 
 class Connection:
     """A connection to one server or cluster with one identity. Make it with `Connection.open`."""
 
-    def __init__(self, client: Client, profile: Profile) -> None:
+    def __init__(self, client: _StrictClient, profile: Profile) -> None:
         self._client = client
         self.profile = profile
         self.errors: dict[str, int] = {}
@@ -184,6 +192,19 @@ class Connection:
         block = self._checked(payload, headers)
         try:
             await self._client.publish(subject, payload, reply=reply, headers=block)
+        except nats.errors.Error as error:
+            raise Unavailable(f"cannot publish: {error}") from None
+
+    async def publish_all(self, messages: Iterable[tuple[str, bytes, dict[str, str]]]) -> None:
+        """`publish` for many (subject, payload, headers) at once, in order: one write instead of many.
+
+        Subjects must be of `schemas.subjects`; they are not looked at again. Raises as `publish`; then none was sent.
+        """
+        commands = [
+            _hpub(subject, "", self._checked(payload, headers), payload) for subject, payload, headers in messages
+        ]
+        try:
+            await self._client.send_commands(b"".join(commands))
         except nats.errors.Error as error:
             raise Unavailable(f"cannot publish: {error}") from None
 

@@ -97,7 +97,8 @@ class Audit:
     def __init__(self, producer: Producer, spool: Spool, publisher: Publisher, options: Options) -> None:
         self.producer = producer
         self.epoch = ulid(options.now(), os.urandom(10))
-        """Names this process's run in each of its events."""
+        """Names this process's run in each of its events; with the counter it is the event's id."""
+        self._source = producer.source
         self._spool = spool
         self._publisher = publisher
         self._options = options
@@ -229,8 +230,8 @@ class Audit:
 
     def _event(self, row: EventType, now_ns: int, data: EventData, trace: tracing.Trace | None) -> AuditEvent:
         return AuditEvent(
-            id=ulid(now_ns, os.urandom(10)),
-            source=self.producer.source,
+            id=f"{self.epoch}.{self._counter + 1}",
+            source=self._source,
             type=row.name,
             time=self._time(now_ns),
             sequence=self._counter + 1,

@@ -67,25 +67,15 @@ class SlotStore:
             Unavailable, DeadlineExceeded: no word from the server; it may have been stored.
         """
         identifier = secrets.token_hex(12)
-        last = len(batch)
-        for number, entry in enumerate(batch, 1):
-            headers = {
-                names.CONTENT_TYPE: CLOUDEVENTS_MEDIA_TYPE,
-                names.MSG_ID: entry.digest,
-                names.BATCH_ID: identifier,
-                names.BATCH_SEQUENCE: str(number),
-            }
-            if number == 1:
-                headers[names.EXPECTED_SUBJECT_SEQUENCE] = str(fence)
-                headers[names.EXPECTED_SUBJECT_FILTER] = self.producer.fence
-            if number == last:
-                headers |= self._commit(entry, last, fence)
-                return _sequence(await self._ask(entry, headers), last)
-            if number == 1:
-                _accepted(await self._ask(entry, headers))
-            else:
-                await self._connection.publish(entry.subject, entry.data, headers=headers)
-        raise ValueError("a batch has at least one event")
+        headers = [_headers(identifier, number, entry) for number, entry in enumerate(batch, 1)]
+        headers[0][names.EXPECTED_SUBJECT_SEQUENCE] = str(fence)
+        headers[0][names.EXPECTED_SUBJECT_FILTER] = self.producer.fence
+        headers[-1] |= self._commit(batch[-1], len(batch), fence)
+        if len(batch) > 1:
+            _accepted(await self._ask(batch[0], headers[0]))
+            between = zip(batch[1:-1], headers[1:-1], strict=True)
+            await self._connection.publish_all((entry.subject, entry.data, header) for entry, header in between)
+        return _sequence(await self._ask(batch[-1], headers[-1]), len(batch))
 
     def _commit(self, entry: Entry, count: int, after: int) -> dict[str, str]:
         payload = batch_payload(entry.subject, entry.digest, count, after)
@@ -123,6 +113,15 @@ class SlotStore:
             sha256=digest(answer.data),
             stream_sequence=int(headers["Nats-Sequence"]),
         )
+
+
+def _headers(batch: str, number: int, entry: Entry) -> dict[str, str]:
+    return {
+        names.CONTENT_TYPE: CLOUDEVENTS_MEDIA_TYPE,
+        names.MSG_ID: entry.digest,
+        names.BATCH_ID: batch,
+        names.BATCH_SEQUENCE: str(number),
+    }
 
 
 def _counter(data: bytes) -> int:

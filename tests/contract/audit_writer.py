@@ -24,9 +24,9 @@ async def main(url: str, keys: str, directory: str, burst: int) -> None:
         for _ in range(burst):
             audit.emit("request.received", action="SendMessage", metadata={"n": emitted})
             emitted += 1
-        print("emitted", emitted, flush=True)
+        print(f"emitted {emitted}\n", end="", flush=True)  # one write: a killed process leaves no half line
         await audit.confirm(timeout_s=30)
-        print("confirmed", emitted, flush=True)
+        print(f"confirmed {emitted}\n", end="", flush=True)
 
 
 if __name__ == "__main__":
