@@ -13,6 +13,7 @@ from collections.abc import Callable
 import msgspec
 import structlog
 
+from bus.audit.emit import Audit
 from bus.connection import Connection
 from bus.jetstream import WRONG_LAST_SEQUENCE, ApiError, Bucket, store
 from schemas import a2a, names, protojson, subjects
@@ -38,10 +39,17 @@ class TaskRecord:
 
 
 class TaskBook:
-    """All tasks of one agent. `own` is the connection to the agent's account, `bus` the one that agents share."""
+    """All tasks of one agent. `own` is the connection to the agent's account, `bus` the one that agents share.
 
-    def __init__(self, agent: str, own: Connection, bus: Connection, now: Callable[[], int] = time.time_ns) -> None:
+    Each state that is stored is on the trail at once, before anything is awaited again. A worker that dies
+    between the two leaves a state without its event: whoever finds that state says so with `found`.
+    """
+
+    def __init__(
+        self, agent: str, own: Connection, bus: Connection, audit: Audit, now: Callable[[], int] = time.time_ns
+    ) -> None:
         self._agent = agent
+        self._audit = audit
         self._bucket = Bucket(own, names.TASK_BUCKET)
         self._bus = bus
         self._now = now
@@ -106,10 +114,19 @@ class TaskBook:
         task = msgspec.structs.replace(record.task, status=status, artifacts=record.task.artifacts + artifacts)
         await self._write(record, task)
 
+    def found(self, record: TaskRecord) -> None:
+        """Say on the trail that a task was delivered again after its end: the event of that end may be lost."""
+        self._tell("task.found", record)
+
+    def _tell(self, kind: str, record: TaskRecord) -> None:
+        state = record.task.status.state.removeprefix("TASK_STATE_").lower()
+        self._audit.emit(kind, actor=record.caller, action=state, resource=f"{self._agent}/{record.task.id}")
+
     async def _write(self, record: TaskRecord, task: a2a.Task) -> None:
         key = f"{record.caller}.{task.id}"
         record.revision = await self._put(key, protojson.encode(task), record.revision)
         record.task = task
+        self._tell("task.changed", record)
         await self._publish(record)
 
     async def _put(self, key: str, value: bytes, revision: int) -> int:

@@ -65,6 +65,7 @@ _ROWS = (
     EventType("task", "redelivered", WARN, False, "a durable task was taken again after an earlier try"),
     EventType("task", "refused", WARN, False, "a message on the task subject was not a task"),
     EventType("task", "changed", INFO, False, "a task entered a state"),
+    EventType("task", "found", INFO, False, "a task that was delivered again had ended already; it was not run"),
     EventType("llm", "called", INFO, False, "a model was called: provider, model, tokens, outcome"),
     EventType("tool", "intended", INFO, True, "a tool with effects is about to run"),
     EventType("tool", "finished", INFO, False, "a tool ended"),

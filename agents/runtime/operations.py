@@ -96,7 +96,8 @@ class Operations:
         identity = task_id(sequence)
         record = await self._parts.book.find(call.caller, identity)
         if record is not None and record.task.is_final:
-            return  # delivered again after its end: effects happen once
+            self._parts.book.found(record)
+            return  # effects happen once
         try:
             request = protojson.decode(call.payload, a2a.SendMessageRequest)
             _require_user(request.message)
@@ -107,7 +108,7 @@ class Operations:
             record = await self._open(call, identity, request.message)
         if delivered > MAX_DELIVERIES:
             why = f"given up after {MAX_DELIVERIES} deliveries, none of which came to an end; the agent's log says why"
-            await self._move(call, record, a2a.FAILED, self._note(record, why))
+            await self._parts.book.save(record, a2a.FAILED, message=self._note(record, why))
             return
         await self._work(call, record, request.message)
 
@@ -125,16 +126,16 @@ class Operations:
         bound = msgspec.structs.replace(message, context_id=context, task_id=identity)
         status = a2a.TaskStatus(state=a2a.SUBMITTED, timestamp=rfc3339(time.time_ns()))
         task = a2a.Task(id=identity, context_id=context, status=status, history=(bound,))
-        record = await self._parts.book.open(call.caller, task)
-        self._changed(call, record)
-        return record
+        return await self._parts.book.open(call.caller, task)
 
     async def _unattended(self, call: Call, record: TaskRecord, message: a2a.Message) -> None:
         """The same where nothing delivers the task again: whoever looks must find it ended, if at all possible."""
         try:
             await self._work(call, record, message)
         except asyncio.CancelledError:
-            await self._move(call, record, a2a.FAILED, self._note(record, "the agent stopped before it was done"))
+            await self._parts.book.save(
+                record, a2a.FAILED, message=self._note(record, "the agent stopped before it was done")
+            )
             raise
         except AgentbusError as error:
             _log.error("task.not_finished", task=record.task.id, reason=str(error))
@@ -146,9 +147,9 @@ class Operations:
             AgentbusError: the state could not be stored. That is no failure of the task: it may be run again.
         """
         if record.task.status.state != a2a.WORKING:
-            await self._move(call, record, a2a.WORKING)
+            await self._parts.book.save(record, a2a.WORKING)
         end = await self._end_of(call, record, message)
-        await self._move(call, record, end.state, end.message, artifacts=end.artifacts)
+        await self._parts.book.save(record, end.state, message=end.message, artifacts=end.artifacts)
 
     async def _end_of(self, call: Call, record: TaskRecord, message: a2a.Message) -> _End:
         limit = asyncio.timeout(None)
@@ -172,24 +173,7 @@ class Operations:
         if record is None:
             placeholder = a2a.Message(message_id=identity, role="ROLE_USER", parts=())
             record = await self._open(call, identity, placeholder)
-        await self._move(call, record, a2a.REJECTED, self._note(record, str(error)))
-
-    async def _move(
-        self,
-        call: Call,
-        record: TaskRecord,
-        state: a2a.TaskState,
-        message: a2a.Message | None = None,
-        *,
-        artifacts: tuple[a2a.Artifact, ...] = (),
-    ) -> None:
-        await self._parts.book.save(record, state, message=message, artifacts=artifacts)
-        self._changed(call, record)
-
-    def _changed(self, call: Call, record: TaskRecord) -> None:
-        state = record.task.status.state.removeprefix("TASK_STATE_").lower()
-        resource = f"{self._parts.agent}/{record.task.id}"
-        self._parts.audit.emit("task.changed", actor=call.caller, action=state, resource=resource)
+        await self._parts.book.save(record, a2a.REJECTED, message=self._note(record, str(error)))
 
     def _limit_s(self, call: Call) -> float:
         limit_s = self._parts.task_timeout_s

@@ -55,7 +55,7 @@ async def run_agent(path: Path, place: Surroundings) -> None:
         calls = Caller(running.bus, agent.id, running.audit)
         await calls.start()
         answering = _answering(agent, running.audit)
-        book = TaskBook(agent.id, running.own, running.bus)
+        book = TaskBook(agent.id, running.own, running.bus, running.audit)
         await book.require()
         limits = agent.file.limits
         operations = Operations(

@@ -42,6 +42,23 @@ class Command:
     log: Path
 
 
+class Deaths:
+    """Counts how often something ended by itself, and says when that is too often to start it again."""
+
+    def __init__(self) -> None:
+        self._times: list[float] = []
+
+    def another_is_too_many(self) -> bool:
+        """Count one more; whether there were `BURST` of them within `BURST_WINDOW_S`."""
+        now = time.monotonic()
+        self._times = [*(t for t in self._times if now - t < BURST_WINDOW_S), now]
+        return len(self._times) >= BURST
+
+    def forget(self) -> None:
+        """A person started it: count anew."""
+        self._times.clear()
+
+
 class Child:
     """Keeps one command running between `start` and `stop`."""
 
@@ -56,7 +73,7 @@ class Child:
         self._ready = asyncio.Event()
         self._turn = asyncio.Lock()  # one of start, stop, restart at a time: a stop must not be overtaken
         self._watcher: asyncio.Task[None] | None = None
-        self._deaths: list[float] = []
+        self._deaths = Deaths()
         self._address = f"@agentbus-{os.getpid()}-{os.urandom(4).hex()}"
 
     @property
@@ -100,7 +117,7 @@ class Child:
     async def _start(self, timeout_s: float = 30) -> None:
         if self.pid:
             return
-        self._deaths.clear()
+        self._deaths.forget()
         await self._spawn()
         self._watcher = asyncio.create_task(self._watch())
         await self.wait_ready(timeout_s)
@@ -171,9 +188,7 @@ class Child:
             await self._spawn()
 
     def _may_restart(self, code: int) -> bool:
-        now = time.monotonic()
-        self._deaths = [*(t for t in self._deaths if now - t < BURST_WINDOW_S), now]
-        return code != CONFIGURATION_ERROR and len(self._deaths) < BURST
+        return not self._deaths.another_is_too_many() and code != CONFIGURATION_ERROR
 
     async def _end(self) -> None:
         process = self._process

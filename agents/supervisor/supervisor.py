@@ -14,7 +14,7 @@ from typing import Any
 
 import structlog
 
-from agents.supervisor.child import BURST, Child, ChildFailed
+from agents.supervisor.child import BURST, BURST_WINDOW_S, Child, ChildFailed, Deaths
 from agents.supervisor.fleet_processes import commands
 from approvals.control import short_name
 from bus.provision.provision import start_server
@@ -164,18 +164,19 @@ class Supervisor:
             ChildFailed: the server ended too often.
         """
         asked = asyncio.create_task(self.stop_asked.wait())
-        for _ in range(BURST):
-            if self._server is None:
-                return
+        deaths = Deaths()
+        while self._server is not None:
             ended = asyncio.create_task(self._server.process.wait())
             await asyncio.wait({ended, asked}, return_when=asyncio.FIRST_COMPLETED)
             if asked.done():
                 ended.cancel()
                 return
+            if deaths.another_is_too_many():
+                log = self.home.root / "log" / "nats-server.log"
+                raise ChildFailed(f"nats-server ended {BURST} times within {BURST_WINDOW_S:g} s; see {log}")
             self._report("nats-server", "restarting")
             await self._server.start()
             self._report("nats-server", "ready")
-        raise ChildFailed(f"nats-server ended {BURST} times; see {self.home.root / 'log' / 'nats-server.log'}")
 
 
 async def _all(*starting: Any) -> None:

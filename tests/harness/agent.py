@@ -77,7 +77,7 @@ async def _parts(bench: Bench, name: str, skills: tuple[Skill, ...], slot: str, 
         bench.home.state(name) / f"audit-{slot}",
     )
     calls = Caller(bus, name, audit)
-    book = TaskBook(name, own, bus)
+    book = TaskBook(name, own, bus, audit)
     operations = Operations(
         Parts(
             agent=name,
