@@ -80,8 +80,8 @@ async def service(identity: Identity, place: Surroundings) -> AsyncIterator[Runn
     signs.listen()
     notifier.status("waiting for the NATS server")
     patience = asyncio.create_task(_ask_for_patience(notifier))
-    own = await Connection.open(_profile(identity, place, signs, names.OWN_CREDENTIAL))
-    bus = await Connection.open(_profile(identity, place, signs, names.BUS_CREDENTIAL)) if identity.has_bus else own
+    own = await _opened(_profile(identity, place, signs, names.OWN_CREDENTIAL), signs)
+    bus = await _opened(_profile(identity, place, signs, names.BUS_CREDENTIAL), signs) if identity.has_bus else own
     patience.cancel()
     audit = await Audit.open(
         own,
@@ -108,6 +108,19 @@ async def service(identity: Identity, place: Surroundings) -> AsyncIterator[Runn
     marker.clear()
     if signs.failure:
         raise ConnectionRefused(signs.failure)
+
+
+async def _opened(profile: Profile, signs: Signs) -> Connection:
+    """Connect, however long the server is away; a process that is told to stop meanwhile ends in order, with 0."""
+    opening = asyncio.create_task(Connection.open(profile))
+    stopping = asyncio.create_task(signs.wait())
+    await asyncio.wait({opening, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if opening.done():
+        return opening.result()
+    opening.cancel()
+    await asyncio.gather(opening, return_exceptions=True)
+    raise SystemExit(0)
 
 
 async def _ask_for_patience(notifier: Notifier) -> None:

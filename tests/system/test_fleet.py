@@ -7,6 +7,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -75,6 +76,27 @@ def test_a_killed_server_comes_back_and_the_fleet_goes_on(fleet: RunningFleet) -
         _EVERYTHING - {"nats-server"}, 0
     )
     assert fleet.run("audit", "verify").stdout.startswith("sound")
+
+
+async def test_a_process_that_waits_for_the_server_can_be_stopped(fleet: RunningFleet, tmp_path: Path) -> None:
+    """An agent started while no server answers waits; SIGTERM ends it with 0, not only after being killed."""
+    home = fleet.home
+    notices = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    notices.bind(f"\0{tmp_path.name}")
+    notices.settimeout(20)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "agents.cli", "agent", "run", str(home.live("textstats") / "agent.yaml"),
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        env={
+            **os.environ, "PYTHONPATH": str(CHECKOUT), "AGENTBUS_NATS_URL": f"nats://127.0.0.1:{free_port()}",
+            "AGENTBUS_CREDENTIALS": str(home.credentials("textstats")), "AGENTBUS_STATE": str(tmp_path),
+            "AGENTBUS_HOME": str(home.root), "NOTIFY_SOCKET": f"@{tmp_path.name}",
+        },
+    )  # fmt: skip
+    with notices:
+        assert "waiting for the NATS server" in (await asyncio.to_thread(notices.recv, 4096)).decode()
+    process.send_signal(signal.SIGTERM)
+    assert await asyncio.wait_for(process.wait(), 20) == 0
 
 
 async def test_foreground_up_ends_in_order_on_ctrl_c(tmp_path: Path) -> None:
