@@ -170,8 +170,10 @@ def demo(
 
     Example: agentbus demo
     """
+    from agents.cli.run import log_quietly
     from agents.demo.play import demo as play
 
+    log_quietly()
     play(keep=keep)
 
 
