@@ -10,7 +10,7 @@ from bus.caller import Caller
 from schemas import a2a
 from schemas.errors import A2AError
 
-_POLL_S = 0.05
+_POLL_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)

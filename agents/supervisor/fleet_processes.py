@@ -10,22 +10,38 @@ from agents.supervisor.child import Command
 from bus import surroundings
 from bus.surroundings import Home
 from schemas import names
+from schemas.agent import AgentFile
+from schemas.documents import parse_yaml
 from schemas.fleet import Fleet
 
 _PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "PYTHONPATH", "VIRTUAL_ENV", "SSL_CERT_FILE", "NATS_SERVER")
-"""Variables of the caller that every child gets; a model's keys go to agents only."""
-_KEYS = ("ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL", "OPENAI_API_KEY", "OPENAI_BASE_URL")
+"""Variables of the caller that every child gets. A key goes to the one agent whose file names it."""
 
 
 def commands(fleet: Fleet, home: Home, url: str) -> list[list[Command]]:
     """Stages: the processes of one stage start together, after those of the stage before are ready."""
     agents = [
-        _command(f"agent-{agent}", agent, ("agent", "run", str(home.live(agent) / "agent.yaml")), home, url, _KEYS)
+        _command(
+            f"agent-{agent}",
+            agent,
+            ("agent", "run", str(home.live(agent) / "agent.yaml")),
+            home,
+            url,
+            _keys(home, agent),
+        )
         for agent in fleet.agents
     ]
     approvals = _command(names.APPROVALS, names.APPROVALS, ("approvals", "serve"), home, url)
     applier = _command(names.APPLIER, names.APPLIER, ("applier", "serve"), home, url)
     return [[approvals, applier, *agents]]
+
+
+def _keys(home: Home, agent: str) -> tuple[str, ...]:
+    """The environment variables that the agent's file refers to."""
+    path = home.live(agent) / "agent.yaml"
+    file = parse_yaml(path.read_text(), AgentFile, str(path))
+    references = [choice.api_key or "" for choice in file.llm.pool] if file.llm else []
+    return tuple(reference.removeprefix("env:") for reference in references if reference.startswith("env:"))
 
 
 def _command(
