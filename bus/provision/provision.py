@@ -1,7 +1,8 @@
 """From a fleet file to a server that carries it: files first, then streams with a key that is then taken away.
 
 The right to create streams exists only while `serving` sets up: the server starts with an
-administrator's key per account that was never written to disk, and is reloaded without it.
+administrator's key per account that lives in a temporary folder, and is reloaded without it; then the
+folder is gone, and the key would open nothing.
 """
 
 from __future__ import annotations
