@@ -1,6 +1,6 @@
 """From a fleet file to a server that carries it: files first, then streams with a key that is then taken away.
 
-The right to create streams exists only while `serving` sets up: the server starts with an
+The right to create streams exists only while `start_server` sets up: the server starts with an
 administrator's key per account that lives in a temporary folder, and is reloaded without it; then the
 folder is gone, and the key would open nothing.
 """
