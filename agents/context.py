@@ -69,7 +69,7 @@ class Context:
             A2AError: what the other agent refused with; Unavailable at once when nobody serves it;
                 InvalidAgentResponse when the answer is of another type.
         """
-        from agents.runtime.typed import read_output, write_output
+        from agents.runtime.typed import read_input, write_output
 
         message = a2a.Message(
             message_id=f"{self.message.message_id}.{agent}",
@@ -81,4 +81,4 @@ class Context:
         response = await self.calls.send_message(agent, request, timeout_s=self.remaining_s(timeout_s))
         if response.message is None:
             raise InvalidAgentResponse(f"{agent} answered with a task where a message was expected")
-        return read_output(response.message, answer)
+        return read_input(response.message, answer)

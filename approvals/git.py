@@ -17,8 +17,6 @@ from pathlib import Path
 
 from approvals.errors import GitFailed
 
-EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
-"""The tree without entries; git knows it in every repository."""
 BRANCH = "refs/heads/main"
 _TIMEOUT_S = 30
 _ISOLATED = {

@@ -11,7 +11,6 @@ Source: nats-py 2.16; NATS client protocol.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import random
 import re
@@ -282,8 +281,3 @@ def _next_server(servers: list[Any], _info: dict[str, Any]) -> tuple[Srv | None,
     server = min(servers, key=lambda candidate: candidate.reconnects)
     delay_s = min(2.0, 0.05 * 2 ** min(server.reconnects, 6)) * random.uniform(0.5, 1.0)  # noqa: S311  jitter, not a secret
     return server, delay_s
-
-
-async def gather_quietly(*awaitables: Awaitable[object]) -> None:
-    """Await all of them; what they raise is dropped (used while closing, when nobody can act on it)."""
-    await asyncio.gather(*awaitables, return_exceptions=True)

@@ -9,7 +9,7 @@ severity numbers; DSSE v1 pre-authentication encoding.
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -179,8 +179,3 @@ def batch_payload(subject: str, last_digest: str, count: int, after: int) -> byt
     its place among other producers' events.
     """
     return msgspec.json.encode({"subject": subject, "sha256": last_digest, "count": count, "after": after})
-
-
-def as_json(event: AuditEvent) -> Any:
-    """The event as plain JSON values."""
-    return msgspec.to_builtins(event)

@@ -66,8 +66,3 @@ def write_output(value: Any) -> tuple[Part, ...]:
     if isinstance(value, pydantic.BaseModel):
         return (Part(data=value.model_dump(mode="json"), media_type="application/json"),)
     return (Part(data=msgspec.to_builtins(value), media_type="application/json"),)
-
-
-def read_output(message: Message, kind: type[Any]) -> Any:
-    """Another agent's answer as a `kind`. Raises as `read_input`."""
-    return read_input(message, kind)

@@ -62,11 +62,6 @@ class Publisher:
         if start.pending:
             self._wake.set()
 
-    @property
-    def is_idle(self) -> bool:
-        """Whether everything is on the stream."""
-        return not self._pending
-
     def put(self, entry: Entry, linger_s: float) -> None:
         """Take an event that the spool has; it is sent within `linger_s`, or earlier with a full batch."""
         self._pending.append(entry)

@@ -8,12 +8,12 @@ folder is gone, and the key would open nothing.
 from __future__ import annotations
 
 import asyncio
-import json
 import tempfile
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
+from bus.audit.trust import Trust, dump_trust
 from bus.connection import Connection, Profile
 from bus.credentials import Credential, create_credential
 from bus.errors import NotProvisioned
@@ -40,7 +40,7 @@ def write_files(fleet: Fleet, home: Home) -> Keys:
     """
     home.root.mkdir(parents=True, exist_ok=True, mode=0o700)
     keys = _ensure_keys(fleet, home)
-    _write(home.trust, json.dumps({"producers": _trust(fleet, home)}, indent=2) + "\n")
+    _write(home.trust, dump_trust(_trust(fleet, home)).decode())
     write_contexts(fleet, home, server_url(fleet))
     _write(home.server_config, server_config(fleet, home, keys))
     return keys
@@ -58,9 +58,9 @@ def _producers(fleet: Fleet) -> dict[str, str]:
     return {**services, **dict.fromkeys(fleet.agents, "agent")}
 
 
-def _trust(fleet: Fleet, home: Home) -> dict[str, list[str]]:
+def _trust(fleet: Fleet, home: Home) -> Trust:
     return {
-        f"audit.{family}.{name}.": [Credential(home.credentials(name) / names.AUDIT_CREDENTIAL).public_key()]
+        f"audit.{family}.{name}.": (Credential(home.credentials(name) / names.AUDIT_CREDENTIAL).public_key(),)
         for name, family in _producers(fleet).items()
     }
 

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from approvals.examine import MAX_FILE_BYTES, MAX_FILES, examine
-from approvals.git import EMPTY_TREE
 from approvals.repository import commit_approved
 from schemas.approvals import ChangedFile
 from tests.unit.cases import case
@@ -17,6 +16,9 @@ from tests.unit.fleet_repository import AGENT_YAML, FORMAL, Change, Desk, altere
 
 NEW = "diff --git a/{0} b/{0}\nnew file mode {1}\n--- /dev/null\n+++ b/{0}\n@@ -0,0 +1 @@\n+x\n"
 COMMIT = b"1" * 40
+
+EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
+"""The tree without entries; git knows it in every repository."""
 
 
 @pytest.fixture
