@@ -1,27 +1,86 @@
-"""What a skill or a model's tool may do while it answers: ask others, say how far it is, propose a change."""
+"""What a skill or a model's tool may do while it answers.
+
+Ask other agents, say how far it is, give parts of the answer early, ask the caller something, hear what
+the caller adds meanwhile, propose a change of itself.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import itertools
+import os
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, overload
+from typing import Any, Protocol, overload
 
 from approvals.propose import Edit
 from bus.caller import Caller
 from schemas import a2a
 from schemas.approvals import Receipt
-from schemas.errors import DeadlineExceeded, InvalidAgentResponse
+from schemas.errors import DeadlineExceeded, InvalidAgentResponse, UnsupportedOperation
+from schemas.ids import ulid
 
 Propose = Callable[[Sequence[Edit], str], Awaitable[Receipt]]
-Progress = Callable[[str], Awaitable[None]]
 
 SKILL_KEY = "skill"
 """Key in a message's metadata that names the skill it is for."""
 
 
-async def _no_progress(_: str) -> None:
-    """A request that is not a task has nobody who watches."""
+class InputRequired(Exception):
+    """The work cannot go on before the caller answers `question`. Raised by `Context.input_required`; let it pass."""
+
+    def __init__(self, question: str) -> None:
+        super().__init__(question)
+        self.question = question
+
+
+class Work(Protocol):
+    """The task behind a request, when there is one."""
+
+    @property
+    def history(self) -> tuple[a2a.Message, ...]:
+        """The conversation so far, oldest first."""
+
+    async def progress(self, text: str) -> None:
+        """Tell whoever watches."""
+
+    async def give(self, parts: tuple[a2a.Part, ...]) -> None:
+        """Append to the answer."""
+
+    async def artifact(self, artifact: a2a.Artifact) -> None:
+        """Add a result beside the answer."""
+
+    async def next_message(self) -> a2a.Message:
+        """Wait for what the caller sends while the task runs."""
+
+
+class NoTask:
+    """A request that is answered by a message at once: nobody watches, and the answer is one piece."""
+
+    history: tuple[a2a.Message, ...] = ()
+
+    async def progress(self, text: str) -> None:
+        """Nobody watches."""
+
+    async def give(self, parts: tuple[a2a.Part, ...]) -> None:
+        """The whole answer is sent at the end."""
+
+    async def artifact(self, artifact: a2a.Artifact) -> None:
+        """A message has no artifacts.
+
+        Raises:
+            UnsupportedOperation: always; the caller has to ask for a task.
+        """
+        raise UnsupportedOperation(
+            f"this skill gives an artifact ({artifact.name or artifact.artifact_id}): ask for a task, "
+            "with SendStreamingMessage or returnImmediately"
+        )
+
+    async def next_message(self) -> a2a.Message:
+        """Nothing can be added to a request: waits until the work is cancelled."""
+        await asyncio.Event().wait()
+        raise AssertionError
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +96,43 @@ class Context:
     deadline_ms: int | None
     calls: Caller
     propose: Propose
-    progress: Progress = field(default=_no_progress)
+    work: Work = field(default_factory=NoTask)
+    _questions: list[int] = field(default_factory=lambda: [0], repr=False)
+    """How many questions the function has asked in this run."""
+
+    async def progress(self, text: str) -> None:
+        """Tell whoever watches the task how far it is; a request that is not a task has nobody who watches."""
+        await self.work.progress(text)
+
+    async def artifact(self, name: str, *values: Any, description: str = "") -> None:
+        """Add a result beside the answer: texts, or values that become data parts.
+
+        Raises:
+            UnsupportedOperation: the caller asked for a message, which has no artifacts.
+        """
+        from agents.runtime.typed import write_output
+
+        parts = tuple(part for value in values for part in write_output(value))
+        identity = ulid(time.time_ns(), os.urandom(10))
+        await self.work.artifact(a2a.Artifact(artifact_id=identity, name=name, description=description, parts=parts))
+
+    async def input_required(self, question: str) -> a2a.Message:
+        """The caller's answer to `question`.
+
+        The first time there is none: the task becomes INPUT_REQUIRED and the function ends here. When the caller
+        has answered, on whatever instance, it runs again from its start, and this call returns the answer; the
+        second call waits for the second answer, and so on. So what stands before it runs again: keep effects after it.
+        """
+        number = self._questions.pop() + 1
+        self._questions.append(number)
+        answers = answers_in(self.work.history)
+        if number > len(answers):
+            raise InputRequired(question)
+        return answers[number - 1]
+
+    async def next_message(self) -> a2a.Message:
+        """Wait for the next message that the caller sends to the running task, to steer it."""
+        return await self.work.next_message()
 
     def remaining_s(self, at_most: float) -> float:
         """Seconds until the deadline, and no more than `at_most`.
@@ -82,3 +177,12 @@ class Context:
         if response.message is None:
             raise InvalidAgentResponse(f"{agent} answered with a task where a message was expected")
         return read_input(response.message, answer)
+
+
+def answers_in(history: Sequence[a2a.Message]) -> list[a2a.Message]:
+    """What the caller answered: the message after each question of the agent."""
+    return [
+        after
+        for before, after in itertools.pairwise(history)
+        if before.role == "ROLE_AGENT" and after.role == "ROLE_USER"
+    ]

@@ -11,14 +11,15 @@
         return Counts(words=len(request.text.split()))
 
 The types are the contract: they are published in the agent's card as JSON Schemas, and what does not
-match is refused before the function runs.
+match is refused before the function runs. A skill that gives its answer in pieces is an async generator,
+`async def tell(request: str, ctx: Context) -> AsyncIterator[str]`; its output type is that of a piece.
 """
 
 from __future__ import annotations
 
 import inspect
 import typing
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,7 +32,8 @@ from schemas.subjects import require_token
 
 __all__ = ["Context", "Skill", "skill"]
 
-Function = Callable[[Any, Context], Awaitable[Any]]
+Function = Callable[[Any, Context], Awaitable[Any] | AsyncIterator[Any]]
+"""A coroutine function, or an async generator function."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,8 @@ class Skill:
     input: type[Any]
     output: type[Any]
     function: Function
+    is_streaming: bool = False
+    """The function is an async generator, and `output` the type of each piece."""
 
 
 def skill(
@@ -69,7 +73,8 @@ def skill(
         taken, given = _types_of(function)
         identity = require_token("skill", id or function.__name__.replace("_", "-"))
         title = name or identity.replace("-", " ").capitalize()
-        return Skill(identity, title, description, tuple(tags), tuple(examples), taken, given, function)
+        streams = inspect.isasyncgenfunction(function)
+        return Skill(identity, title, description, tuple(tags), tuple(examples), taken, given, function, streams)
 
     return decorate
 
@@ -77,13 +82,23 @@ def skill(
 def _types_of(function: Function) -> tuple[type[Any], type[Any]]:
     where = f"skill {function.__name__}"
     parameters = list(inspect.signature(function).parameters)
-    if not inspect.iscoroutinefunction(function) or len(parameters) != 2:
+    streams = inspect.isasyncgenfunction(function)
+    if not (streams or inspect.iscoroutinefunction(function)) or len(parameters) != 2:
         raise InvalidDocument(
             f"{where} must be `async def {function.__name__}(request: Input, ctx: Context) -> Output`"
         )
     hints = typing.get_type_hints(function)
     taken, given = hints.get(parameters[0]), hints.get("return")
+    if streams:
+        given = _piece_of(given)
     for what, kind in (("its request parameter", taken), ("its return value", given)):
         if not (isinstance(kind, type) and issubclass(kind, (str, msgspec.Struct, pydantic.BaseModel))):
             raise InvalidDocument(f"{where}: {what} must be annotated as str, a msgspec Struct or a pydantic model")
     return typing.cast(type[Any], taken), typing.cast(type[Any], given)
+
+
+def _piece_of(given: Any) -> Any:
+    """`str` for `AsyncIterator[str]`; what is not such a type is refused by the caller."""
+    if typing.get_origin(given) in {AsyncIterator, AsyncGenerator}:
+        return typing.get_args(given)[0]
+    return None

@@ -49,6 +49,11 @@ class Background:
         task.add_done_callback(self._running.discard)
         return task
 
+    async def settle(self) -> None:
+        """Wait for all that runs now."""
+        if self._running:
+            await asyncio.wait(set(self._running))
+
     async def drain(self, timeout_s: float) -> int:
         """Wait for all of it, cancel what is left, and wait for that; returns how many were cancelled."""
         if self._running:

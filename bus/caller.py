@@ -11,6 +11,8 @@ import asyncio
 import itertools
 import os
 import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Any, Unpack
 
 import msgspec
@@ -20,6 +22,7 @@ from bus.audit.emit import Audit, Facts
 from bus.connection import Connection, Msg, Subscription, is_no_responders
 from bus.inbound import reply_problem
 from bus.jetstream import store
+from bus.streaming import SILENCE_S, Broken, Frames, Place
 from schemas import a2a, names, protojson, subjects
 from schemas.audit import Outcome
 from schemas.errors import (
@@ -47,6 +50,8 @@ class Caller:
         """By reply subject."""
         self._asked: dict[str, str] = {}
         """Request subject of each reply subject, to find the request that the server refused."""
+        self._streams: dict[str, Frames] = {}
+        """By reply subject."""
         self._subscription: Subscription | None = None
 
     async def start(self) -> None:
@@ -69,6 +74,72 @@ class Caller:
         """What the agent says of itself to known callers."""
         request = a2a.GetExtendedAgentCardRequest()
         return await self.call(agent, "GetExtendedAgentCard", request, a2a.AgentCard, timeout_s=timeout_s)
+
+    async def cancel_task(self, agent: str, task: str, *, timeout_s: float = 15) -> a2a.Task:
+        """Stop one of this caller's tasks; returns it as canceled."""
+        return await self.call(agent, "CancelTask", a2a.CancelTaskRequest(id=task), a2a.Task, timeout_s=timeout_s)
+
+    async def list_tasks(
+        self, agent: str, request: a2a.ListTasksRequest | None = None, *, timeout_s: float = 10
+    ) -> a2a.ListTasksResponse:
+        """A page of this caller's tasks, the one that changed last first."""
+        wanted = request or a2a.ListTasksRequest()
+        return await self.call(agent, "ListTasks", wanted, a2a.ListTasksResponse, timeout_s=timeout_s)
+
+    def subscribe_to_task(
+        self, agent: str, task: str, *, last_event: int | None = None
+    ) -> AsyncGenerator[a2a.StreamResponse, None]:
+        """Follow a task: as it stands and then its updates, or only what comes after update `last_event`."""
+        return self.stream(agent, "SubscribeToTask", a2a.SubscribeToTaskRequest(id=task), last_event=last_event)
+
+    async def stream(
+        self,
+        agent: str,
+        operation: str,
+        request: a2a.A2AObject,
+        *,
+        last_event: int | None = None,
+        timeout_s: float = 60,
+    ) -> AsyncGenerator[a2a.StreamResponse, None]:
+        """The answers of a streaming operation, each once and in order, until the task ends or waits for somebody.
+
+        A stream that broke (a lost frame, a silence, an instance that ended, a consumer that was too slow) is
+        taken up again where it stopped. `timeout_s` is for the first answer.
+
+        Raises:
+            A2AError: what the agent answered; Unavailable when the stream could not be taken up for a minute.
+        """
+        place = Place(operation, protojson.encode(request), last_event)
+        while True:
+            try:
+                async with aclosing(self._frames(agent, place, timeout_s)) as frames:
+                    async for message in frames:
+                        response = _read(message, a2a.StreamResponse)
+                        place.passed(message, response)
+                        yield response
+            except (Broken, Unavailable, DeadlineExceeded) as error:
+                await place.take_up(error)
+            else:
+                return
+
+    async def _frames(self, agent: str, place: Place, timeout_s: float) -> AsyncGenerator[Msg, None]:
+        here = trace.current() or trace.new_trace()
+        event = self._emit("request.sent", action=place.operation, resource=agent, payload=place.payload)
+        reply = str(subjects.Reply(self._name, agent, self._client, str(next(self._numbers))))
+        subject = str(subjects.Request(agent, self._name, place.operation))
+        deadline = {names.DEADLINE: str(int((time.time() + timeout_s) * 1000))}
+        headers = self._headers(here.caused_by(event) if event else here) | deadline | place.headers()
+        frames = self._streams[reply] = Frames()
+        self._asked[reply] = subject
+        try:
+            await self._connection.publish(subject, place.payload, reply=reply, headers=headers)
+            silence_s = timeout_s
+            while (message := await frames.next(silence_s)) is not None:
+                yield message
+                silence_s = SILENCE_S
+        finally:
+            del self._streams[reply], self._asked[reply]
+            self._emit("request.completed", action=place.operation, resource=agent)
 
     async def leave_task(self, agent: str, request: a2a.SendMessageRequest, *, key: str = "") -> str:
         """Store a task for the agent, which may be down; returns the task's id.
@@ -143,23 +214,38 @@ class Caller:
 
     async def _on_reply(self, message: Msg) -> None:
         waiting = self._waiting.get(message.subject)
-        if waiting is None or waiting.done():
-            return  # late, or a second answer to one request: the first one counts
+        if waiting is None:
+            self._on_frame(message)
+            return
+        if waiting.done():
+            return  # a second answer to one request: the first one counts
         if is_no_responders(message):
-            agent = subjects.Reply.parse(message.subject).agent
-            waiting.set_exception(Unavailable(f"nobody serves {agent} now; it is down, or not in the fleet"))
+            waiting.set_exception(_nobody(message.subject))
         elif reply_problem(message) is None:
             waiting.set_result(message)
+
+    def _on_frame(self, message: Msg) -> None:
+        frames = self._streams.get(message.subject)
+        if frames is None:
+            return  # late
+        if is_no_responders(message):
+            frames.failed(_nobody(message.subject))
+        elif reply_problem(message) is None:
+            frames.arrived(message)
 
     def _on_refused(self, subject: str) -> None:
         """The server refused a publish on `subject`: whoever waits for its answer learns it now."""
         for reply, asked in self._asked.items():
             # nats-py hands the server's words on in lower case
-            if asked.lower() == subject.lower() and not self._waiting[reply].done():
-                agent = subjects.Request.parse(asked).agent
-                self._waiting[reply].set_exception(
-                    PermissionDenied(f"the fleet file does not let {self._name} ask {agent}; see asks in fleet.yaml")
-                )
+            if asked.lower() != subject.lower():
+                continue
+            agent = subjects.Request.parse(asked).agent
+            refusal = PermissionDenied(f"the fleet file does not let {self._name} ask {agent}; see asks in fleet.yaml")
+            waiting = self._waiting.get(reply)
+            if waiting is None:
+                self._streams[reply].failed(refusal)
+            elif not waiting.done():
+                waiting.set_exception(refusal)
 
     def _headers(self, here: trace.Trace) -> dict[str, str]:
         carried = {names.A2A_VERSION: a2a.PROTOCOL_VERSION, names.CONTENT_TYPE: a2a.MEDIA_TYPE}
@@ -167,6 +253,11 @@ class Caller:
 
     def _emit(self, kind: str, **facts: Unpack[Facts]) -> str:
         return self._audit.emit(kind, **facts) if self._audit else ""
+
+
+def _nobody(reply: str) -> Unavailable:
+    agent = subjects.Reply.parse(reply).agent
+    return Unavailable(f"nobody serves {agent} now; it is down, or not in the fleet")
 
 
 def _ms(started: float) -> float:

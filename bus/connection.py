@@ -53,6 +53,8 @@ class Profile:
     inbox_prefix: str
     wait_for_server: bool = True
     pending_bytes: int = 8 * 1024 * 1024
+    ping_interval_s: float = 20
+    """A peer that is silent over `max_outstanding_pings` of these, 2, is dead."""
     on_violation: Notice = field(default=_ignore)
     on_disconnected: Notice = field(default=_ignore)
     on_reconnected: Notice = field(default=_ignore)
@@ -143,7 +145,7 @@ class Connection:
             "max_reconnect_attempts": -1 if patient else 1,
             "reconnect_to_server_handler": _next_server,
             "connect_timeout": 5,
-            "ping_interval": 20,
+            "ping_interval": profile.ping_interval_s,
             "max_outstanding_pings": 2,
             "flush_timeout": 10,
             "pending_size": profile.pending_bytes,

@@ -19,6 +19,7 @@ from schemas.subjects import Request, Task
 
 _VERSION = names.A2A_VERSION.lower()
 _DEADLINE = names.DEADLINE.lower()
+_LAST_EVENT = names.LAST_EVENT.lower()
 
 
 class Steered(Exception):
@@ -43,6 +44,8 @@ class Call:
     trace: Trace
     deadline_ms: int | None
     problem: A2AError | None = None
+    last_event: int | None = None
+    """In SubscribeToTask: the last update that the caller has."""
 
 
 def read_request(message: Msg) -> Call:
@@ -61,7 +64,7 @@ def read_request(message: Msg) -> Call:
         raise Steered(f"the reply subject does not belong to {subject.caller}")
     return Call(
         subject.agent, subject.caller, subject.operation, message.reply, message.data, continued(headers),
-        _deadline(headers), _problem_of(headers),
+        _deadline(headers), _problem_of(headers), _last_event(headers),
     )  # fmt: skip
 
 
@@ -111,6 +114,11 @@ def _refuse_jetstream(headers: dict[str, str]) -> None:
 def _belongs_to(reply: str, caller: str, agent: str) -> bool:
     mine = (f"a2a.v1.rep.{caller}.{agent}.", f"{names.tool_inbox_prefix(caller)}.")
     return reply.startswith(mine) and not any(mark in reply for mark in "*> ")
+
+
+def _last_event(headers: dict[str, str]) -> int | None:
+    value = headers.get(_LAST_EVENT, "")
+    return int(value) if value.isascii() and value.isdigit() and len(value) <= 15 else None
 
 
 def _deadline(headers: dict[str, str]) -> int | None:

@@ -162,10 +162,11 @@ async def _until_status(arrived: asyncio.Queue[Msg], batch: int, deadline: float
 
 
 class Entry(NamedTuple):
-    """A value in a bucket; `revision` is what a compare-and-set expects."""
+    """A value in a bucket; `revision` is what a compare-and-set expects; `headers` came with the value."""
 
     value: bytes
     revision: int
+    headers: dict[str, str]
 
 
 class Bucket:
@@ -200,14 +201,14 @@ class Bucket:
             return None
         if "Nats-Sequence" not in headers:
             raise NotProvisioned(f"bucket {self._name} cannot be read; run: agentbus provision")
-        return Entry(answer.data, int(headers["Nats-Sequence"]))
+        return Entry(answer.data, int(headers["Nats-Sequence"]), headers)
 
-    async def put(self, key: str, value: bytes, *, revision: int) -> int:
+    async def put(self, key: str, value: bytes, *, revision: int, headers: dict[str, str] | None = None) -> int:
         """Set `key` if it still has `revision` (0: does not exist yet); returns the new revision.
 
         Raises:
             ApiError: with code WRONG_LAST_SEQUENCE when somebody else was faster.
             UnknownOutcome: no acknowledgement.
         """
-        headers = {EXPECTED_SUBJECT_SEQUENCE: str(revision)}
-        return await store(self._connection, f"$KV.{self._name}.{key}", value, headers=headers)
+        expecting = {EXPECTED_SUBJECT_SEQUENCE: str(revision)} | (headers or {})
+        return await store(self._connection, f"$KV.{self._name}.{key}", value, headers=expecting)

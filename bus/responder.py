@@ -21,6 +21,7 @@ from bus.background import Background
 from bus.connection import Connection, Msg, Subscription
 from bus.errors import AuditUnavailable
 from bus.inbound import Call, Steered, read_request
+from bus.streaming import Stream, send_frames
 from schemas import names, protojson, subjects
 from schemas.a2a import MEDIA_TYPE, PROTOCOL_VERSION, A2AObject
 from schemas.audit import Outcome
@@ -39,7 +40,8 @@ _log = structlog.get_logger("bus")
 _HEADER_ROOM = 1024
 """Bytes kept free for an answer's headers."""
 
-Operation = Callable[[Call], Awaitable[A2AObject]]
+Operation = Callable[[Call], Awaitable[A2AObject | Stream]]
+"""Answers with one object, or with a stream of updates."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,7 @@ class Bounds:
 
     max_concurrent: int = 100
     max_queued: int = 1000
+    max_streams: int = 1000
     timeout_s: float = 300.0
 
 
@@ -65,6 +68,8 @@ class Responder:
         self._places = asyncio.Semaphore(bounds.max_concurrent)
         self._running = Background()
         self._subscription: Subscription | None = None
+        self._draining = asyncio.Event()
+        self._streams = 0
 
     async def start(self) -> None:
         """Take requests from now on."""
@@ -75,8 +80,10 @@ class Responder:
     async def drain(self, timeout_s: float) -> int:
         """Take no more, finish what was accepted; returns how many requests were still unfinished at the end.
 
-        Those are cancelled, and their callers told that the agent is unavailable.
+        Those are cancelled, and their callers told that the agent is unavailable. Streams end at once: their
+        callers take them up again at another instance.
         """
+        self._draining.set()
         if self._subscription is not None:
             await self._connection.drain(self._subscription)
         return await self._running.drain(timeout_s)
@@ -103,7 +110,7 @@ class Responder:
             operation = self._admit(call)
             event = self._audit.emit("request.received", action=call.operation, actor=call.caller, payload=call.payload)
             with trace.entered(call.trace.caused_by(event)):
-                body = self._fitting(protojson.encode(await self._within_deadline(operation, call)))
+                body = await self._body(call, await self._within_deadline(operation, call))
         except AuditUnavailable as error:
             await self._refuse(call, Unavailable(f"the audit trail cannot be written: {error}"), started)
         except A2AError as error:
@@ -115,7 +122,8 @@ class Responder:
             _log.exception("bus.handler_failed", operation=call.operation, caller=call.caller)
             await self._refuse(call, Internal("the agent failed; its log says why"), started)
         else:
-            await self._send(call, body, {})
+            if body:
+                await self._send(call, body, {})
             self._record(
                 "request.answered", action=call.operation, actor=call.caller, payload=body, duration_ms=_ms(started)
             )
@@ -126,6 +134,28 @@ class Responder:
             self._audit.emit(kind, **facts)
         except AuditUnavailable as error:
             _log.error("bus.not_audited", kind=kind, reason=str(error))
+
+    async def _body(self, call: Call, answer: A2AObject | Stream) -> bytes:
+        """What is still to be sent: nothing after a stream."""
+        if isinstance(answer, Stream):
+            await self._stream(call, answer)
+            return b""
+        return self._fitting(protojson.encode(answer))
+
+    async def _stream(self, call: Call, stream: Stream) -> None:
+        """Send the frames. It takes no place of those who work: what it shows runs elsewhere."""
+
+        async def send(body: bytes, headers: dict[str, str]) -> None:
+            await self._send(call, self._fitting(body), headers)
+
+        if self._streams >= self._bounds.max_streams:
+            await stream.updates.aclose()
+            raise Unavailable(f"{self._agent} has {self._streams} streams open already", retry_after_s="5")
+        self._streams += 1
+        try:
+            await send_frames(stream, send, self._draining)
+        finally:
+            self._streams -= 1
 
     def _fitting(self, body: bytes) -> bytes:
         if len(body) + _HEADER_ROOM > self._connection.max_payload_bytes:
@@ -140,7 +170,7 @@ class Responder:
             raise Unavailable(f"{self._agent} is overloaded", retry_after_s="1")
         return operation
 
-    async def _within_deadline(self, operation: Operation, call: Call) -> A2AObject:
+    async def _within_deadline(self, operation: Operation, call: Call) -> A2AObject | Stream:
         limit_s = self._bounds.timeout_s
         if call.deadline_ms is not None:
             limit_s = min(limit_s, call.deadline_ms / 1000 - time.time())

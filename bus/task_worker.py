@@ -85,7 +85,10 @@ class TaskWorker:
         self._free -= 1
         self._running.begin(self._work(message)).add_done_callback(self._end)
 
-    def _end(self, _task: asyncio.Task[None]) -> None:
+    def _end(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()):
+            # A defect of ours. Nothing was acknowledged, so the server delivers the task again.
+            _log.error("task.not_run", exc_info=error)
         self._free += 1
         self._changed.set()
 

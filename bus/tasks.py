@@ -1,7 +1,8 @@
 """The current state of an agent's tasks, kept in the agent's own account and written by compare-and-set.
 
 A task belongs to its caller: the key starts with the caller's token, so nobody reads another's task.
-Every change is also published as an event of stream EVENTS.
+One instance runs a task at a time and is the only one to write it; others ask that instance (see
+`bus.task_commands`), or write themselves when nobody runs it. Every change is also an update of the task.
 """
 
 from __future__ import annotations
@@ -11,18 +12,20 @@ import time
 from collections.abc import Callable
 
 import msgspec
-import structlog
 
 from bus.audit.emit import Audit
+from bus.audit.read import Reader
 from bus.connection import Connection
-from bus.jetstream import WRONG_LAST_SEQUENCE, ApiError, Bucket, store
+from bus.jetstream import WRONG_LAST_SEQUENCE, ApiError, Bucket, Entry
+from bus.task_log import TaskLog, Update, Watch, status_update
 from schemas import a2a, names, protojson, subjects
-from schemas.errors import A2AError, AgentbusError, DeadlineExceeded, TaskNotFound, Unavailable, UnknownOutcome
+from schemas.errors import AgentbusError, DeadlineExceeded, TaskNotFound, Unavailable, UnknownOutcome
 from schemas.ids import rfc3339
 
-_log = structlog.get_logger("bus")
 _PATIENCE_S = 30.0
 _RETRY_S = 0.2
+_TRIES = 8
+_DURABLE, _UNATTENDED = "durable", "unattended"
 
 
 class StaleTask(AgentbusError):
@@ -30,12 +33,22 @@ class StaleTask(AgentbusError):
 
 
 class TaskRecord:
-    """One task of one caller, as this process last saw it; `save` moves it on."""
+    """One task of one caller, as this process last saw it; `save` moves it on.
 
-    def __init__(self, caller: str, task: a2a.Task, revision: int) -> None:
+    `event` numbers its newest update. `is_durable`: when its worker dies, the stream delivers it again.
+    """
+
+    def __init__(self, caller: str, task: a2a.Task, *, revision: int, event: int, is_durable: bool) -> None:
         self.caller = caller
         self.task = task
         self.revision = revision
+        self.event = event
+        self.is_durable = is_durable
+
+    @property
+    def key(self) -> str:
+        """Where the snapshot is kept."""
+        return f"{self.caller}.{self.task.id}"
 
 
 class TaskBook:
@@ -50,8 +63,9 @@ class TaskBook:
     ) -> None:
         self._agent = agent
         self._audit = audit
+        self._own = own
         self._bucket = Bucket(own, names.TASK_BUCKET)
-        self._bus = bus
+        self._log = TaskLog(agent, own, bus)
         self._now = now
 
     async def require(self) -> None:
@@ -62,13 +76,13 @@ class TaskBook:
         """
         await self._bucket.require()
 
-    async def open(self, caller: str, task: a2a.Task) -> TaskRecord:
+    async def open(self, caller: str, task: a2a.Task, *, is_durable: bool) -> TaskRecord:
         """Record a new task.
 
         Raises:
             StaleTask: the id is taken.
         """
-        record = TaskRecord(caller, task, 0)
+        record = TaskRecord(caller, task, revision=0, event=0, is_durable=is_durable)
         await self._write(record, task)
         return record
 
@@ -76,11 +90,9 @@ class TaskBook:
         """The task, when it belongs to `caller`."""
         subjects.require_token("task", task)
         entry = await self._bucket.get(f"{caller}.{task}")
-        if entry is None:
-            return None
-        return TaskRecord(caller, protojson.decode(entry.value, a2a.Task), entry.revision)
+        return _record(caller, entry) if entry else None
 
-    async def get(self, caller: str, task: str) -> a2a.Task:
+    async def require_record(self, caller: str, task: str) -> TaskRecord:
         """As `find`.
 
         Raises:
@@ -92,7 +104,31 @@ class TaskBook:
             record = None
         if record is None:
             raise TaskNotFound(f"{caller} has no task {task[:70]!r} at {self._agent}")
-        return record.task
+        return record
+
+    async def get(self, caller: str, task: str) -> a2a.Task:
+        """The task itself; raises as `require_record`."""
+        return (await self.require_record(caller, task)).task
+
+    async def all_of(self, caller: str) -> list[a2a.Task]:
+        """Every task of `caller`, the one that changed last first."""
+        reader = Reader(self._own, stream=f"KV_{names.TASK_BUCKET}")
+        pattern = f"$KV.{names.TASK_BUCKET}.{subjects.require_token('caller', caller)}.*"
+        tasks = [protojson.decode(entry.payload, a2a.Task) async for entry in reader.records(subject=pattern)]
+        return tasks[::-1]
+
+    def watch(self, caller: str, task: str) -> Watch:
+        """Follow the task's updates."""
+
+        async def snapshot() -> tuple[a2a.Task, int]:
+            record = await self.require_record(caller, task)
+            return record.task, record.event
+
+        return Watch(self._log, caller, task, snapshot)
+
+    async def resume(self, record: TaskRecord) -> None:
+        """Number on from the newest update: the run before this one may have sent some after its last snapshot."""
+        record.event = max(record.event, await self._log.last_event(record.caller, record.task.id))
 
     async def save(
         self,
@@ -100,9 +136,9 @@ class TaskBook:
         state: a2a.TaskState,
         *,
         message: a2a.Message | None = None,
-        artifacts: tuple[a2a.Artifact, ...] = (),
+        history: tuple[a2a.Message, ...] = (),
     ) -> None:
-        """Move a task to `state`, adding `artifacts`; then publish the event.
+        """Move a task to `state`, adding to its history; then tell.
 
         Raises:
             StaleTask: another instance was faster, or the task has ended already.
@@ -111,56 +147,116 @@ class TaskBook:
         if record.task.is_final:
             raise StaleTask(f"task {record.task.id} has ended as {record.task.status.state}")
         status = a2a.TaskStatus(state=state, message=message, timestamp=rfc3339(self._now()))
-        task = msgspec.structs.replace(record.task, status=status, artifacts=record.task.artifacts + artifacts)
+        task = msgspec.structs.replace(record.task, status=status, history=record.task.history + history)
         await self._write(record, task)
+
+    async def grow(self, record: TaskRecord, update: a2a.TaskArtifactUpdateEvent) -> None:
+        """Tell of an artifact, or of more of one, at once; the snapshot has it with the next `save`."""
+        record.task = msgspec.structs.replace(record.task, artifacts=_grown(record.task.artifacts, update))
+        record.event += 1
+        body = protojson.encode(a2a.StreamResponse(artifact_update=update))
+        await self._log.append(record.caller, record.task.id, Update(record.event, body))
+
+    async def amend(self, caller: str, task: str, change: Callable[[a2a.Task], a2a.Task]) -> a2a.Task:
+        """Change a task that nobody runs; `change` gets the stored one, and may raise or give it back as it is.
+
+        Raises:
+            TaskNotFound: as `require_record`. Unavailable: it changed under our hands each time.
+        """
+        for _ in range(_TRIES):
+            record = await self.require_record(caller, task)
+            changed = change(record.task)
+            if changed is record.task:
+                return changed
+            await self.resume(record)
+            try:
+                await self._write(record, changed)
+            except StaleTask:
+                continue
+            return changed
+        raise Unavailable(f"task {task} is being changed by others; try again", retry_after_s="1")
+
+    async def settle(self) -> None:
+        """Wait until all updates are stored."""
+        await self._log.settle()
 
     def found(self, record: TaskRecord) -> None:
         """Say on the trail that a task was delivered again after its end: the event of that end may be lost."""
         self._tell("task.found", record)
+
+    def stamp(self) -> str:
+        """The time of a status."""
+        return rfc3339(self._now())
 
     def _tell(self, kind: str, record: TaskRecord) -> None:
         state = record.task.status.state.removeprefix("TASK_STATE_").lower()
         self._audit.emit(kind, actor=record.caller, action=state, resource=f"{self._agent}/{record.task.id}")
 
     async def _write(self, record: TaskRecord, task: a2a.Task) -> None:
-        key = f"{record.caller}.{task.id}"
-        record.revision = await self._put(key, protojson.encode(task), record.revision)
-        record.task = task
+        event = record.event + 1
+        headers = {names.EVENT: str(event), names.RUN: _DURABLE if record.is_durable else _UNATTENDED}
+        record.revision = await self._put(record, protojson.encode(task), headers)
+        record.task, record.event = task, event
         self._tell("task.changed", record)
-        await self._publish(record)
+        await self._log.append(record.caller, task.id, Update(event, status_update(task)))
 
-    async def _put(self, key: str, value: bytes, revision: int) -> int:
+    async def _put(self, record: TaskRecord, value: bytes, headers: dict[str, str]) -> int:
         """Write through an outage: a result in hand is worth waiting for, giving up means that the work is done twice."""
         deadline = time.monotonic() + _PATIENCE_S
         is_unsure = False
         while True:
             try:
-                return await self._put_once(key, value, revision, is_unsure=is_unsure)
+                return await self._put_once(record, value, headers, is_unsure=is_unsure)
             except (UnknownOutcome, Unavailable, DeadlineExceeded):
                 if time.monotonic() > deadline:
                     raise
             is_unsure = True
             await asyncio.sleep(_RETRY_S)
 
-    async def _put_once(self, key: str, value: bytes, revision: int, *, is_unsure: bool) -> int:
+    async def _put_once(self, record: TaskRecord, value: bytes, headers: dict[str, str], *, is_unsure: bool) -> int:
         try:
-            return await self._bucket.put(key, value, revision=revision)
+            return await self._bucket.put(record.key, value, revision=record.revision, headers=headers)
         except ApiError as error:
             if error.code != WRONG_LAST_SEQUENCE:
                 raise
-        entry = await self._bucket.get(key) if is_unsure else None
+        entry = await self._bucket.get(record.key) if is_unsure else None
         if entry is not None and entry.value == value:
             return entry.revision  # it was stored at the try whose answer was lost
-        raise StaleTask(f"task {key.partition('.')[2]} was changed elsewhere")
+        raise StaleTask(f"task {record.task.id} was changed elsewhere")
 
-    async def _publish(self, record: TaskRecord) -> None:
-        task = record.task
-        update = a2a.TaskStatusUpdateEvent(task_id=task.id, context_id=task.context_id, status=task.status)
-        subject = str(subjects.TaskEvent(self._agent, record.caller, task.id))
-        # no message id: the stream looks for duplicates by it alone, and another agent could use a guessed one first
-        headers = {names.A2A_VERSION: a2a.PROTOCOL_VERSION}
-        try:
-            await store(self._bus, subject, protojson.encode(a2a.StreamResponse(status_update=update)), headers=headers)
-        except (ApiError, A2AError, UnknownOutcome) as error:
-            # The record is what counts and is stored; a watcher that misses an event reads it there.
-            _log.warning("task.event_lost", task=task.id, reason=str(error))
+
+def _record(caller: str, entry: Entry) -> TaskRecord:
+    return TaskRecord(
+        caller,
+        protojson.decode(entry.value, a2a.Task),
+        revision=entry.revision,
+        event=int(entry.headers.get(names.EVENT, "0")),
+        is_durable=entry.headers.get(names.RUN) == _DURABLE,
+    )
+
+
+def _grown(artifacts: tuple[a2a.Artifact, ...], update: a2a.TaskArtifactUpdateEvent) -> tuple[a2a.Artifact, ...]:
+    """The artifacts after an update: a new one, one in the place of another, or more of the same."""
+    new = update.artifact
+    known = {artifact.artifact_id: artifact for artifact in artifacts}
+    if update.append and new.artifact_id in known:
+        before = known[new.artifact_id]
+        new = msgspec.structs.replace(before, parts=joined(before.parts + new.parts))
+    known[new.artifact_id] = new
+    return tuple(known.values())
+
+
+def joined(parts: tuple[a2a.Part, ...]) -> tuple[a2a.Part, ...]:
+    """The same content with neighbouring texts of one kind as one part."""
+    found: list[a2a.Part] = []
+    for part in parts:
+        last = found[-1] if found else None
+        if last is not None and isinstance(part.text, str) and isinstance(last.text, str) and _is_alike(last, part):
+            found[-1] = msgspec.structs.replace(last, text=last.text + part.text)
+        else:
+            found.append(part)
+    return tuple(found)
+
+
+def _is_alike(one: a2a.Part, other: a2a.Part) -> bool:
+    return (one.media_type, one.filename, one.metadata) == (other.media_type, other.filename, other.metadata)

@@ -17,8 +17,10 @@ import msgspec
 from schemas.errors import UNREADABLE, FieldViolation, InvalidArgument
 
 _SNAKE_KEY = re.compile(rb'"[A-Za-z0-9]+_[A-Za-z0-9_]*"\s*:')
-_OPAQUE = frozenset({"data", "metadata", "params", "securitySchemes", "input", "output"})
+_OPAQUE = frozenset({"data", "metadata", "params", "header", "input", "output"})
 """Keys whose values belong to the user and are never renamed."""
+_MAPS = frozenset({"securitySchemes", "schemes", "scopes"})
+"""Keys whose values are maps: the names in them belong to the user, the values to the protocol."""
 _BESIDE_DATA = ("text", "raw", "url")
 _PATH = re.compile(r"^(?P<what>.*?)(?: - at `\$(?P<path>.*)`)?$", re.DOTALL)
 
@@ -78,7 +80,10 @@ def _normal(value: Any) -> Any:
         name = _camel(key)
         if item is None and (name != "data" or any(value.get(other) is not None for other in _BESIDE_DATA)):
             continue  # ProtoJSON: null is the default, but a data part may well be null
-        normal[name] = item if name in _OPAQUE else _normal(item)
+        if name in _MAPS and isinstance(item, dict):
+            normal[name] = {own: _normal(value) for own, value in item.items()}
+        else:
+            normal[name] = item if name in _OPAQUE else _normal(item)
     return normal
 
 

@@ -132,6 +132,24 @@ class TaskEvent(Subject):
 
 
 @dataclass(frozen=True, slots=True)
+class TaskUpdate(Subject):
+    """An update of one task in the agent's own account, kept in stream TASK_LOG."""
+
+    template: ClassVar[str] = "task.log.{caller}.{task}"
+    caller: str
+    task: str
+
+
+@dataclass(frozen=True, slots=True)
+class TaskCommand(Subject):
+    """In the agent's own account: from any instance to the one that runs the task."""
+
+    template: ClassVar[str] = "task.run.{caller}.{task}"
+    caller: str
+    task: str
+
+
+@dataclass(frozen=True, slots=True)
 class Heartbeat(Subject):
     """A sign of life of an agent."""
 
@@ -201,6 +219,6 @@ class Notify(Subject):
 
 
 FAMILIES: tuple[type[Subject], ...] = (
-    Request, Reply, Task, TaskEvent, Heartbeat, AgentAudit, SystemAudit,
+    Request, Reply, Task, TaskEvent, TaskUpdate, TaskCommand, Heartbeat, AgentAudit, SystemAudit,
     Propose, Review, Apply, Outcome, Notify,
 )  # fmt: skip

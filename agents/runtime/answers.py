@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Protocol
+from collections.abc import Awaitable, Mapping, Sequence
+from typing import Any, Protocol
 
 from agents import llm
 from agents.context import SKILL_KEY, Context
 from agents.runtime.typed import read_input, write_output
 from agents.skill import Skill
 from agents.tools.catalogue import Toolbox
+from bus.tasks import joined
 from schemas import a2a
 from schemas.agent import AgentFile
 from schemas.errors import FieldViolation, InvalidAgentResponse, InvalidArgument, Unavailable
@@ -39,12 +40,16 @@ class SkillAnswering:
     async def answer(self, context: Context) -> tuple[a2a.Part, ...]:
         """See `Answering.answer`."""
         skill = self._named(context.message)
-        result = await skill.function(read_input(context.message, skill.input), context)
-        if not isinstance(result, skill.output):
-            raise InvalidAgentResponse(
-                f"skill {skill.id} gave a {type(result).__name__}, not a {skill.output.__name__}"
-            )
-        return write_output(result)
+        request = read_input(context.message, skill.input)
+        answer = skill.function(request, context)
+        if isinstance(answer, Awaitable):
+            return _checked(skill, await answer)
+        parts: tuple[a2a.Part, ...] = ()
+        async for piece in answer:
+            given = _checked(skill, piece)
+            await context.work.give(given)
+            parts += given
+        return joined(parts)
 
     async def close(self) -> None:
         """Functions hold nothing."""
@@ -59,6 +64,12 @@ class SkillAnswering:
             violation = FieldViolation(f"message.metadata.{SKILL_KEY}", f"known skills: {known}")
             raise InvalidArgument(f"there is no skill {str(wanted)[:70]!r}; known: {known}", violations=(violation,))
         return skill
+
+
+def _checked(skill: Skill, result: Any) -> tuple[a2a.Part, ...]:
+    if not isinstance(result, skill.output):
+        raise InvalidAgentResponse(f"skill {skill.id} gave a {type(result).__name__}, not a {skill.output.__name__}")
+    return write_output(result)
 
 
 class ModelAnswering:

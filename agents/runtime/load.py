@@ -88,7 +88,10 @@ def card_of(agent: Loaded, tree: str, instance: str) -> a2a.AgentCard:
         version=identity.version,
         supported_interfaces=(a2a.AgentInterface(url=f"nats:a2a.v1.req.{identity.id}"),),
         capabilities=a2a.AgentCapabilities(
-            extended_agent_card=True, extensions=(release, typed) if agent.skills else (release,)
+            streaming=True,
+            push_notifications=True,
+            extended_agent_card=True,
+            extensions=(release, typed) if agent.skills else (release,),
         ),
         skills=tuple(_skill_cards(agent)),
     )

@@ -20,6 +20,7 @@ from agents.context import Propose
 from agents.runtime.answers import Answering, ModelAnswering, SkillAnswering
 from agents.runtime.load import Loaded, card_of, load_agent
 from agents.runtime.operations import Operations, Parts
+from agents.runtime.push import PushConfigs
 from agents.runtime.service import Identity, Running, service
 from agents.tools.catalogue import Toolbox
 from approvals.git import tree_of_folder
@@ -31,6 +32,7 @@ from bus.caller import Caller
 from bus.connection import Connection
 from bus.responder import Bounds, Responder
 from bus.surroundings import Surroundings
+from bus.task_commands import TaskCommands
 from bus.task_worker import TaskWorker
 from bus.tasks import TaskBook
 from schemas import names, subjects
@@ -57,6 +59,7 @@ async def run_agent(path: Path, place: Surroundings) -> None:
         answering = _answering(agent, running.audit)
         book = TaskBook(agent.id, running.own, running.bus, running.audit)
         await book.require()
+        commands = TaskCommands(running.own)
         limits = agent.file.limits
         operations = Operations(
             Parts(
@@ -64,13 +67,15 @@ async def run_agent(path: Path, place: Surroundings) -> None:
                 card=card_of(agent, tree, ulid(time.time_ns(), os.urandom(10))),
                 answering=answering,
                 book=book,
+                commands=commands,
+                push=PushConfigs(running.own, book),
                 calls=calls,
                 propose=_proposer(agent, running.own),
                 audit=running.audit,
                 task_timeout_s=limits.request_timeout_s,
             )
         )
-        bounds = Bounds(limits.max_concurrent, limits.max_queued, limits.request_timeout_s)
+        bounds = Bounds(limits.max_concurrent, limits.max_queued, timeout_s=limits.request_timeout_s)
         responder = Responder(running.bus, agent.id, operations.table(), running.audit, bounds)
         tasks = TaskWorker(running.bus, agent.id, operations.run_task, running.audit, limits.max_concurrent)
         await responder.start()

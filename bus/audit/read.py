@@ -24,8 +24,6 @@ from schemas import names
 from schemas.errors import DeadlineExceeded, Unavailable
 from schemas.names import JETSTREAM_DELIVERY_HEADERS
 
-_GET: Final = f"$JS.API.DIRECT.GET.{names.AUDIT}"
-_INFO: Final = f"$JS.API.STREAM.INFO.{names.AUDIT}"
 _LAST: Final = "Nats-Last-Sequence"
 _ADDED = frozenset({"Nats-Stream", "Nats-Subject", "Nats-Sequence", "Nats-Time-Stamp", "Nats-Num-Pending", _LAST})
 _STREAM_NOT_FOUND = 10059
@@ -54,10 +52,13 @@ class Bounds(NamedTuple):
 
 
 class Reader:
-    """Reads stream AUDIT over an auditor's connection. One iteration at a time per reader."""
+    """Reads a stream, by default AUDIT over an auditor's connection. One iteration at a time per reader."""
 
-    def __init__(self, connection: Connection, *, batch: int = 1000, timeout_s: float = 5) -> None:
+    def __init__(
+        self, connection: Connection, *, stream: str = names.AUDIT, batch: int = 1000, timeout_s: float = 5
+    ) -> None:
         self._connection = connection
+        self._stream = stream
         self._batch = batch
         self._timeout_s = timeout_s
 
@@ -68,12 +69,12 @@ class Reader:
             NotProvisioned: there is no such stream.
             Unavailable, DeadlineExceeded: the server does not say.
         """
-        answer = await self._connection.request(_INFO, timeout_s=self._timeout_s)
+        answer = await self._connection.request(f"$JS.API.STREAM.INFO.{self._stream}", timeout_s=self._timeout_s)
         info: dict[str, Any] = msgspec.json.decode(answer.data)
         if error := info.get("error"):
             missing = error.get("err_code") == _STREAM_NOT_FOUND
             kind = NotProvisioned if missing else Unavailable
-            raise kind(f"stream {names.AUDIT}: {error.get('description')}; has this fleet been provisioned?")
+            raise kind(f"stream {self._stream}: {error.get('description')}; has this fleet been provisioned?")
         return Bounds(info["state"]["first_seq"], info["state"]["last_seq"])
 
     async def records(
@@ -92,7 +93,7 @@ class Reader:
         Raises:
             Unavailable, DeadlineExceeded: not `follow`, and the server went away; what was yielded is good.
         """
-        wanted = _Wanted(self._connection, self._batch, self._timeout_s, subject)
+        wanted = _Wanted(self._connection, self._stream, {"batch": self._batch}, self._timeout_s, subject)
         position = start
         async with wanted:
             while until is None or position <= until:
@@ -116,9 +117,12 @@ class Reader:
 class _Wanted:
     """One subscription that batches of records arrive on; every request gets a reply subject of its own."""
 
-    def __init__(self, connection: Connection, batch: int, timeout_s: float, subject: str) -> None:
+    def __init__(
+        self, connection: Connection, stream: str, request: dict[str, Any], timeout_s: float, subject: str
+    ) -> None:
         self._connection = connection
-        self._request: dict[str, Any] = {"batch": batch, **({"next_by_subj": subject} if subject else {})}
+        self._get = f"$JS.API.DIRECT.GET.{stream}"
+        self._request = request | ({"next_by_subj": subject} if subject else {})
         self._timeout_s = timeout_s
         self._inbox = f"{connection.profile.inbox_prefix}.{secrets.token_hex(8)}"
         self._number = 0
@@ -140,7 +144,7 @@ class _Wanted:
         self._arrived = []
         self._is_ended.clear()
         body = msgspec.json.encode({"seq": position, **self._request})
-        await self._connection.publish(_GET, body, reply=self._reply)
+        await self._connection.publish(self._get, body, reply=self._reply)
         await self._wait()
         return _whole(self._arrived, position)
 
@@ -159,7 +163,7 @@ class _Wanted:
                     await self._is_ended.wait()
             except TimeoutError:
                 if len(self._arrived) == before:
-                    raise DeadlineExceeded(f"the audit stream was not read within {self._timeout_s:g} s") from None
+                    raise DeadlineExceeded(f"the stream was not read within {self._timeout_s:g} s") from None
 
 
 def _whole(messages: list[Msg], position: int) -> tuple[list[Record], bool]:
@@ -178,7 +182,7 @@ def _whole(messages: list[Msg], position: int) -> tuple[list[Record], bool]:
 
 def _refuse_unknown(status: str, headers: dict[str, str]) -> None:
     if status not in {"204", "404"}:
-        raise Unavailable(f"the audit stream cannot be read: {status} {headers.get('Description', '')}")
+        raise Unavailable(f"the stream cannot be read: {status} {headers.get('Description', '')}")
 
 
 def _is_next(headers: dict[str, str], found: list[Record]) -> bool:

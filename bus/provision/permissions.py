@@ -122,7 +122,8 @@ def _bus_agent(agent: str, asks: tuple[str, ...]) -> User:
 
 
 def _own_agent(agent: str) -> User:
-    bucket = f"KV_{names.TASK_BUCKET}"
+    inbox = f"{names.inbox_prefix(agent)}.>"
+    streams = (f"KV_{names.TASK_BUCKET}", f"KV_{names.PUSH_BUCKET}", names.TASK_LOG)
     return User(
         names.own_account(agent),
         agent,
@@ -131,11 +132,15 @@ def _own_agent(agent: str) -> User:
             *_audit(agent, agent=True),
             subjects.Propose.pattern(agent=agent),
             f"$KV.{names.TASK_BUCKET}.>",
-            f"$JS.API.STREAM.INFO.{bucket}",
-            f"$JS.API.DIRECT.GET.{bucket}",
-            f"$JS.API.DIRECT.GET.{bucket}.>",
+            f"$KV.{names.PUSH_BUCKET}.>",
+            subjects.TaskUpdate.pattern(),
+            subjects.TaskCommand.pattern(),
+            inbox,  # instances of the agent answer each other here; nobody else is in this account
+            *(f"$JS.API.STREAM.INFO.{stream}" for stream in streams),
+            *(f"$JS.API.DIRECT.GET.{stream}" for stream in streams),
+            *(f"$JS.API.DIRECT.GET.{stream}.>" for stream in streams),
         ),
-        subscribe=(f"{names.inbox_prefix(agent)}.>",),
+        subscribe=(subjects.TaskUpdate.pattern(), subjects.TaskCommand.pattern(), inbox),
     )
 
 

@@ -40,8 +40,9 @@ def streams_of(fleet: Fleet) -> tuple[Stream, ...]:
         Stream(names.ACCOUNT_AUDIT, _audit()),
         *(Stream(names.ACCOUNT_APPROVALS, config, _FOLDS) for config in _approvals()),
         *(
-            Stream(names.own_account(agent), _bucket(names.TASK_BUCKET, role.storage_mb * 1024**2 // 2))
+            Stream(names.own_account(agent), config)
             for agent, role in fleet.agents.items()
+            for config in _own(role.storage_mb * 1024**2)
         ),
     )
 
@@ -91,6 +92,18 @@ def _approvals() -> tuple[dict[str, Any], ...]:
         _log(names.DECISIONS, votes, no_ack=True, discard="new", max_msg_size=4096),
         _log(names.OUTCOMES, [subjects.Outcome.pattern()], discard="new", max_msg_size=16384),
     )
+
+
+def _own(quota_bytes: int) -> tuple[dict[str, Any], ...]:
+    """What an agent keeps in its own account: snapshots of tasks, their updates, who wants to be notified."""
+    return (
+        _bucket(names.TASK_BUCKET, quota_bytes // 2),
+        _bucket(names.PUSH_BUCKET, quota_bytes // 16),
+        _log(
+            names.TASK_LOG, [subjects.TaskUpdate.pattern()], discard="old", max_age=7 * _DAY,
+            max_bytes=quota_bytes // 4, max_msgs_per_subject=10_000, allow_direct=True, duplicate_window=120 * _S,
+        ),
+    )  # fmt: skip
 
 
 def _bucket(name: str, max_bytes: int) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from agents.runtime.answers import SkillAnswering
 from agents.runtime.load import card_of, load_agent
 from agents.runtime.operations import Operations, Parts
+from agents.runtime.push import PushConfigs
 from agents.runtime.worker import _answering, _proposer
 from agents.skill import Skill
 from approvals.git import tree_of_folder
@@ -28,6 +29,7 @@ from bus.caller import Caller
 from bus.connection import Connection
 from bus.credentials import Credential
 from bus.responder import Bounds, Responder
+from bus.task_commands import TaskCommands
 from bus.task_worker import TaskWorker
 from bus.tasks import TaskBook
 from schemas import a2a, names
@@ -84,6 +86,8 @@ async def _parts(bench: Bench, name: str, skills: tuple[Skill, ...], slot: str, 
             card=card_of(loaded, tree_of_folder(loaded.folder), ulid(time.time_ns(), os.urandom(10))),
             answering=SkillAnswering(skills) if skills else _answering(loaded, audit),
             book=book,
+            commands=TaskCommands(own),
+            push=PushConfigs(own, book),
             calls=calls,
             propose=_proposer(loaded, own),
             audit=audit,

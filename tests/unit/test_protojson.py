@@ -52,7 +52,7 @@ def values(kind: Any) -> st.SearchStrategy[Any]:
     if origin in {typing.Union, types.UnionType}:
         return st.one_of([values(option) for option in arguments if option is not UnsetType])
     if origin is dict:
-        return st.dictionaries(st.text("a_B", max_size=4), JSON, max_size=2)
+        return st.dictionaries(st.text("a_B", max_size=4), values(arguments[1]), max_size=2)
     return PLAIN.get(kind, JSON)
 
 

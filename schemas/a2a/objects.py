@@ -1,9 +1,6 @@
-"""A2A v1.0 objects, as ProtoJSON puts them on the wire.
+"""What agents exchange: messages, tasks, artifacts, and the updates of a task.
 
-Structs are frozen; field names are snake_case here and camelCase on the wire; unknown fields are
-tolerated, so old and new can talk. A field that is absent has its ProtoJSON default.
-
-Source: A2A v1.0 §4 (objects), §3 (operations), §5.5 (JSON mapping).
+Source: A2A v1.0 §4.1 and §4.2.
 """
 
 from __future__ import annotations
@@ -12,14 +9,6 @@ from typing import Any, Literal
 
 import msgspec
 from msgspec import UNSET, UnsetType
-
-PROTOCOL_VERSION = "1.0"
-BINDING_URI = "urn:agentbus:a2a:binding:nats:v1"
-TYPED_SKILLS_URI = "urn:agentbus:a2a:ext:typed-skills:v1"
-"""Extension whose `params.skills[<id>]` holds `{input, output}` JSON Schemas of the skill's data parts."""
-RELEASE_URI = "urn:agentbus:a2a:ext:release:v1"
-"""Extension whose `params.tree` is the git tree id of the configuration that this process runs."""
-MEDIA_TYPE = "application/a2a+json"
 
 TaskState = Literal[
     "TASK_STATE_SUBMITTED",
@@ -150,94 +139,3 @@ class StreamResponse(A2AObject, frozen=True, kw_only=True):
         present = (self.task, self.message, self.status_update, self.artifact_update)
         if sum(value is not None for value in present) != 1:
             raise ValueError("a stream response has exactly one of task, message, statusUpdate, artifactUpdate")
-
-
-class SendMessageConfiguration(A2AObject, frozen=True, kw_only=True):
-    """How the caller wants to be answered. `history_length` unset means the agent's default, 0 means none."""
-
-    accepted_output_modes: tuple[str, ...] = ()
-    history_length: int | None = None
-    return_immediately: bool = False
-
-
-class SendMessageRequest(A2AObject, frozen=True, kw_only=True):
-    """Input of SendMessage, SendStreamingMessage and of a durable task."""
-
-    message: Message
-    configuration: SendMessageConfiguration = SendMessageConfiguration()
-    metadata: JsonObject = {}
-
-
-class SendMessageResponse(A2AObject, frozen=True, kw_only=True):
-    """Output of SendMessage: a task when the agent tracks the work, else a message."""
-
-    task: Task | None = None
-    message: Message | None = None
-
-    def __post_init__(self) -> None:
-        if (self.task is None) == (self.message is None):
-            raise ValueError("a response has exactly one of task and message")
-
-
-class GetTaskRequest(A2AObject, frozen=True, kw_only=True):
-    """Input of GetTask."""
-
-    id: str
-    history_length: int | None = None
-
-
-class GetExtendedAgentCardRequest(A2AObject, frozen=True, kw_only=True):
-    """Input of GetExtendedAgentCard: nothing."""
-
-
-class AgentInterface(A2AObject, frozen=True, kw_only=True):
-    """A place where the agent answers."""
-
-    url: str
-    protocol_binding: str = BINDING_URI
-    protocol_version: str = PROTOCOL_VERSION
-    tenant: str = ""
-
-
-class AgentExtension(A2AObject, frozen=True, kw_only=True):
-    """An extension of the protocol that the agent speaks."""
-
-    uri: str
-    description: str = ""
-    required: bool = False
-    params: JsonObject = {}
-
-
-class AgentCapabilities(A2AObject, frozen=True, kw_only=True):
-    """Optional parts of the protocol this agent offers."""
-
-    streaming: bool = False
-    push_notifications: bool = False
-    extended_agent_card: bool = False
-    extensions: tuple[AgentExtension, ...] = ()
-
-
-class AgentSkill(A2AObject, frozen=True, kw_only=True):
-    """Something the agent can do. Types of a typed skill stand in the card's `TYPED_SKILLS_URI` extension."""
-
-    id: str
-    name: str
-    description: str
-    tags: tuple[str, ...] = ()
-    examples: tuple[str, ...] = ()
-    input_modes: tuple[str, ...] = ()
-    output_modes: tuple[str, ...] = ()
-
-
-class AgentCard(A2AObject, frozen=True, kw_only=True):
-    """Who an agent is and what it can do."""
-
-    name: str
-    description: str
-    version: str
-    supported_interfaces: tuple[AgentInterface, ...]
-    capabilities: AgentCapabilities = AgentCapabilities()
-    skills: tuple[AgentSkill, ...] = ()
-    default_input_modes: tuple[str, ...] = ("text/plain",)
-    default_output_modes: tuple[str, ...] = ("text/plain",)
-    documentation_url: str = ""

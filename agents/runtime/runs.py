@@ -1,0 +1,209 @@
+"""Tasks that run in this process: from their message to the state in which they end or wait.
+
+One instance runs a task at a time and alone writes it; what other instances are asked about it (cancel,
+another message) reaches the run as a command. Handlers give their answer in pieces, ask the caller, and are
+stopped here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import msgspec
+import structlog
+
+from agents.context import Context, InputRequired
+from agents.runtime.answers import Answering
+from bus.inbound import Call
+from bus.task_commands import Command, TaskCommands
+from bus.tasks import StaleTask, TaskBook, TaskRecord, joined
+from schemas import a2a
+from schemas.errors import A2AError, DeadlineExceeded, TaskNotCancelable, UnsupportedOperation
+from schemas.ids import ulid
+
+_log = structlog.get_logger("agent")
+_STOP_S = 5.0
+"""How long a canceled handler may take to end; after it the task is canceled whatever the handler does."""
+
+ContextOf = Callable[[Call, a2a.Message, "Run"], Context]
+
+
+class _End(NamedTuple):
+    """How a run ends: the state, what is said of it, and what of that belongs to the conversation."""
+
+    state: a2a.TaskState
+    message: a2a.Message | None = None
+    history: tuple[a2a.Message, ...] = ()
+
+
+class Run:
+    """One run of one task; what its handler sees as `Context.work`."""
+
+    def __init__(self, record: TaskRecord, book: TaskBook) -> None:
+        self._record = record
+        self._book = book
+        self._writing = asyncio.Lock()  # the handler and commands from outside write the same record
+        self._messages: asyncio.Queue[a2a.Message] = asyncio.Queue()
+        self._answer_id = f"{record.task.id}.1"
+        self._has_given = False
+        self.is_canceled = False
+        self.handler: asyncio.Task[tuple[a2a.Part, ...]] | None = None
+
+    @property
+    def history(self) -> tuple[a2a.Message, ...]:
+        """See `Work`."""
+        return self._record.task.history
+
+    async def progress(self, text: str) -> None:
+        """See `Work`."""
+        await self.save(a2a.WORKING, message=note(self._record.task, text))
+
+    async def give(self, parts: tuple[a2a.Part, ...]) -> None:
+        """See `Work`. The first piece of a run takes the place of what an earlier run gave."""
+        await self._grow(a2a.Artifact(artifact_id=self._answer_id, parts=parts), append=self._has_given)
+        self._has_given = True
+
+    async def artifact(self, artifact: a2a.Artifact) -> None:
+        """See `Work`."""
+        await self._grow(artifact, append=False, is_last=True)
+
+    async def next_message(self) -> a2a.Message:
+        """See `Work`."""
+        return await self._messages.get()
+
+    async def answer(self, parts: tuple[a2a.Part, ...]) -> None:
+        """The whole answer, unless it was given in pieces."""
+        if not self._has_given:
+            await self._grow(a2a.Artifact(artifact_id=self._answer_id, parts=joined(parts)), append=False, is_last=True)
+
+    async def save(
+        self, state: a2a.TaskState, *, message: a2a.Message | None = None, history: tuple[a2a.Message, ...] = ()
+    ) -> None:
+        """As `TaskBook.save`, one after the other."""
+        async with self._writing:
+            await self._book.save(self._record, state, message=message, history=history)
+
+    async def obey(self, command: Command) -> a2a.Task:
+        """What another instance, or this one, was asked about the task."""
+        if command.do == "cancel":
+            await self._cancel()
+        elif command.message is not None:
+            await self._hear(command.message)
+        return self._record.task
+
+    async def _grow(self, artifact: a2a.Artifact, *, append: bool, is_last: bool = False) -> None:
+        task = self._record.task
+        update = a2a.TaskArtifactUpdateEvent(
+            task_id=task.id, context_id=task.context_id, artifact=artifact, append=append, last_chunk=is_last
+        )
+        async with self._writing:
+            if task.is_final:
+                raise StaleTask(f"task {task.id} has ended as {task.status.state}")
+            await self._book.grow(self._record, update)
+
+    async def _cancel(self) -> None:
+        self.is_canceled = True
+        if self.handler is not None:
+            self.handler.cancel()
+            await asyncio.wait({self.handler}, timeout=_STOP_S)
+        await self.end_as_canceled()
+        if self._record.task.status.state != a2a.CANCELED:
+            raise TaskNotCancelable(f"task {self._record.task.id} has ended already")
+
+    async def end_as_canceled(self) -> None:
+        """Store that it was canceled, unless it has ended: the command and the run both come here."""
+        async with self._writing:
+            if not self._record.task.is_final:
+                why = note(self._record.task, "canceled by the caller")
+                await self._book.save(self._record, a2a.CANCELED, message=why)
+
+    async def _hear(self, message: a2a.Message) -> None:
+        task = self._record.task
+        if task.is_final:
+            raise UnsupportedOperation(f"task {task.id} has ended and takes no further message")
+        await self.save(task.status.state, message=task.status.message, history=(message,))
+        self._messages.put_nowait(message)
+
+
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """Runs tasks with an agent's way of answering. `limit_s` is the longest that one may take."""
+
+    book: TaskBook
+    commands: TaskCommands
+    answering: Answering
+    context_of: ContextOf
+    limit_s: float
+
+    async def run(self, call: Call, record: TaskRecord, message: a2a.Message) -> None:
+        """Answer `message`, and store how the task ended or what it waits for.
+
+        Raises:
+            AgentbusError: the state could not be stored. That is no failure of the task: it may be run again.
+        """
+        run = Run(record, self.book)
+        listening = await self.commands.listen(record.caller, record.task.id, run.obey)
+        try:
+            if record.task.status.state != a2a.WORKING:
+                await run.save(a2a.WORKING)
+            end = await self._end_of(call, run, record, message)
+            if end is None:
+                await run.end_as_canceled()
+            else:
+                await run.save(end.state, message=end.message, history=end.history)
+        finally:
+            self.commands.forget(listening)
+
+    async def _end_of(self, call: Call, run: Run, record: TaskRecord, message: a2a.Message) -> _End | None:
+        """How it ended; None when it was canceled, which is stored already or about to be."""
+        limit = asyncio.timeout(None)
+        task = record.task
+        try:
+            limit = asyncio.timeout(self._limit_s(call))
+            run.handler = asyncio.create_task(self.answering.answer(self.context_of(call, message, run)))
+            async with limit:
+                parts = await run.handler
+            await run.answer(parts)
+        except asyncio.CancelledError:
+            if not run.is_canceled:
+                raise
+            return None
+        except InputRequired as wanted:
+            question = note(task, wanted.question)
+            return _End(a2a.INPUT_REQUIRED, question, (question,))
+        except A2AError as error:
+            return _End(a2a.REJECTED if error.fault == "caller" else a2a.FAILED, note(task, str(error)))
+        except StaleTask:
+            raise
+        except Exception as error:  # noqa: BLE001  the process's message boundary for tasks, as the responder is for requests
+            if isinstance(error, TimeoutError) and limit.expired():
+                return _End(a2a.FAILED, note(task, "the task ran out of time"))
+            _log.exception("task.handler_failed", task=task.id)
+            return _End(a2a.FAILED, note(task, "the agent failed; its log says why"))
+        return _End(a2a.COMPLETED)
+
+    def _limit_s(self, call: Call) -> float:
+        if call.deadline_ms is None:
+            return self.limit_s
+        left_s = call.deadline_ms / 1000 - time.time()
+        if left_s <= 0:
+            raise DeadlineExceeded("the task's deadline passed before it could be started")
+        return min(self.limit_s, left_s)
+
+
+def note(task: a2a.Task, text: str) -> a2a.Message:
+    """What the agent says of a task."""
+    return a2a.Message(
+        message_id=ulid(time.time_ns(), os.urandom(10)), role="ROLE_AGENT", task_id=task.id,
+        context_id=task.context_id, parts=(a2a.Part(text=text),),
+    )  # fmt: skip
+
+
+def bound(task: a2a.Task, message: a2a.Message) -> a2a.Message:
+    """The caller's message as part of the task."""
+    return msgspec.structs.replace(message, task_id=task.id, context_id=task.context_id)
