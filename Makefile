@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help up demo test check fmt bench lock schemas nats-cli clean
+.PHONY: help up demo test check fmt bench chaos lock schemas nats-cli clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -32,6 +32,9 @@ fmt: $(STAMP) ## format the code and sort the imports
 
 bench: $(STAMP) ## measure against raw nats-py in the same run, and print the ratio
 	@$(BIN)/python -m tests.bench
+
+chaos: $(STAMP) ## break a fleet under load, for minutes, and say what was lost
+	@$(BIN)/python -m tests.chaos
 
 schemas: $(STAMP) ## write the JSON Schemas and the documents that are generated
 	@$(BIN)/python -m agents.cli.generate

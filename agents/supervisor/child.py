@@ -179,6 +179,7 @@ class Child:
                 return
             code = await process.wait()
             await self._release
+            self._ready.clear()  # its successor is not ready yet; whoever waits would turn without end
             if not self._may_restart(code):
                 self._set("failed")
                 return

@@ -107,7 +107,6 @@ REFUSALS = {
     "a message for a task that does not exist": (
         "SendMessage", _payload({"text": "a"}, taskId="task-999"), VERSION, 404, "TASK_NOT_FOUND", "",
     ),
-    "an operation that is not offered": ("CancelTask", b"{}", VERSION, 400, "UNSUPPORTED_OPERATION", ""),
     "an operation that is not of the protocol": ("Destroy", b"{}", VERSION, 400, "UNSUPPORTED_OPERATION", ""),
     "a task that does not exist": ("GetTask", b'{"id":"task-1"}', VERSION, 404, "TASK_NOT_FOUND", ""),
     "a task id that is no token": ("GetTask", b'{"id":"*.>"}', VERSION, 404, "TASK_NOT_FOUND", ""),
@@ -145,7 +144,7 @@ async def test_a_refusal_reaches_a_caller_as_its_class(fleet_bench: Bench) -> No
         assert [violation.field for violation in refusal.value.violations] == ["message.parts[0].data.text"]
         request = a2a.GetTaskRequest(id="x")
         with pytest.raises(UnsupportedOperation):
-            await ops.call("textstats", "CancelTask", request, a2a.Task, timeout_s=5)
+            await ops.call("textstats", "ForgetTask", request, a2a.Task, timeout_s=5)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,104 @@
+"""`make chaos`: faults under load, one line for each, and a last line that says what was lost.
+
+`--quick` is under a minute, the full run under ten. Exits with 1 when anything was lost, done twice or hung.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import random
+import tempfile
+import time
+from dataclasses import astuple
+from pathlib import Path
+
+import uvloop
+
+from agents.cli.run import log_quietly
+from bus.caller import Caller
+from schemas.errors import AgentbusError
+from tests.chaos.judge import Judge, Verdict
+from tests.chaos.load import Load, Stuck
+from tests.chaos.scenarios import SCENARIOS, Fault, Scenario
+from tests.chaos.stage import Stage, stage
+from tests.harness.agent import caller
+
+_CALLERS = 4
+_SOUND = "sound"
+
+
+class Run:
+    """All scenarios, one after the other, on one stage."""
+
+    def __init__(self, on: Stage, judge: Judge, callers: list[Caller], seed: int) -> None:
+        self._stage = on
+        self._judge = judge
+        self._callers = callers
+        self._seed = seed
+        self.loads: list[Load] = []
+
+    async def play(self, scenario: Scenario, amount: int) -> None:
+        """One scenario under load of its own; prints its line."""
+        began = time.monotonic()
+        chance = random.Random(f"{self._seed} {scenario.name}")
+        load = Load(scenario.name.replace(" ", "-"), self._callers, chance)
+        self.loads.append(load)
+        load.start()
+        try:
+            await scenario.happen(Fault(self._stage, load, chance, amount))
+        except (Stuck, AgentbusError) as stuck:
+            load.hung += 1
+            print(f"  {scenario.name}: {stuck}", flush=True)
+        self._stage.proxy.heal()
+        await load.stop()
+        await load.settle()
+        _print_line(scenario.name, await self._judge.verdict(load), time.monotonic() - began)
+
+    async def verdict(self) -> Verdict:
+        """Everything together, by what is known at the end."""
+        verdicts = [astuple(await self._judge.verdict(load)) for load in self.loads]
+        return Verdict(*map(sum, zip(*verdicts, strict=True)))
+
+
+def _print_line(name: str, verdict: Verdict, took_s: float) -> None:
+    print(
+        f"{name:<16} acknowledged={verdict.acknowledged} lost={verdict.lost}"
+        f" duplicate_effects={verdict.duplicate_effects} hung={verdict.hung}"
+        f" seconds={took_s:.1f}  (redelivered={verdict.redelivered}"
+        f" repeats={verdict.repeats} not_completed={verdict.not_completed})",
+        flush=True,
+    )
+
+
+async def main(*, is_quick: bool, seed: int) -> int:
+    """Run everything; the exit code."""
+    print(f"seed {seed}", flush=True)
+    with tempfile.TemporaryDirectory(prefix="agentbus-chaos-") as folder:
+        async with stage(Path(folder)) as on:
+            judge = await Judge.open(on)
+            run = Run(on, judge, [await caller(on.bench) for _ in range(_CALLERS)], seed)
+            for scenario in SCENARIOS:
+                await run.play(scenario, scenario.quick if is_quick else scenario.full)
+            # In order, so that their trails are complete before the last look.
+            await asyncio.gather(*(worker.stop() for worker in on.workers))
+            total, trail = await run.verdict(), await judge.trail()
+    print(f"trail            {trail}")
+    print(
+        f"chaos: acknowledged={total.acknowledged} lost={total.lost}"
+        f" duplicate_effects={total.duplicate_effects} hung={total.hung}"
+    )
+    return int(bool(total.lost or total.duplicate_effects or total.hung or trail != _SOUND))
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a few of each fault, under a minute")
+    parser.add_argument("--seed", type=int, default=random.randrange(1_000_000), help="repeat a run's choices")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    arguments = _arguments()
+    log_quietly()
+    raise SystemExit(uvloop.run(main(is_quick=arguments.quick, seed=arguments.seed)))
