@@ -86,11 +86,14 @@ class Frames:
     def __init__(self) -> None:
         self._arrived: asyncio.Queue[Msg | A2AError] = asyncio.Queue()
         self._expected = 1
+        self._has_dropped = False
 
     def arrived(self, message: Msg) -> None:
         """Take a frame; those beyond the limit are dropped, and found missing."""
         if self._arrived.qsize() < _MOST_WAITING:
             self._arrived.put_nowait(message)
+        else:
+            self._has_dropped = True
 
     def failed(self, error: A2AError) -> None:
         """The stream cannot begin."""
@@ -103,6 +106,8 @@ class Frames:
             Broken: a frame is missing, or none came for `silence_s`. A2AError: what `failed` was told.
         """
         while True:
+            if self._has_dropped and self._arrived.empty():
+                raise Broken("the consumer was too slow for the stream")
             try:
                 async with asyncio.timeout(silence_s):
                     message = await self._arrived.get()

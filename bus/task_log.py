@@ -141,8 +141,15 @@ class Watch:
             self._arrived.put_nowait(Update(int(event), message.data))
 
     async def updates(self, after: int) -> AsyncIterator[Update]:
-        """Every update after `after`, in order; ends after the one with which the task ends or waits."""
+        """Every update after `after`, in order; ends after the one with which the task ends or waits.
+
+        Raises:
+            TaskNotFound: there is no such task.
+        """
         waiting = {update.event: update for update in await self._log.stored(self._caller, self._task, after)}
+        task, event = await self._snapshot()
+        if not waiting and event <= after and _is_over(task):
+            return  # the subscriber has everything already
         seen = after
         while True:
             while (update := waiting.pop(seen + 1, None)) is not None:
@@ -150,10 +157,11 @@ class Watch:
                 yield update
                 if update.is_end and not waiting:
                     return
-            if waiting and await self._is_quiet(waiting):
-                seen = min(waiting) - 1  # what lies between is not kept any more
-            elif not waiting and await self._is_quiet(waiting):
-                waiting = {update.event: update for update in await self._missed(seen)}
+            if await self._is_quiet(waiting):
+                kept = {update.event: update for update in await self._missed(seen)}
+                waiting |= kept
+                if kept and seen + 1 not in waiting:
+                    seen = min(waiting) - 1  # what lies between is not kept any more
             waiting = {event: update for event, update in waiting.items() if event > seen}
 
     async def _is_quiet(self, waiting: dict[int, Update]) -> bool:
@@ -174,9 +182,13 @@ class Watch:
         except AgentbusError as error:
             _log.warning("task.watch_waits", task=self._task, reason=str(error))
             return []
-        if missed or event <= seen or not (task.is_final or task.status.state in a2a.INTERRUPTED):
+        if missed or event <= seen or not _is_over(task):
             return missed
         return [Update(seen + 1, status_update(task))]
+
+
+def _is_over(task: a2a.Task) -> bool:
+    return task.is_final or task.status.state in a2a.INTERRUPTED
 
 
 def status_update(task: a2a.Task) -> bytes:

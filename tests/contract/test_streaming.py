@@ -11,6 +11,7 @@ from agents.skill import Context, skill
 from bus import streaming
 from bus.caller import Caller
 from bus.connection import Msg
+from bus.task_log import Watch
 from schemas import a2a, names, protojson
 from schemas.errors import TaskNotFound, UnsupportedOperation
 from tests.contract.skills import Gate, echo
@@ -134,6 +135,8 @@ async def test_a_stream_is_resumed_after_the_last_update(fleet_bench: Bench) -> 
         rest = [frame async for frame in ops.subscribe_to_task("textstats", first.id, last_event=5)]
         assert rest == whole[-len(rest) :]
         assert len(rest) == len(whole) + 1 - 5  # update 1 came as the task
+        last = len(whole) + 1
+        assert [frame async for frame in ops.subscribe_to_task("textstats", first.id, last_event=last)] == []
 
 
 class Lossy(Caller):
@@ -157,6 +160,31 @@ async def test_a_lost_frame_is_noticed_and_fetched(fleet_bench: Bench) -> None:
         frames = await collected(ops, "60")
     assert ops.lost == 3
     assert text_of(frames) == words(60)
+
+
+async def test_an_update_that_the_instance_did_not_hear_is_read_again(
+    fleet_bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An instance whose own connection loses an update finds it in the log: its subscribers miss nothing."""
+    monkeypatch.setattr("bus.task_log._LOOK_AGAIN_S", 0.1)
+    heard, ops, slow = Watch._take, await caller(fleet_bench), Slow()
+    lost: list[str] = []
+
+    async def deaf_once(watch: Watch, message: Msg) -> None:
+        event = (message.headers or {}).get(names.EVENT, "")
+        if event == "5" and not lost:
+            lost.append(event)
+            return
+        await heard(watch, message)
+
+    monkeypatch.setattr(Watch, "_take", deaf_once)
+    async with serving(fleet_bench, "textstats", slow.skill):  # type: ignore[arg-type]
+        stream = ops.stream("textstats", "SendStreamingMessage", saying("10"))
+        seen = [await anext(stream)]
+        slow.allow(10)
+        seen += [frame async for frame in stream]
+    assert lost == ["5"]
+    assert text_of(seen) == words(10)
 
 
 async def test_a_slow_consumer_loses_nothing(fleet_bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
