@@ -106,15 +106,7 @@ class Frames:
             Broken: a frame is missing, or none came for `silence_s`. A2AError: what `failed` was told.
         """
         while True:
-            if self._has_dropped and self._arrived.empty():
-                raise Broken("the consumer was too slow for the stream")
-            try:
-                async with asyncio.timeout(silence_s):
-                    message = await self._arrived.get()
-            except TimeoutError:
-                raise Broken(f"the stream was silent for {silence_s:g} s") from None
-            if isinstance(message, A2AError):
-                raise message
+            message = await self._taken(silence_s)
             headers = message.headers or {}
             if headers.get(names.SERVICE_ERROR_CODE):
                 return message
@@ -125,6 +117,18 @@ class Frames:
                 return None
             if message.data:
                 return message
+
+    async def _taken(self, silence_s: float) -> Msg:
+        if self._has_dropped and self._arrived.empty():
+            raise Broken("the consumer was too slow for the stream")
+        try:
+            async with asyncio.timeout(silence_s):
+                message = await self._arrived.get()
+        except TimeoutError:
+            raise Broken(f"the stream was silent for {silence_s:g} s") from None
+        if isinstance(message, A2AError):
+            raise message
+        return message
 
 
 class Place:
