@@ -258,7 +258,7 @@ class Operations:
             await self._reject(call, record, identity, error)
             return
         if record is None:
-            record = await self._open(call, identity, message, a2a.WORKING, is_durable=True)
+            record = await self._open(call, identity, message, a2a.SUBMITTED, is_durable=True)
         else:
             await self._take_over(record)
         if delivered > MAX_DELIVERIES:

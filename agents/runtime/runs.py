@@ -149,8 +149,9 @@ class Runs:
         run = Run(record, self.book)
         listening = await self.commands.listen(record.caller, record.task.id, run.obey)
         try:
-            if record.task.status.state != a2a.WORKING:
-                await run.save(a2a.WORKING)
+            # The claim, each time and with nothing awaited between it and the handler: after a server restart the
+            # stream may give a task to two workers, and the one whose record is old must not begin.
+            await run.save(a2a.WORKING)
             end = await self._end_of(call, run, record, message)
             if end is None:
                 await run.end_as_canceled()
