@@ -11,8 +11,9 @@ import itertools
 import os
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Protocol, overload
+
+import msgspec
 
 from approvals.propose import Edit
 from bus.caller import Caller
@@ -83,8 +84,7 @@ class NoTask:
         raise AssertionError
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
+class Context(msgspec.Struct, frozen=True, eq=False):
     """The surroundings of one request. `deadline_ms` is absolute; None is the agent's own limit only.
 
     `caller` is the identity that the server enforced, not a claim of the message.
@@ -96,8 +96,8 @@ class Context:
     deadline_ms: int | None
     calls: Caller
     propose: Propose
-    work: Work = field(default_factory=NoTask)
-    _questions: list[int] = field(default_factory=lambda: [0], repr=False)
+    work: Work = msgspec.field(default_factory=NoTask)
+    _questions: list[int] = msgspec.field(default_factory=lambda: [0])
     """How many questions the function has asked in this run."""
 
     async def progress(self, text: str) -> None:

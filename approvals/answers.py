@@ -10,7 +10,6 @@ import msgspec
 from approvals import render
 from approvals.machine import Case
 from bus.connection import Msg
-from bus.headers import lowered
 from schemas.ids import rfc3339
 from schemas.subjects import Review
 
@@ -28,7 +27,7 @@ class Asked:
     def read(cls, message: Msg) -> Self:
         """Read a message that arrived on `approvals.review.<reviewer>.<verb>`."""
         subject = Review.parse(message.subject)
-        accept = lowered(message.headers).get("accept", "")
+        accept = message.lowered.get("accept", "")
         words = message.data.decode("utf-8", "replace").split(maxsplit=2)
         return cls(subject.reviewer, subject.verb, words, "application/json" in accept)
 

@@ -104,7 +104,7 @@ class Applier:
             await asyncio.wait([self._loop], timeout=timeout_s)
             self._loop.cancel()
 
-    async def _on_wake(self, _message: Msg) -> None:
+    def _on_wake(self, _message: Msg) -> None:
         self._wake.set()
 
     def _new_ledger(self) -> Ledger:

@@ -154,7 +154,7 @@ class ApprovalService:
 
     # -- answering ---------------------------------------------------------------------------------------
 
-    async def _on_message(self, message: Msg) -> None:
+    def _on_message(self, message: Msg) -> None:
         self._running.begin(self._handle(message))
 
     async def _handle(self, message: Msg) -> None:

@@ -43,10 +43,11 @@ class Background:
         return len(self._running)
 
     def begin(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Run `work` from now on."""
-        task = asyncio.create_task(work)
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
+        """Run `work`, up to where it first waits at once, and from then on beside the rest."""
+        task = asyncio.Task(work, loop=asyncio.get_running_loop(), eager_start=True)
+        if not task.done():
+            self._running.add(task)
+            task.add_done_callback(self._running.discard)
         return task
 
     async def settle(self) -> None:

@@ -20,7 +20,8 @@ import msgspec
 from bus import trace
 from bus.audit.emit import Audit, Facts
 from bus.connection import Connection, Msg, Subscription, is_no_responders
-from bus.inbound import reply_problem
+from bus.headers import encode, extended
+from bus.inbound import PLAIN_ANSWER, reply_problem
 from bus.jetstream import store
 from bus.streaming import SILENCE_S, Broken, Frames, Place
 from schemas import a2a, names, protojson, subjects
@@ -52,6 +53,8 @@ class Caller:
         """Request subject of each reply subject, to find the request that the server refused."""
         self._streams: dict[str, Frames] = {}
         """By reply subject."""
+        self._ways: dict[tuple[str, str], tuple[str, str]] = {}
+        """By agent and operation."""
         self._subscription: Subscription | None = None
 
     async def start(self) -> None:
@@ -125,10 +128,10 @@ class Caller:
     async def _frames(self, agent: str, place: Place, timeout_s: float) -> AsyncGenerator[Msg, None]:
         here = trace.current() or trace.new_trace()
         event = self._emit("request.sent", action=place.operation, resource=agent, payload=place.payload)
-        reply = str(subjects.Reply(self._name, agent, self._client, str(next(self._numbers))))
-        subject = str(subjects.Request(agent, self._name, place.operation))
-        deadline = {names.DEADLINE: str(int((time.time() + timeout_s) * 1000))}
-        headers = self._headers(here.caused_by(event) if event else here) | deadline | place.headers()
+        subject, replies = self._way(agent, place.operation)
+        reply = f"{replies}{next(self._numbers)}"
+        here = here.caused_by(event) if event else here
+        headers = extended(_ALWAYS, here.headers() | _deadline(timeout_s) | place.headers())
         frames = self._streams[reply] = Frames()
         self._asked[reply] = subject
         try:
@@ -149,11 +152,12 @@ class Caller:
         Raises:
             UnknownOutcome: no acknowledgement came; repeat with the same key.
         """
-        headers = self._headers(trace.current() or trace.new_trace())
+        headers = (trace.current() or trace.new_trace()).headers()
         if key:
             headers[names.MSG_ID] = self._message_id(agent, key)
         subject = str(subjects.Task(agent, self._name))
-        return task_id(await store(self._connection, subject, protojson.encode(request), headers=headers))
+        payload, block = protojson.encode(request), extended(_ALWAYS, headers)
+        return task_id(await store(self._connection, subject, payload, headers=block))
 
     def _message_id(self, agent: str, key: str) -> str:
         """What stands for this caller's `key` to `agent` in a stream that all callers share.
@@ -197,22 +201,29 @@ class Caller:
         return result
 
     async def _ask(self, agent: str, operation: str, payload: bytes, here: trace.Trace, timeout_s: float) -> Msg:
-        nonce = str(next(self._numbers))
-        reply = str(subjects.Reply(self._name, agent, self._client, nonce))
-        subject = str(subjects.Request(agent, self._name, operation))
-        headers = self._headers(here) | {names.DEADLINE: str(int((time.time() + timeout_s) * 1000))}
-        waiting: asyncio.Future[Msg] = asyncio.get_running_loop().create_future()
+        subject, replies = self._way(agent, operation)
+        reply = f"{replies}{next(self._numbers)}"
+        headers = extended(_ALWAYS, here.headers() | _deadline(timeout_s))
+        loop = asyncio.get_running_loop()
+        waiting: asyncio.Future[Msg] = loop.create_future()
         self._waiting[reply], self._asked[reply] = waiting, subject
+        timer = loop.call_later(timeout_s, _give_up, waiting, agent, timeout_s)
         try:
             await self._connection.publish(subject, payload, reply=reply, headers=headers)
-            async with asyncio.timeout(timeout_s):
-                return await waiting
-        except TimeoutError:
-            raise DeadlineExceeded(f"{agent} did not answer within {timeout_s:g} s") from None
+            return await waiting
         finally:
+            timer.cancel()
             del self._waiting[reply], self._asked[reply]
 
-    async def _on_reply(self, message: Msg) -> None:
+    def _way(self, agent: str, operation: str) -> tuple[str, str]:
+        """The subject of a request, and what the subjects of its replies begin with."""
+        way = self._ways.get((agent, operation))
+        if way is None:
+            reply = str(subjects.Reply(self._name, agent, self._client, "0")).removesuffix("0")
+            way = self._ways[agent, operation] = str(subjects.Request(agent, self._name, operation)), reply
+        return way
+
+    def _on_reply(self, message: Msg) -> None:
         waiting = self._waiting.get(message.subject)
         if waiting is None:
             self._on_frame(message)
@@ -247,12 +258,20 @@ class Caller:
             elif not waiting.done():
                 waiting.set_exception(refusal)
 
-    def _headers(self, here: trace.Trace) -> dict[str, str]:
-        carried = {names.A2A_VERSION: a2a.PROTOCOL_VERSION, names.CONTENT_TYPE: a2a.MEDIA_TYPE}
-        return carried | here.headers()
-
     def _emit(self, kind: str, **facts: Unpack[Facts]) -> str:
         return self._audit.emit(kind, **facts) if self._audit else ""
+
+
+_ALWAYS = encode({names.A2A_VERSION: a2a.PROTOCOL_VERSION, names.CONTENT_TYPE: a2a.MEDIA_TYPE})
+
+
+def _deadline(timeout_s: float) -> dict[str, str]:
+    return {names.DEADLINE: str(int((time.time() + timeout_s) * 1000))}
+
+
+def _give_up(waiting: asyncio.Future[Msg], agent: str, timeout_s: float) -> None:
+    if not waiting.done():
+        waiting.set_exception(DeadlineExceeded(f"{agent} did not answer within {timeout_s:g} s"))
 
 
 def _nobody(reply: str) -> Unavailable:
@@ -265,7 +284,7 @@ def _ms(started: float) -> float:
 
 
 def _read[T](message: Msg, answer: type[T]) -> T:
-    if (message.headers or {}).get(names.SERVICE_ERROR_CODE):
+    if message.block != PLAIN_ANSWER and message.headers.get(names.SERVICE_ERROR_CODE):
         try:
             body = msgspec.json.decode(message.data, type=dict[str, Any])
         except UNREADABLE:

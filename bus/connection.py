@@ -1,4 +1,4 @@
-"""The one seam over nats-py: a connection with this product's profile.
+"""The one seam over nats-py: a connection with this product's profile; `bus.wire` has what is below it.
 
 What nats-py does that is worked around here:
 - payload and headers over `max_payload` close the client for good: sizes are checked before sending;
@@ -11,31 +11,34 @@ Source: nats-py 2.16; NATS client protocol.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import itertools
 import random
 import re
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 import nats.errors
 import structlog
-from nats.aio.client import Client, Srv
-from nats.aio.msg import Msg
+from nats.aio.client import Srv
 from nats.aio.subscription import Subscription
 
 from bus import headers as strict_headers
 from bus.credentials import Credential
 from bus.errors import ConnectionRefused
-from schemas.errors import DeadlineExceeded, PayloadTooLarge, Unavailable
+from bus.headers import Block
+from bus.wire import Handler, Msg, WireClient, hpub, pub
+from schemas.errors import DeadlineExceeded, InvalidSubject, PayloadTooLarge, PermissionDenied, Unavailable
 
-__all__ = ["Connection", "Msg", "Profile", "Subscription"]
+__all__ = ["Connection", "Handler", "Headers", "Msg", "Profile", "Subscription"]
 
 _log = structlog.get_logger("bus")
 _NO_RESPONDERS = "503"
 _REFUSED_PUBLISH = re.compile(r'permissions violation for publish to "([^"]+)"', re.IGNORECASE)
 
-Handler = Callable[[Msg], Awaitable[None]]
+Headers = dict[str, str] | Block
 Notice = Callable[[str], None]
 
 
@@ -61,47 +64,21 @@ class Profile:
     on_closed: Notice = field(default=_ignore)
 
 
-class _StrictClient(Client):
-    """nats-py with headers read strictly; its own reader loses the connection over bytes that it does not expect."""
-
-    async def _process_headers(self, headers: bytes | None) -> dict[str, str] | None:
-        return (strict_headers.parse_block(bytes(headers)) or None) if headers else None
-
-    async def _send_publish(
-        self, subject: str, reply: str, payload: bytes, payload_size: int, headers: bytes | dict[str, str] | None
-    ) -> None:
-        # `Connection` hands headers over as the block that it measured; nats-py's own way of building one
-        # is a third of the cost of a request.
-        if not isinstance(headers, bytes):
-            await super()._send_publish(subject, reply, payload, payload_size, headers)
-            return
-        self.stats["out_msgs"] += 1
-        self.stats["out_bytes"] += payload_size
-        await self.send_commands(_hpub(subject, reply, headers, payload))
-
-    async def send_commands(self, commands: bytes) -> None:
-        """Put whole protocol lines into the buffer of what is to be sent, and have it sent."""
-        await self._send_command(commands)
-        if self._flush_queue is not None and self._flush_queue.empty():
-            await self._flush_pending()
-
-
-def _hpub(subject: str, reply: str, headers: bytes, payload: bytes) -> bytes:
-    size = len(headers)
-    line = f"HPUB {subject} {reply} {size} {size + len(payload)}\r\n".encode()
-    return b"".join((line, headers, payload, b"\r\n"))
-
-
 class Connection:
     """A connection to one server or cluster with one identity. Make it with `Connection.open`."""
 
-    def __init__(self, client: _StrictClient, profile: Profile) -> None:
+    def __init__(self, client: WireClient, profile: Profile) -> None:
         self._client = client
         self.profile = profile
         self.errors: dict[str, int] = {}
         """How often each kind of asynchronous error was reported, by class name."""
         self.refusals: list[Notice] = []
         """Called with the subject of each publish that the server refused."""
+        self._inbox = f"{profile.inbox_prefix}.{self.unique()}"
+        self._is_listening = False
+        self._waiting: dict[str, tuple[asyncio.Future[Msg], str]] = {}
+        """Reply subject to who waits there, and where it asked."""
+        self._numbers = itertools.count()
 
     @classmethod
     async def open(cls, profile: Profile) -> Connection:
@@ -110,7 +87,7 @@ class Connection:
         Raises:
             ConnectionRefused: not `wait_for_server`, and the server is away or refuses the key.
         """
-        client = _StrictClient()
+        client = WireClient()
         connection = cls(client, profile)
         try:
             await client.connect(**connection._options())
@@ -162,8 +139,7 @@ class Connection:
         if "permissions violation" in text.lower():
             self.profile.on_violation(text)
             for subject in _REFUSED_PUBLISH.findall(text):
-                for tell in self.refusals:
-                    tell(subject)
+                self._on_refused(subject)
         _log.debug("bus.error_reported", kind=kind, error=text, connection=self.profile.name)
 
     @property
@@ -182,7 +158,7 @@ class Connection:
         return self._client.max_payload
 
     async def publish(
-        self, subject: str, payload: bytes = b"", *, reply: str = "", headers: dict[str, str] | None = None
+        self, subject: str, payload: bytes = b"", *, reply: str = "", headers: Headers | None = None
     ) -> None:
         """Hand a message to the client; that it arrives is *not* guaranteed.
 
@@ -191,56 +167,62 @@ class Connection:
             Unavailable: there is no server now; the message was not accepted.
         """
         block = self._checked(payload, headers)
-        try:
-            await self._client.publish(subject, payload, reply=reply, headers=block)
-        except nats.errors.Error as error:
-            raise Unavailable(f"cannot publish: {error}") from None
+        _require_plain(subject, reply)
+        await self._send(hpub(subject, reply, block, payload) if block else pub(subject, reply, payload))
 
-    async def publish_all(self, messages: Iterable[tuple[str, bytes, dict[str, str]]]) -> None:
+    async def publish_all(self, messages: Iterable[tuple[str, bytes, Headers]]) -> None:
         """`publish` for many (subject, payload, headers) at once, in order: one write instead of many.
 
         Subjects must be of `schemas.subjects`; they are not looked at again. Raises as `publish`; then none was sent.
         """
         commands = [
-            _hpub(subject, "", self._checked(payload, headers), payload) for subject, payload, headers in messages
+            hpub(subject, "", self._checked(payload, headers), payload) for subject, payload, headers in messages
         ]
-        try:
-            await self._client.send_commands(b"".join(commands))
-        except nats.errors.Error as error:
-            raise Unavailable(f"cannot publish: {error}") from None
+        await self._send(b"".join(commands))
 
     async def request(
-        self, subject: str, payload: bytes = b"", *, timeout_s: float, headers: dict[str, str] | None = None
+        self, subject: str, payload: bytes = b"", *, timeout_s: float, headers: Headers | None = None
     ) -> Msg:
-        """Ask on an inbox of this connection (JetStream, approvals); A2A requests go through `bus.client`.
+        """Ask on an inbox of this connection (JetStream, approvals); A2A requests go through `bus.caller`.
 
         Raises:
             PayloadTooLarge, Unavailable: as `publish`; also when nobody listens on the subject.
+            PermissionDenied: the server does not let this identity publish there.
             DeadlineExceeded: no answer in time; whether the other side acted is unknown.
         """
-        block = self._checked(payload, headers)
+        if not self._is_listening:
+            self._is_listening = True
+            await self.subscribe(f"{self._inbox}.*", self._on_answer)
+        reply = f"{self._inbox}.{next(self._numbers)}"
+        waiting: asyncio.Future[Msg] = asyncio.get_running_loop().create_future()
+        self._waiting[reply] = (waiting, subject)
         try:
-            return await self._client.request(subject, payload, timeout=timeout_s, headers=block)
-        except nats.errors.NoRespondersError:
-            raise Unavailable(f"nobody answers on {subject}") from None
-        except nats.errors.TimeoutError:
+            await self.publish(subject, payload, reply=reply, headers=headers)
+            async with asyncio.timeout(timeout_s):
+                answer = await waiting
+        except TimeoutError:
             raise DeadlineExceeded(f"no answer on {subject} within {timeout_s:g} s") from None
-        except nats.errors.Error as error:
-            raise Unavailable(f"cannot ask on {subject}: {error}") from None
+        finally:
+            del self._waiting[reply]
+        if is_no_responders(answer):
+            raise Unavailable(f"nobody answers on {subject}")
+        return answer
 
     async def subscribe(self, subject: str, handler: Handler, *, queue: str = "") -> Subscription:
-        """Call `handler` for each message, one after the other; it must not block and must not raise."""
-        return await self._client.subscribe(subject, queue=queue, cb=handler)
+        """Call `handler` for each message, one after the other; it must return at once and must not raise."""
+        return await self._client.listen(subject, handler, queue)
 
     async def forget(self, subscription: Subscription) -> None:
-        """End a subscription now; what is still queued in it is dropped. Safe while disconnected."""
+        """End a subscription now. Safe while disconnected."""
+        self._client.forget(subscription)
         with contextlib.suppress(nats.errors.Error):
             await subscription.unsubscribe()
 
     async def drain(self, subscription: Subscription) -> None:
-        """End a subscription after its queued messages were handled; the rest of the connection stays open."""
+        """End a subscription after what was on its way was handled; the rest of the connection stays open."""
         with contextlib.suppress(nats.errors.Error):
             await subscription.drain()  # type: ignore[no-untyped-call]  # nats-py leaves it untyped
+        self._client.forget(subscription)
 
     def unique(self) -> str:
         """A token that no other call on any connection gets."""
@@ -262,20 +244,46 @@ class Connection:
         self._client._closed_cb = None  # noqa: SLF001  closing on purpose is not the news `on_closed` is for
         await self._client.close()
 
-    def _checked(self, payload: bytes, headers: dict[str, str] | None) -> Any:
+    def _checked(self, payload: bytes, headers: Headers | None) -> Block:
         """The header block to send, after checking that the whole fits."""
         if not self._client.is_connected:
             raise Unavailable("not connected to the server; it is being tried again")
-        block = strict_headers.encode(headers) if headers else None
-        size = len(payload) + len(block or b"")
+        block = headers if isinstance(headers, Block) else strict_headers.encode(headers or {})
+        size = len(payload) + len(block)
         if size > self._client.max_payload:
             raise PayloadTooLarge(f"{size} bytes are over the server's limit of {self._client.max_payload}")
         return block
 
+    async def _send(self, commands: bytes) -> None:
+        try:
+            await self._client.send(commands)
+        except nats.errors.Error as error:
+            raise Unavailable(f"cannot publish: {error}") from None
+
+    def _on_answer(self, message: Msg) -> None:
+        waiting, _ = self._waiting.get(message.subject, (None, ""))
+        if waiting is not None and not waiting.done():
+            waiting.set_result(message)
+
+    def _on_refused(self, subject: str) -> None:
+        """The server refused a publish on `subject`: whoever waits for its answer learns it now."""
+        for tell in self.refusals:
+            tell(subject)
+        for waiting, asked in self._waiting.values():
+            # nats-py hands the server's words on in lower case
+            if asked.lower() == subject.lower() and not waiting.done():
+                waiting.set_exception(PermissionDenied(f"the server does not let {self.profile.name} publish {asked}"))
+
+
+def _require_plain(*subjects: str) -> None:
+    for subject in subjects:
+        if len(subject.split(None, 1)) > 1 or subject != subject.strip():
+            raise InvalidSubject(f"{subject!r} holds white space, which would begin another word of the protocol")
+
 
 def is_no_responders(message: Msg) -> bool:
     """The server's own notice that nobody listens where this message was sent."""
-    return not message.data and bool(message.headers) and message.headers.get("Status") == _NO_RESPONDERS  # type: ignore[union-attr]
+    return not message.data and message.headers.get("Status") == _NO_RESPONDERS
 
 
 def _next_server(servers: list[Any], _info: dict[str, Any]) -> tuple[Srv | None, float]:

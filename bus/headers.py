@@ -7,6 +7,7 @@ from headers needs to know, so `parse` keeps the first value and adds `MALFORMED
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 
 from schemas.errors import InvalidArgument
@@ -14,7 +15,8 @@ from schemas.errors import InvalidArgument
 MALFORMED: Final = ":malformed"
 """A key that cannot stand on the wire; its value says what was wrong."""
 _NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-_PLAIN = re.compile(rb"(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[^\r\n]*\r\n)+(?:\r\n)?")
+_LINES = re.compile(rb"(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[^\r\n]*\r\n)+")
+_VERSION_LINE = b"NATS/1.0\r\n"
 _FIRST = re.compile(rb"NATS/1\.0(?: (?P<status>[0-9]{3})(?: (?P<description>[ -~]*))?)?")
 
 
@@ -23,6 +25,8 @@ def parse_block(block: bytes) -> dict[str, str]:
 
     Never raises, whatever the bytes: a receiver that fails on one message is disconnected by it.
     """
+    if block.startswith(_VERSION_LINE):
+        return parse(block[len(_VERSION_LINE) :])
     first, _, lines = block.partition(b"\r\n")
     match = _FIRST.fullmatch(first)
     if match is None:
@@ -49,14 +53,33 @@ def parse(block: bytes) -> dict[str, str]:
 
 def _parse_plain(block: bytes) -> dict[str, str] | None:
     """The headers of a block without any problem, None when a closer look is needed: every message takes this way."""
-    if not _PLAIN.fullmatch(block):
-        return None
     try:
         lines = block.decode().split("\r\n")
     except UnicodeDecodeError:
         return None
-    pairs = [(name, value.strip()) for name, _, value in (line.partition(":") for line in lines if line)]
-    return dict(pairs) if len({name.lower() for name, _ in pairs}) == len(pairs) else None
+    headers: dict[str, str] = {}
+    seen: set[str] = set()
+    for line in lines:
+        if not line:
+            continue
+        name, colon, value = line.partition(":")
+        lowered = _lowered_name(name)
+        if not colon or not lowered or lowered in seen or "\n" in value or "\r" in value:
+            return None
+        seen.add(lowered)
+        headers[name] = value.strip(" \t")
+    return headers
+
+
+@lru_cache(maxsize=256)
+def _lowered_name(name: str) -> str:
+    """Empty when it cannot be a name. The same few names come again and again."""
+    return name.lower() if _NAME.fullmatch(name.encode()) else ""
+
+
+def lowered(headers: dict[str, str]) -> dict[str, str]:
+    """The same headers by lower-case name: A2A parameters are case-insensitive, NATS headers are not."""
+    return {_lowered_name(name) or name: value for name, value in headers.items()}
 
 
 def _parse_line_by_line(block: bytes) -> dict[str, str]:
@@ -80,19 +103,25 @@ def _parse_line_by_line(block: bytes) -> dict[str, str]:
     return headers
 
 
-def lowered(headers: dict[str, str] | None) -> dict[str, str]:
-    """The same headers by lower-case name: A2A parameters are case-insensitive, NATS headers are not."""
-    return {name.lower(): value for name, value in headers.items()} if headers else {}
+class Block(bytes):
+    """A header block as it stands on the wire, ready to be sent; empty when there are no headers."""
 
 
-def encode(headers: dict[str, str]) -> bytes:
+def encode(headers: dict[str, str]) -> Block:
     """The header block on the wire, version line and blank line included.
 
     Raises:
         InvalidArgument: a name is not plain, or a value holds a line break, which would begin a header of its own.
     """
+    if not headers:
+        return Block()
     text = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
     block = text.encode()
-    if not _PLAIN.fullmatch(block) or text.count("\n") != len(headers):
+    if not _LINES.fullmatch(block) or text.count("\n") != len(headers):
         raise InvalidArgument("a header's name is not plain, or its value holds a line break")
-    return b"NATS/1.0\r\n" + block + b"\r\n"
+    return Block(b"NATS/1.0\r\n" + block + b"\r\n")
+
+
+def extended(block: Block, more: dict[str, str]) -> Block:
+    """`block` with further headers behind its own; raises as `encode`."""
+    return Block(block[:-2] + encode(more)[len(_VERSION_LINE) :]) if block else encode(more)

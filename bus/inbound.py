@@ -7,16 +7,20 @@ nothing is accepted that carries the marks of a JetStream answer. Pure functions
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from functools import lru_cache
+
+import msgspec
 
 from bus.connection import Msg
-from bus.headers import MALFORMED, lowered
+from bus.headers import MALFORMED, encode
 from bus.trace import Trace, continued
 from schemas import names
-from schemas.a2a import PROTOCOL_VERSION
+from schemas.a2a import MEDIA_TYPE, PROTOCOL_VERSION
 from schemas.errors import A2AError, InvalidArgument, VersionNotSupported
 from schemas.subjects import Request, Task
 
+PLAIN_ANSWER = encode({names.A2A_VERSION: PROTOCOL_VERSION, names.CONTENT_TYPE: MEDIA_TYPE})
+"""The headers of almost every answer: one that is no error, and no part of a stream."""
 _VERSION = names.A2A_VERSION.lower()
 _DEADLINE = names.DEADLINE.lower()
 _LAST_EVENT = names.LAST_EVENT.lower()
@@ -29,8 +33,7 @@ class Steered(Exception):
     """
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(msgspec.Struct, frozen=True):
     """A request that may be answered: with `problem`, where there is one.
 
     `deadline_ms` is absolute, None when the caller gave none.
@@ -55,8 +58,8 @@ def read_request(message: Msg) -> Call:
         Steered: it must not be answered.
         InvalidSubject: the subject is not a request's (cannot happen behind this product's permissions).
     """
-    subject = Request.parse(message.subject)
-    headers = lowered(message.headers)
+    subject = _request(message.subject)
+    headers = message.lowered
     _refuse_jetstream(headers)
     if not message.reply:
         raise Steered("the request names no reply subject")
@@ -64,7 +67,7 @@ def read_request(message: Msg) -> Call:
         raise Steered(f"the reply subject does not belong to {subject.caller}")
     return Call(
         subject.agent, subject.caller, subject.operation, message.reply, message.data, continued(headers),
-        _deadline(headers), _problem_of(headers), _last_event(headers),
+        _number(headers.get(_DEADLINE)), _problem_of(headers), _number(headers.get(_LAST_EVENT)),
     )  # fmt: skip
 
 
@@ -76,13 +79,14 @@ def read_task(message: Msg) -> Call:
         A2AError: it is a task of that caller, but cannot be read.
     """
     subject = Task.parse(message.subject)
-    headers = lowered(message.headers)
+    headers = message.lowered
     _refuse_jetstream(headers)
     problem = _problem_of(headers)
     if problem:
         raise problem
     return Call(
-        subject.agent, subject.caller, "SendMessage", "", message.data, continued(headers), _deadline(headers)
+        subject.agent, subject.caller, "SendMessage", "", message.data, continued(headers),
+        _number(headers.get(_DEADLINE)),
     )  # fmt: skip
 
 
@@ -99,28 +103,33 @@ def _problem_of(headers: dict[str, str]) -> A2AError | None:
 
 def reply_problem(message: Msg) -> A2AError | None:
     """Why an answer that arrived on one of our reply subjects cannot be believed; None when it can."""
-    headers = lowered(message.headers)
-    if names.JETSTREAM_DELIVERY_HEADERS & headers.keys():
+    if message.block == PLAIN_ANSWER:
+        return None
+    headers = message.lowered
+    if not names.JETSTREAM_DELIVERY_HEADERS.isdisjoint(headers):
         return InvalidArgument("the answer carries headers of a JetStream delivery")
     return _problem_of(headers)
 
 
 def _refuse_jetstream(headers: dict[str, str]) -> None:
-    marks = names.JETSTREAM_DELIVERY_HEADERS & headers.keys()
-    if marks:
-        raise Steered(f"the message carries headers of a JetStream delivery: {', '.join(sorted(marks))}")
+    if not names.JETSTREAM_DELIVERY_HEADERS.isdisjoint(headers):
+        marks = ", ".join(sorted(names.JETSTREAM_DELIVERY_HEADERS & headers.keys()))
+        raise Steered(f"the message carries headers of a JetStream delivery: {marks}")
 
 
 def _belongs_to(reply: str, caller: str, agent: str) -> bool:
-    mine = (f"a2a.v1.rep.{caller}.{agent}.", f"{names.tool_inbox_prefix(caller)}.")
-    return reply.startswith(mine) and not any(mark in reply for mark in "*> ")
+    return reply.startswith(_places_of(caller, agent)) and "*" not in reply and ">" not in reply and " " not in reply
 
 
-def _last_event(headers: dict[str, str]) -> int | None:
-    value = headers.get(_LAST_EVENT, "")
-    return int(value) if value.isascii() and value.isdigit() and len(value) <= 15 else None
+@lru_cache(maxsize=1024)
+def _places_of(caller: str, agent: str) -> tuple[str, str]:
+    """Where answers of `agent` to `caller` may go: with the library, with a plain tool."""
+    return f"a2a.v1.rep.{caller}.{agent}.", f"{names.tool_inbox_prefix(caller)}."
 
 
-def _deadline(headers: dict[str, str]) -> int | None:
-    value = headers.get(_DEADLINE, "")
-    return int(value) if value.isascii() and value.isdigit() and len(value) <= 15 else None
+_request = lru_cache(maxsize=1024)(Request.parse)
+"""Few callers ask for few operations, again and again."""
+
+
+def _number(value: str | None) -> int | None:
+    return int(value) if value and value.isascii() and value.isdigit() and len(value) <= 15 else None

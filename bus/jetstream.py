@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from bus.connection import Connection, Msg
+from bus.connection import Connection, Headers, Msg
 from bus.errors import NotProvisioned
 from schemas.errors import AgentbusError, DeadlineExceeded, Unavailable, UnknownOutcome
 from schemas.names import EXPECTED_SUBJECT_SEQUENCE
@@ -73,7 +73,7 @@ async def call(connection: Connection, verb: str, body: dict[str, Any] | None = 
 
 
 async def store(
-    connection: Connection, subject: str, payload: bytes, *, headers: dict[str, str] | None = None, timeout_s: float = 5
+    connection: Connection, subject: str, payload: bytes, *, headers: Headers | None = None, timeout_s: float = 5
 ) -> int:
     """Publish into a stream and wait until it is stored; returns the sequence.
 
@@ -119,11 +119,7 @@ class Puller:
         """
         inbox = f"{self._connection.profile.inbox_prefix}.{self._connection.unique()}"
         arrived: asyncio.Queue[Msg] = asyncio.Queue()
-
-        async def on_message(message: Msg) -> None:
-            arrived.put_nowait(message)
-
-        subscription = await self._connection.subscribe(inbox, on_message)
+        subscription = await self._connection.subscribe(inbox, arrived.put_nowait)
         try:
             return await self._collect(inbox, arrived, batch, wait_s)
         finally:
@@ -149,7 +145,7 @@ async def _until_status(arrived: asyncio.Queue[Msg], batch: int, deadline: float
             message = await asyncio.wait_for(arrived.get(), max(0.0, deadline - time.monotonic()))
         except TimeoutError:
             return messages  # a server restart swallowed the pull; the caller pulls again
-        status = (message.headers or {}).get("Status") if not message.data else None
+        status = (message.headers).get("Status") if not message.data else None
         if status is None or message.reply.startswith("$JS.ACK."):
             messages.append(message)
         elif status == "503":
@@ -196,7 +192,7 @@ class Bucket:
         answer = await self._connection.request(
             f"$JS.API.DIRECT.GET.KV_{self._name}.$KV.{self._name}.{key}", timeout_s=5
         )
-        headers = answer.headers or {}
+        headers = answer.headers
         if headers.get("Status") == "404":
             return None
         if "Nats-Sequence" not in headers:

@@ -20,10 +20,12 @@ from bus.audit.emit import Audit, Facts
 from bus.background import Background
 from bus.connection import Connection, Msg, Subscription
 from bus.errors import AuditUnavailable
-from bus.inbound import Call, Steered, read_request
+from bus.flow import Buckets, Bulkhead, Rate
+from bus.headers import Block, extended
+from bus.inbound import PLAIN_ANSWER, Call, Steered, read_request
 from bus.streaming import Stream, send_frames
 from schemas import names, protojson, subjects
-from schemas.a2a import MEDIA_TYPE, PROTOCOL_VERSION, A2AObject
+from schemas.a2a import A2AObject
 from schemas.audit import Outcome
 from schemas.errors import (
     A2AError,
@@ -31,12 +33,15 @@ from schemas.errors import (
     DeadlineExceeded,
     Internal,
     InvalidAgentResponse,
+    RateLimited,
     Unavailable,
     UnsupportedOperation,
 )
 
 _log = structlog.get_logger("bus")
 
+_UNLIMITED = Rate(0, 0)
+_WORK = frozenset({"SendMessage", "SendStreamingMessage"})
 _HEADER_ROOM = 1024
 """Bytes kept free for an answer's headers."""
 
@@ -52,6 +57,40 @@ class Bounds:
     max_queued: int = 1000
     max_streams: int = 1000
     timeout_s: float = 300.0
+    queue_timeout_s: float = 30.0
+    rate: Rate = _UNLIMITED
+    """Of one caller, for what makes work: sending messages. Looking at tasks and canceling them are free."""
+
+
+class _Limit:
+    """How long the work on one request may take. A timer is begun only for work that has to wait for something."""
+
+    __slots__ = ("_timer", "is_expired", "seconds")
+
+    def __init__(self) -> None:
+        self.seconds: float | None = None
+        self.is_expired = False
+        self._timer: asyncio.TimerHandle | None = None
+
+    def watch(self, task: asyncio.Task[None]) -> None:
+        """Cancel the work in `task` when the time is over, unless it has ended."""
+        if self.seconds is not None:
+            self._timer = asyncio.get_running_loop().call_later(self.seconds, self._expire, task)
+
+    def end(self) -> None:
+        """The work has ended; what is still to be done takes no time of it."""
+        self.seconds = None
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def forgive(self) -> None:
+        """The cancellation was this limit's, and has done what it was for."""
+        if task := asyncio.current_task():
+            task.uncancel()
+
+    def _expire(self, task: asyncio.Task[None]) -> None:
+        self.is_expired = True
+        task.cancel()
 
 
 class Responder:
@@ -65,7 +104,8 @@ class Responder:
         self._operations = operations
         self._audit = audit
         self._bounds = bounds
-        self._places = asyncio.Semaphore(bounds.max_concurrent)
+        self._buckets = Buckets(bounds.rate)
+        self._bulkhead = Bulkhead(bounds.max_concurrent, bounds.max_queued, bounds.queue_timeout_s)
         self._running = Background()
         self._subscription: Subscription | None = None
         self._draining = asyncio.Event()
@@ -88,10 +128,13 @@ class Responder:
             await self._connection.drain(self._subscription)
         return await self._running.drain(timeout_s)
 
-    async def _on_message(self, message: Msg) -> None:
-        self._running.begin(self._serve(message))
+    def _on_message(self, message: Msg) -> None:
+        limit = _Limit()
+        task = self._running.begin(self._serve(message, limit))
+        if not task.done():
+            limit.watch(task)
 
-    async def _serve(self, message: Msg) -> None:
+    async def _serve(self, message: Msg, limit: _Limit) -> None:
         started = time.perf_counter()
         try:
             call = read_request(message)
@@ -100,17 +143,17 @@ class Responder:
                 "request.refused", action="unknown", resource=message.subject, outcome="denied", reason=str(refusal)
             )
             return
-        with trace.entered(call.trace):
-            await self._answer(call, started)
+        trace.enter(call.trace)
+        await self._answer(call, limit, started)
 
-    async def _answer(self, call: Call, started: float) -> None:
+    async def _answer(self, call: Call, limit: _Limit, started: float) -> None:
         try:
             if call.problem:
                 raise call.problem
             operation = self._admit(call)
             event = self._audit.emit("request.received", action=call.operation, actor=call.caller, payload=call.payload)
-            with trace.entered(call.trace.caused_by(event)):
-                body = await self._body(call, await self._within_deadline(operation, call))
+            trace.enter(call.trace.caused_by(event))
+            body = await self._body(call, await self._within_deadline(operation, call, limit))
         except AuditUnavailable as error:
             await self._refuse(call, Unavailable(f"the audit trail cannot be written: {error}"), started)
         except A2AError as error:
@@ -122,8 +165,9 @@ class Responder:
             _log.exception("bus.handler_failed", operation=call.operation, caller=call.caller)
             await self._refuse(call, Internal("the agent failed; its log says why"), started)
         else:
+            trace.enter(call.trace)
             if body:
-                await self._send(call, body, {})
+                await self._send(call, body, PLAIN_ANSWER)
             self._record(
                 "request.answered", action=call.operation, actor=call.caller, payload=body, duration_ms=_ms(started)
             )
@@ -146,7 +190,7 @@ class Responder:
         """Send the frames. It takes no place of those who work: what it shows runs elsewhere."""
 
         async def send(body: bytes, headers: dict[str, str]) -> None:
-            await self._send(call, self._fitting(body), headers)
+            await self._send(call, self._fitting(body), extended(PLAIN_ANSWER, headers))
 
         if self._streams >= self._bounds.max_streams:
             await stream.updates.aclose()
@@ -166,35 +210,42 @@ class Responder:
         operation = self._operations.get(call.operation)
         if operation is None:
             raise UnsupportedOperation(f"{self._agent} has no operation {call.operation}")
-        if len(self._running) > self._bounds.max_concurrent + self._bounds.max_queued:
-            raise Unavailable(f"{self._agent} is overloaded", retry_after_s="1")
+        if call.operation in _WORK:
+            self._buckets.take(call.caller, time.monotonic())
         return operation
 
-    async def _within_deadline(self, operation: Operation, call: Call) -> A2AObject | Stream:
+    async def _within_deadline(self, operation: Operation, call: Call, limit: _Limit) -> A2AObject | Stream:
         limit_s = self._bounds.timeout_s
         if call.deadline_ms is not None:
             limit_s = min(limit_s, call.deadline_ms / 1000 - time.time())
         if limit_s <= 0:
             raise DeadlineExceeded("the deadline had passed when the request arrived")
+        limit.seconds = limit_s
         try:
-            async with asyncio.timeout(limit_s) as limit, self._places:
+            with await self._bulkhead.enter():
                 return await operation(call)
-        except TimeoutError:
-            if not limit.expired():
-                raise  # the handler's own: a defect of the agent, not a deadline
+        except asyncio.CancelledError:
+            if not limit.is_expired:
+                raise
+            limit.forgive()
             raise DeadlineExceeded(f"no answer within {limit_s:.3g} s; the work was cancelled") from None
+        finally:
+            limit.end()
 
     async def _refuse(self, call: Call, error: A2AError, started: float) -> None:
+        trace.enter(call.trace)
         line = error.message.splitlines()[0] if error.message else error.reason
         headers = {names.SERVICE_ERROR: f"{error.reason}: {line}"[:200], names.SERVICE_ERROR_CODE: str(error.code)}
-        await self._send(call, protojson.encode(error.to_body()), headers)
-        self._record(
-            "request.refused", action=call.operation, actor=call.caller, outcome=_outcome(error),
-            reason=f"{error.reason}: {line}", duration_ms=_ms(started),
-        )  # fmt: skip
+        await self._send(call, protojson.encode(error.to_body()), extended(PLAIN_ANSWER, headers))
+        count = self._buckets.refused(call.caller, time.monotonic()) if isinstance(error, RateLimited) else 1
+        if count:
+            self._record(
+                "request.refused", action=call.operation, actor=call.caller, outcome=_outcome(error),
+                reason=f"{error.reason}: {line}", duration_ms=_ms(started),
+                metadata={"requests": count} if count > 1 else {},
+            )  # fmt: skip
 
-    async def _send(self, call: Call, body: bytes, more: dict[str, str]) -> None:
-        headers = {names.A2A_VERSION: PROTOCOL_VERSION, names.CONTENT_TYPE: MEDIA_TYPE, **more}
+    async def _send(self, call: Call, body: bytes, headers: Block) -> None:
         try:
             await self._connection.publish(call.reply, body, headers=headers)
         except A2AError as error:

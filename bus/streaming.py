@@ -107,7 +107,7 @@ class Frames:
         """
         while True:
             message = await self._taken(silence_s)
-            headers = message.headers or {}
+            headers = message.headers
             if headers.get(names.SERVICE_ERROR_CODE):
                 return message
             if headers.get(names.FRAME) != str(self._expected):
@@ -148,7 +148,7 @@ class Place:
     def passed(self, message: Msg, response: a2a.StreamResponse) -> None:
         """A frame was taken."""
         self._broken_since = None
-        event = (message.headers or {}).get(names.EVENT, "")
+        event = (message.headers).get(names.EVENT, "")
         if event.isdecimal():
             self._last_event = int(event)
         for update in (response.status_update, response.artifact_update):

@@ -36,28 +36,31 @@ class TaskCommands:
 
     def __init__(self, own: Connection) -> None:
         self._own = own
-        self._ending = Background()
+        self._running = Background()
 
     async def listen(self, caller: str, task: str, obey: Obey) -> Subscription:
         """Take commands for a task that runs here, until `forget`."""
 
-        async def on_message(message: Msg) -> None:
-            if not message.reply.startswith(f"{self._own.profile.inbox_prefix}."):
-                return
-            try:
-                answer = protojson.encode(await obey(msgspec.json.decode(message.data, type=Command)))
-            except A2AError as error:
-                answer = protojson.encode(error.to_body())
-            try:
-                await self._own.publish(message.reply, answer)
-            except A2AError as error:
-                _log.warning("task.command_answer_lost", task=task, reason=error.reason)
+        def on_message(message: Msg) -> None:
+            self._running.begin(self._answer(message, obey))
 
         return await self._own.subscribe(str(subjects.TaskCommand(caller, task)), on_message)
 
     def forget(self, subscription: Subscription) -> None:
         """Take no more; what the server has sent already is still answered."""
-        self._ending.begin(self._own.drain(subscription))
+        self._running.begin(self._own.drain(subscription))
+
+    async def _answer(self, message: Msg, obey: Obey) -> None:
+        if not message.reply.startswith(f"{self._own.profile.inbox_prefix}."):
+            return
+        try:
+            answer = protojson.encode(await obey(msgspec.json.decode(message.data, type=Command)))
+        except A2AError as error:
+            answer = protojson.encode(error.to_body())
+        try:
+            await self._own.publish(message.reply, answer)
+        except A2AError as error:
+            _log.warning("task.command_answer_lost", subject=message.subject, reason=error.reason)
 
     async def give(self, caller: str, task: str, command: Command) -> a2a.Task | None:
         """The task after the command; None when nobody runs it.

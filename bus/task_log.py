@@ -70,7 +70,7 @@ class TaskLog:
         """The number of the task's newest update, 0 when there is none."""
         subject = subjects.TaskUpdate(caller, task)
         answer = await self._own.request(f"$JS.API.DIRECT.GET.{names.TASK_LOG}.{subject}", timeout_s=5)
-        return int((answer.headers or {}).get(names.EVENT, "0"))
+        return int(answer.headers.get(names.EVENT, "0"))
 
     async def stored(self, caller: str, task: str, after: int) -> list[Update]:
         """The stored updates after number `after`, in order."""
@@ -135,8 +135,8 @@ class Watch:
     async def __aexit__(self, *_: object) -> None:
         await self._log._own.forget(self._subscription)  # noqa: SLF001
 
-    async def _take(self, message: Msg) -> None:
-        event = (message.headers or {}).get(names.EVENT, "")
+    def _take(self, message: Msg) -> None:
+        event = (message.headers).get(names.EVENT, "")
         if event.isdecimal():
             self._arrived.put_nowait(Update(int(event), message.data))
 

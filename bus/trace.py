@@ -8,19 +8,22 @@ Source: W3C Trace Context level 1.
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 from contextvars import ContextVar
-from dataclasses import dataclass
+
+import msgspec
 
 from schemas import names
 
 _TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
 _LABEL = re.compile(r"[A-Za-z0-9._:-]{1,80}")
+_SPANS = itertools.count(int.from_bytes(os.urandom(7)))
+"""Span ids of this process: a random beginning, and on from there."""
 
 
-@dataclass(frozen=True, slots=True)
-class Trace:
+class Trace(msgspec.Struct, frozen=True, gc=False):
     """Labels of a conversation. They are hints for readers of the trail; nothing is decided by them."""
 
     trace_id: str
@@ -50,23 +53,26 @@ class Trace:
 def new_trace() -> Trace:
     """The start of a conversation."""
     trace_id = os.urandom(16).hex()
-    return Trace(trace_id, os.urandom(8).hex(), trace_id)
+    return Trace(trace_id, _span(), trace_id)
 
 
 def continued(headers: dict[str, str]) -> Trace:
     """The trace that lower-case `headers` carry, in a new span; a new one where they carry none."""
     match = _TRACEPARENT.fullmatch(headers.get(names.TRACEPARENT, ""))
     trace_id = match[1] if match else os.urandom(16).hex()
-    correlation = headers.get(names.CORRELATION.lower(), "")
-    causation = headers.get(names.CAUSATION.lower(), "")
-    return Trace(
-        trace_id,
-        os.urandom(8).hex(),
-        correlation if _LABEL.fullmatch(correlation) else trace_id,
-        causation if _LABEL.fullmatch(causation) else "",
-    )
+    correlation = _label(headers.get(_CORRELATION, "")) or trace_id
+    return Trace(trace_id, _span(), correlation, _label(headers.get(_CAUSATION, "")))
 
 
+def _span() -> str:
+    return f"{next(_SPANS):016x}"
+
+
+def _label(text: str) -> str:
+    return text if text and _LABEL.fullmatch(text) else ""
+
+
+_CORRELATION, _CAUSATION = names.CORRELATION.lower(), names.CAUSATION.lower()
 _current: ContextVar[Trace | None] = ContextVar("trace", default=None)
 
 
@@ -75,11 +81,13 @@ def current() -> Trace | None:
     return _current.get()
 
 
-class entered:  # noqa: N801  used as a block, named as one
-    """Make `trace` the current one inside the block.
+def enter(trace: Trace) -> None:
+    """Make `trace` the current one for the rest of this task, which has a context of its own."""
+    _current.set(trace)
 
-    A class, not a generator: every request enters two of these.
-    """
+
+class entered:  # noqa: N801  used as a block, named as one
+    """Make `trace` the current one inside the block."""
 
     __slots__ = ("_token", "_trace")
 

@@ -68,6 +68,9 @@ class Limits(Document):
 
     max_concurrent: int = Field(100, ge=1, description="requests and tasks that run at the same time")
     max_queued: int = Field(1000, ge=0, description="requests that may wait for a place")
+    queue_timeout_s: float = Field(30.0, gt=0, description="how long a request may wait for a place")
+    requests_per_s: float = Field(10.0, ge=0, description="messages a second of one caller, on average; 0: no limit")
+    burst: int = Field(20, ge=1, description="messages of one caller at once, before `requests_per_s` counts")
     max_tool_rounds: int = Field(10, ge=1, description="model turns that may end in tool calls")
     request_timeout_s: float = Field(300.0, gt=0)
     drain_timeout_s: float = Field(25.0, gt=0)

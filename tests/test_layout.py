@@ -21,6 +21,7 @@ BOUNDARIES = {
     "agents/cli/run.py": "a command: errors of ours become one sentence, all others keep their traceback",
     "agents/runtime/runs.py": "a worker's tasks: one bad task must not end the process",
     "approvals/service.py": "the approval service's messages: one bad message must not end the process",
+    "bus/wire.py": "a connection's messages: a handler that fails must not cost the connection",
     "bus/responder.py": "a worker's requests: one bad request must not end the process",
 }
 """The files in which everything may be caught, once each, and why."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
-import time
 from collections.abc import AsyncGenerator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import msgspec
 import structlog
@@ -33,11 +33,13 @@ from schemas.errors import (
     Unavailable,
     UnsupportedOperation,
 )
-from schemas.ids import task_id, ulid
+from schemas.ids import task_id
 
 _log = structlog.get_logger("agent")
 MAX_DELIVERIES = 10
 """A task that ended this many workers, or could not be recorded this often, is ended as failed."""
+_RUN, _NUMBERS = os.urandom(8).hex(), itertools.count(1)
+"""What ids of answers are made of: this process, and a number."""
 _LOST = "the instance that ran it has ended"
 
 
@@ -179,7 +181,7 @@ class Operations:
         """The task as it was when `message` was given to it; it runs, here or where it ran before."""
         message = request.message
         # the request's deadline was for its answer; the work has the agent's own limit
-        unhurried = replace(call, deadline_ms=None)
+        unhurried = msgspec.structs.replace(call, deadline_ms=None)
         if message.task_id:
             record, message, is_here = await self._followed(call.caller, message)
         else:
@@ -309,7 +311,7 @@ class Operations:
         return Context(parts.agent, call.caller, message, call.deadline_ms, parts.calls, parts.propose, work)
 
     def _reply(self, message: a2a.Message, parts: tuple[a2a.Part, ...]) -> a2a.Message:
-        identity = ulid(time.time_ns(), os.urandom(10))
+        identity = f"{_RUN}-{next(_NUMBERS)}"
         context = message.context_id or f"c-{identity}"
         return a2a.Message(message_id=identity, role="ROLE_AGENT", parts=parts, context_id=context)
 

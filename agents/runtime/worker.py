@@ -30,6 +30,7 @@ from bus.audit.emit import Audit
 from bus.background import vital
 from bus.caller import Caller
 from bus.connection import Connection
+from bus.flow import Rate
 from bus.responder import Bounds, Responder
 from bus.surroundings import Surroundings
 from bus.task_commands import TaskCommands
@@ -75,7 +76,13 @@ async def run_agent(path: Path, place: Surroundings) -> None:
                 task_timeout_s=limits.request_timeout_s,
             )
         )
-        bounds = Bounds(limits.max_concurrent, limits.max_queued, timeout_s=limits.request_timeout_s)
+        bounds = Bounds(
+            limits.max_concurrent,
+            limits.max_queued,
+            timeout_s=limits.request_timeout_s,
+            queue_timeout_s=limits.queue_timeout_s,
+            rate=Rate(limits.requests_per_s, limits.burst),
+        )
         responder = Responder(running.bus, agent.id, operations.table(), running.audit, bounds)
         tasks = TaskWorker(running.bus, agent.id, operations.run_task, running.audit, limits.max_concurrent)
         await responder.start()

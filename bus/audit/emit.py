@@ -264,22 +264,24 @@ async def _ask_for(store: SlotStore, timeout_s: float) -> list[Head]:
 
 def _data(actor: str, facts: Facts) -> EventData:
     payload = facts.get("payload")
+    resource, reason, metadata = facts.get("resource"), facts.get("reason"), facts.get("metadata")
     return EventData(
         actor=_short(facts.get("actor") or actor),
         action=_short(facts["action"]),
         outcome=facts.get("outcome", "success"),
-        resource=_short(facts.get("resource", "")),
-        reason=_short(facts.get("reason", "")),
+        resource=_short(resource) if resource else "",
+        reason=_short(reason) if reason else "",
         duration_ms=facts.get("duration_ms"),
-        size=len(payload) if payload is not None else facts.get("size"),
-        payload_sha256=sha256_hex(payload) if payload is not None else facts.get("payload_sha256", ""),
-        metadata=_plain(facts["metadata"]) if "metadata" in facts else {},
+        size=facts.get("size") if payload is None else len(payload),
+        payload_sha256=facts.get("payload_sha256", "") if payload is None else sha256_hex(payload),
+        metadata=_plain(metadata) if metadata else {},
     )
 
 
 def _short(text: str) -> str:
-    if not text.isascii():
-        text = text.encode(errors="replace").decode()  # half a surrogate pair, from somebody's JSON
+    if text.isascii() and len(text) <= MAX_TEXT:
+        return text
+    text = text.encode(errors="replace").decode()  # there may be half a surrogate pair, from somebody's JSON
     return text if len(text) <= MAX_TEXT else text[: MAX_TEXT - 1] + "…"
 
 

@@ -135,7 +135,7 @@ class _Wanted:
 
     async def __aexit__(self, *_: object) -> None:
         if self._connection.is_connected:
-            await self._subscription.unsubscribe()
+            await self._connection.forget(self._subscription)
 
     async def fetch(self, position: int) -> tuple[list[Record], bool]:
         """The next batch from `position`, and whether the stream ends with it."""
@@ -148,10 +148,10 @@ class _Wanted:
         await self._wait()
         return _whole(self._arrived, position)
 
-    async def _take(self, message: Msg) -> None:
+    def _take(self, message: Msg) -> None:
         if message.subject == self._reply:  # else it is the rest of a batch that was given up
             self._arrived.append(message)
-            if "Nats-Stream" not in (message.headers or {}):  # stored messages have it: no producer can fake an end
+            if "Nats-Stream" not in (message.headers):  # stored messages have it: no producer can fake an end
                 self._is_ended.set()
 
     async def _wait(self) -> None:
@@ -170,11 +170,11 @@ def _whole(messages: list[Msg], position: int) -> tuple[list[Record], bool]:
     """The records up to the first that the client dropped, and whether there is nothing after them."""
     found: list[Record] = []
     for message in messages[:-1]:
-        headers = message.headers or {}
+        headers = message.headers
         if not _is_next(headers, found):
             return found, False
         found.append(_record(message, headers, found[-1].sequence + 1 if found else position))
-    end = messages[-1].headers or {}
+    end = messages[-1].headers
     _refuse_unknown(end.get("Status", ""), end)
     is_last = end.get("Status") == "404" or end.get("Nats-Num-Pending") == "0"
     return found, is_last and _is_next(end, found)

@@ -181,7 +181,7 @@ def _take(lock: int, path: Path) -> None:
 
 def _format(entry: Entry) -> bytes:
     subject = entry.subject.encode()
-    body = _BODY.pack(entry.counter, entry.time_ns, len(subject)) + subject + entry.data
+    body = b"%b%b%b" % (_BODY.pack(entry.counter, entry.time_ns, len(subject)), subject, entry.data)
     return _FRAME.pack(len(body), zlib.crc32(body)) + body
 
 

@@ -19,6 +19,7 @@ from bus.audit.producer import Producer
 from bus.audit.spool import Entry
 from bus.connection import Connection
 from bus.credentials import Credential
+from bus.headers import Block, extended
 from schemas import names
 from schemas.audit import (
     CLOUDEVENTS_MEDIA_TYPE,
@@ -67,15 +68,16 @@ class SlotStore:
             Unavailable, DeadlineExceeded: no word from the server; it may have been stored.
         """
         identifier = secrets.token_hex(12)
-        headers = [_headers(identifier, number, entry) for number, entry in enumerate(batch, 1)]
-        headers[0][names.EXPECTED_SUBJECT_SEQUENCE] = str(fence)
-        headers[0][names.EXPECTED_SUBJECT_FILTER] = self.producer.fence
-        headers[-1] |= self._commit(batch[-1], len(batch), fence)
-        if len(batch) > 1:
-            _accepted(await self._ask(batch[0], headers[0]))
-            between = zip(batch[1:-1], headers[1:-1], strict=True)
-            await self._connection.publish_all((entry.subject, entry.data, header) for entry, header in between)
-        return _sequence(await self._ask(batch[-1], headers[-1]), len(batch))
+        first = {names.EXPECTED_SUBJECT_SEQUENCE: str(fence), names.EXPECTED_SUBJECT_FILTER: self.producer.fence}
+        last = self._commit(batch[-1], len(batch), fence)
+        if len(batch) == 1:
+            return _sequence(await self._ask(batch[0], _headers(identifier, 1, batch[0], first | last)), 1)
+        _accepted(await self._ask(batch[0], _headers(identifier, 1, batch[0], first)))
+        await self._connection.publish_all(
+            (entry.subject, entry.data, _headers(identifier, number, entry))
+            for number, entry in enumerate(batch[1:-1], 2)
+        )
+        return _sequence(await self._ask(batch[-1], _headers(identifier, len(batch), batch[-1], last)), len(batch))
 
     def _commit(self, entry: Entry, count: int, after: int) -> dict[str, str]:
         payload = batch_payload(entry.subject, entry.digest, count, after)
@@ -87,7 +89,7 @@ class SlotStore:
             names.SIGNATURE_AFTER: str(after),
         }
 
-    async def _ask(self, entry: Entry, headers: dict[str, str]) -> bytes:
+    async def _ask(self, entry: Entry, headers: Block) -> bytes:
         request = self._connection.request(entry.subject, entry.data, headers=headers, timeout_s=_REQUEST_TIMEOUT_S)
         asking, before = asyncio.ensure_future(request), self._connection.reconnects
         try:
@@ -102,7 +104,7 @@ class SlotStore:
 
     async def _last(self, domain: str) -> Head | None:
         answer = await self._connection.request(self.producer.last_subject(domain), timeout_s=_REQUEST_TIMEOUT_S)
-        headers = answer.headers or {}
+        headers = answer.headers
         if headers.get("Status") == "404":
             return None
         if "Nats-Sequence" not in headers:
@@ -115,13 +117,12 @@ class SlotStore:
         )
 
 
-def _headers(batch: str, number: int, entry: Entry) -> dict[str, str]:
-    return {
-        names.CONTENT_TYPE: CLOUDEVENTS_MEDIA_TYPE,
-        names.MSG_ID: entry.digest,
-        names.BATCH_ID: batch,
-        names.BATCH_SEQUENCE: str(number),
-    }
+def _headers(batch: str, number: int, entry: Entry, more: dict[str, str] | None = None) -> Block:
+    always = f"{_ALWAYS}{entry.digest}\r\n{names.BATCH_ID}: {batch}\r\n{names.BATCH_SEQUENCE}: {number}\r\n\r\n"
+    return Block(always.encode()) if more is None else extended(Block(always.encode()), more)
+
+
+_ALWAYS = f"NATS/1.0\r\n{names.CONTENT_TYPE}: {CLOUDEVENTS_MEDIA_TYPE}\r\n{names.MSG_ID}: "
 
 
 def _counter(data: bytes) -> int:

@@ -31,6 +31,8 @@ agent:
   description: Leaves one line for each run.
   version: 1.0.0
 handler: handler.py:work
+limits:
+  requests_per_s: 0
 """
 
 

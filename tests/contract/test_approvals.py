@@ -64,7 +64,7 @@ async def test_an_approval_wakes_the_applier(approvals: Approvals) -> None:
     woken: list[str] = []
     applier = await approvals.bench.connect(names.APPLIER, names.OWN_CREDENTIAL)
 
-    async def on_wake(message: Any) -> None:
+    def on_wake(message: Any) -> None:
         woken.append(message.subject)
 
     await applier.subscribe(subjects.Apply.pattern(), on_wake)

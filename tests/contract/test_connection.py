@@ -30,6 +30,7 @@ import structlog.testing
 from nats.aio.client import Client
 
 from bus import headers as strict_headers
+from bus.background import Background
 from bus.connection import Connection, Msg, Profile
 from bus.errors import NotProvisioned
 from bus.inbound import Call
@@ -93,7 +94,7 @@ async def test_a_message_over_the_limit_is_refused_and_the_connection_lives(flee
     room = ours.max_payload_bytes - len(strict_headers.encode(headers))
     arrived: asyncio.Queue[int] = asyncio.Queue()
 
-    async def on_message(message: Msg) -> None:
+    def on_message(message: Msg) -> None:
         arrived.put_nowait(len(message.data))
 
     await ours.subscribe("scratch.size", on_message)
@@ -135,7 +136,8 @@ async def test_a_handler_that_runs_while_draining_can_store(fleet_bench: Bench) 
         except nats.errors.Error as error:
             failed.append(error)
 
-    subscription = await ours.subscribe("work.ours", store_later)
+    running = Background()
+    subscription = await ours.subscribe("work.ours", lambda message: running.begin(store_later(message)))
     await plain.subscribe("work.plain", cb=publish_later)
     await plain.request(SUBJECT, b"early", timeout=5)  # makes nats-py's one subscription for replies
     await plain.flush()

@@ -13,6 +13,7 @@ from nats.aio.client import Srv
 
 from agents.cli.run import exit_code
 from agents.runtime.signs import Signs
+from bus.background import Background
 from bus.connection import Connection, Msg, _next_server
 from bus.errors import ConnectionRefused
 from schemas import names
@@ -55,7 +56,8 @@ async def test_an_answer_may_take_longer_than_nats_py_waits(fleet_bench: Bench) 
         await given_up.wait()
         await admin.publish(message.reply, b"late")
 
-    await admin.subscribe("scratch.slow", answer_late)
+    running = Background()
+    await admin.subscribe("scratch.slow", lambda message: running.begin(answer_late(message)))
     plain = await nats.connect(fleet_bench.server.url, nkeys_seed=str(admin.profile.credential.path))
     fleet_bench.stack.push_async_callback(plain.close)
     asked = asyncio.create_task(admin.request("scratch.slow", b"ours", timeout_s=30))

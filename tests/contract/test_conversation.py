@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from contextlib import AsyncExitStack
-from dataclasses import replace
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from bus.trace import entered, new_trace
 from schemas import protojson

@@ -8,8 +8,8 @@ from typing import Any
 
 import jsonschema
 import pytest
+from nats.aio.msg import Msg
 
-from bus.connection import Msg
 from bus.responder import Bounds
 from schemas import a2a, names
 from schemas.errors import (

@@ -51,11 +51,7 @@ async def _listening(bench: Bench, account: str) -> tuple[list[Msg], Any]:
     """Everything that is published in an account, from now on, as its administrator sees it."""
     admin = await administrator(bench, account)
     heard: list[Msg] = []
-
-    async def on_message(message: Msg) -> None:
-        heard.append(message)
-
-    await admin.subscribe(">", on_message)
+    await admin.subscribe(">", heard.append)
     await admin.flush()
     return heard, admin
 

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+from nats.aio.msg import Msg as PlainMsg
 
 from agents.skill import Context, skill
 from bus import streaming
@@ -144,11 +145,11 @@ class Lossy(Caller):
 
     lost = 0
 
-    async def _on_reply(self, message: Msg) -> None:
+    def _on_reply(self, message: Msg) -> None:
         if (message.headers or {}).get(names.FRAME) == "7" and self.lost < 3:
             self.lost += 1
             return
-        await super()._on_reply(message)
+        super()._on_reply(message)
 
 
 async def test_a_lost_frame_is_noticed_and_fetched(fleet_bench: Bench) -> None:
@@ -170,12 +171,12 @@ async def test_an_update_that_the_instance_did_not_hear_is_read_again(
     heard, ops, slow = Watch._take, await caller(fleet_bench), Slow()
     lost: list[str] = []
 
-    async def deaf_once(watch: Watch, message: Msg) -> None:
+    def deaf_once(watch: Watch, message: Msg) -> None:
         event = (message.headers or {}).get(names.EVENT, "")
         if event == "5" and not lost:
             lost.append(event)
             return
-        await heard(watch, message)
+        heard(watch, message)
 
     monkeypatch.setattr(Watch, "_take", deaf_once)
     async with serving(fleet_bench, "textstats", slow.skill):  # type: ignore[arg-type]
@@ -222,7 +223,7 @@ async def test_a_silent_stream_says_that_it_lives(fleet_bench: Bench, monkeypatc
     """While nothing happens, frames without an object come, so a dead stream is told from a quiet one."""
     monkeypatch.setattr(streaming, "KEEP_ALIVE_S", 0.05)
     gate, ops = Gate(), await caller(fleet_bench)
-    frames: list[Msg] = []
+    frames: list[PlainMsg] = []
     async with serving(fleet_bench, "textstats", gate.skill):
         plain = await fleet_bench.attacker("ops")
         inbox = plain.client.new_inbox()

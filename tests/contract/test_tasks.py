@@ -256,7 +256,7 @@ async def test_the_owner_hears_each_state_as_it_comes(fleet_bench: Bench) -> Non
     """Events of a task arrive at its owner's subject, in order, readable, and end with the terminal state."""
     heard: list[tuple[str, a2a.StreamResponse]] = []
 
-    async def on_event(message: Msg) -> None:
+    def on_event(message: Msg) -> None:
         assert message.headers is not None
         assert message.headers["A2A-Version"] == "1.0"
         heard.append((message.subject, protojson.decode(message.data, a2a.StreamResponse)))

@@ -38,6 +38,11 @@ from schemas.fleet import Fleet
 CHECKOUT = Path(__file__).parents[2]
 
 
+UNLIMITED = """limits:
+  requests_per_s: 0
+"""
+
+
 def free_port() -> int:
     """A port on loopback that nobody listens on now."""
     with socket.socket() as probe:
@@ -58,8 +63,13 @@ async def until[T](look: Callable[[], Awaitable[T]], timeout_s: float = 10, ever
 
 
 def fleet_source(folder: Path, *, port: int, change: Callable[[dict[str, Any]], None] = lambda _: None) -> Path:
-    """A copy of the example fleet in `folder` that listens on `port`; `change` edits its fleet file."""
+    """A copy of the example fleet in `folder` that listens on `port`; `change` edits its fleet file.
+
+    Its agents take any number of requests of one caller.
+    """
     subprocess.run(["cp", "-r", f"{EXAMPLE}/.", folder], check=True)
+    for agent in folder.glob("agents/*/agent.yaml"):
+        agent.write_text(agent.read_text() + UNLIMITED)
     path = folder / "fleet.yaml"
     document = yaml.safe_load(path.read_text())
     document["nats"]["port"] = port

@@ -1,0 +1,184 @@
+"""nats-py's client with a short way through the bytes: read strictly, handed on at once, written once a tick.
+
+nats-py puts each message into a queue that a task of its own empties, and each publish wakes another task
+to write; here a message goes from the socket's bytes to its handler in one step. Everything that is not a message
+(PING, INFO, -ERR …), connecting and reconnecting stay nats-py's.
+
+Source: NATS client protocol; nats-py 2.16 (`Parser`, `Client._flusher`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+from nats.aio.client import Client
+from nats.aio.subscription import Subscription
+from nats.errors import ProtocolError
+from nats.protocol.parser import Parser
+
+from bus import headers as strict_headers
+
+_log = structlog.get_logger("bus")
+_LONGEST_LINE: Final = 1024 * 1024
+_MUCH_UNSENT: Final = 1024 * 1024
+"""With more than this in the socket's buffer, writing waits for the server to read."""
+
+
+class Msg:
+    """A message that arrived. `headers` are read when they are first looked at, and are strict: see `bus.headers`."""
+
+    __slots__ = ("_headers", "_lowered", "block", "data", "reply", "subject")
+
+    def __init__(self, subject: str, reply: str, data: bytes, block: bytes = b"") -> None:
+        self.subject = subject
+        self.reply = reply
+        self.data = data
+        self.block = block
+        self._headers: dict[str, str] | None = None
+        self._lowered: dict[str, str] | None = None
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """By their names as they were sent; empty when there are none."""
+        if self._headers is None:
+            self._headers = strict_headers.parse_block(self.block) if self.block else {}
+        return self._headers
+
+    @property
+    def lowered(self) -> dict[str, str]:
+        """By their names in lower case: A2A parameters are case-insensitive, NATS headers are not."""
+        if self._lowered is None:
+            self._lowered = strict_headers.lowered(self.headers)
+        return self._lowered
+
+
+Handler = Callable[[Msg], object]
+"""Called from the loop that reads the socket, so it must return at once; what takes time is a task of its own."""
+
+
+class WireClient(Client):
+    """A nats-py client that calls handlers itself. Used by `bus.connection` alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.handlers: dict[int, Handler] = {}
+        self._ps: Parser = _Parser(self)
+        self._is_write_due = False
+
+    async def listen(self, subject: str, handler: Handler, queue: str) -> Subscription:
+        """Subscribe; `handler` is known before the first message can come."""
+        self.handlers[self._sid + 1] = handler
+        return await self.subscribe(subject, queue=queue)
+
+    def forget(self, subscription: Subscription) -> None:
+        """Call its handler no more."""
+        self.handlers.pop(subscription._id, None)  # noqa: SLF001  the number that the server knows it by
+
+    async def send(self, commands: bytes) -> None:
+        """Have whole protocol lines sent; waits only while far too much is unsent."""
+        self._pending.append(commands)
+        self._pending_data_size += len(commands)
+        if not self._is_write_due:
+            self._is_write_due = True
+            asyncio.get_running_loop().call_soon(self._write)
+        if self._pending_data_size > self._max_pending_size > 0:
+            await self._flush_pending(force_flush=True)
+
+    async def flush(self, timeout: int = 10) -> None:  # noqa: ASYNC109  nats-py's signature
+        """Return when the server has read everything sent so far; nats-py's PING overtakes what is still unsent."""
+        await self._flush_pending(force_flush=True)
+        await super().flush(timeout)
+
+    def _write(self) -> None:
+        """Everything of this tick in one write. During an outage it is nats-py's, which sends it afterwards."""
+        self._is_write_due = False
+        writer = getattr(self._transport, "_io_writer", None)
+        if not self._pending or writer is None or not self.is_connected:
+            return
+        if writer.transport.get_write_buffer_size() > _MUCH_UNSENT:
+            if self._flush_queue is not None and self._flush_queue.empty():
+                self._flush_queue.put_nowait(asyncio.get_running_loop().create_future())
+            return
+        lines, self._pending, self._pending_data_size = self._pending, [], 0
+        writer.writelines(lines)
+
+
+def hpub(subject: str, reply: str, block: bytes, payload: bytes) -> bytes:
+    """The lines that publish a message with headers."""
+    size = len(block)
+    return b"%b%b\r\n" % (f"HPUB {subject} {reply} {size} {size + len(payload)}\r\n".encode() + block, payload)
+
+
+def pub(subject: str, reply: str, payload: bytes) -> bytes:
+    """The lines that publish a message without headers."""
+    return b"%b%b\r\n" % (f"PUB {subject} {reply} {len(payload)}\r\n".encode(), payload)
+
+
+class _Parser(Parser):
+    """Takes messages for `handlers` out of the bytes; nats-py's own parser gets every other line."""
+
+    def __init__(self, client: WireClient) -> None:
+        super().__init__(client)
+        self._client = client
+
+    def reset(self) -> None:
+        """Forget what was begun: the connection is a new one."""
+        super().reset()
+        self._rest = b""
+        self._epoch = getattr(self, "_epoch", 0) + 1
+
+    async def parse(self, data: bytes = b"") -> None:
+        """Read what arrived; an unfinished line or message waits for the rest of it."""
+        if self._rest:
+            data = self._rest + data
+        at, epoch = 0, self._epoch
+        while (line_end := data.find(b"\r\n", at)) >= 0:
+            first = data[at]
+            if first in _MESSAGES:
+                after = self._take(data, at, line_end)
+                if after < 0:
+                    break
+            else:
+                after = line_end + 2
+                await super().parse(data[at:after])
+                if self._epoch != epoch:
+                    return
+            at = after
+        self._rest = data[at:]
+        if line_end < 0 and len(self._rest) > _LONGEST_LINE:
+            raise ProtocolError
+
+    def _take(self, data: bytes, at: int, line_end: int) -> int:
+        """Hand on the message that begins `at`; returns where the next line begins, -1 when it is not all there."""
+        words = data[at:line_end].split()
+        is_with_headers = data[at] == _HMSG
+        try:
+            total = int(words[-1])
+            header_size = int(words[-2]) if is_with_headers else 0
+            handler = self._client.handlers.get(int(words[2]))
+        except (ValueError, IndexError):
+            raise ProtocolError from None
+        begin = line_end + 2
+        body, end = begin + header_size, begin + total
+        if len(data) < end + 2:
+            return -1
+        if handler is not None:
+            reply = words[3] if len(words) == 5 + is_with_headers else b""
+            message = Msg(_text(words[1]), _text(reply), data[body:end], data[begin:body])
+            try:
+                handler(message)
+            except Exception:  # noqa: BLE001  one message must not cost the connection
+                _log.exception("bus.handler_failed", subject=message.subject)
+        return end + 2
+
+
+def _text(subject: bytes) -> str:
+    return subject.decode(errors="replace")
+
+
+_HMSG = ord("H")
+_MESSAGES = frozenset(b"HM")
+"""First letters of HMSG and MSG; no other line begins with them."""
