@@ -23,6 +23,7 @@ from bus.errors import AuditUnavailable
 from bus.flow import Buckets, Bulkhead, Rate
 from bus.headers import Block, extended
 from bus.inbound import PLAIN_ANSWER, Call, Steered, read_request
+from bus.micro import Counts
 from bus.streaming import Stream, send_frames
 from schemas import names, protojson, subjects
 from schemas.a2a import A2AObject
@@ -107,6 +108,8 @@ class Responder:
         self._buckets = Buckets(bounds.rate)
         self._bulkhead = Bulkhead(bounds.max_concurrent, bounds.max_queued, bounds.queue_timeout_s)
         self._running = Background()
+        self.counts = {operation: Counts() for operation in operations}
+        """What each operation has done."""
         self._subscription: Subscription | None = None
         self._draining = asyncio.Event()
         self._streams = 0
@@ -168,8 +171,10 @@ class Responder:
             trace.enter(call.trace)
             if body:
                 await self._send(call, body, PLAIN_ANSWER)
+            took_s = time.perf_counter() - started
+            self.counts[call.operation].add(took_s)
             self._record(
-                "request.answered", action=call.operation, actor=call.caller, payload=body, duration_ms=_ms(started)
+                "request.answered", action=call.operation, actor=call.caller, payload=body, duration_ms=_ms(took_s)
             )
 
     def _record(self, kind: str, **facts: Unpack[Facts]) -> None:
@@ -234,6 +239,9 @@ class Responder:
 
     async def _refuse(self, call: Call, error: A2AError, started: float) -> None:
         trace.enter(call.trace)
+        took_s = time.perf_counter() - started
+        if counts := self.counts.get(call.operation):
+            counts.add(took_s, error.reason)
         line = error.message.splitlines()[0] if error.message else error.reason
         headers = {names.SERVICE_ERROR: f"{error.reason}: {line}"[:200], names.SERVICE_ERROR_CODE: str(error.code)}
         await self._send(call, protojson.encode(error.to_body()), extended(PLAIN_ANSWER, headers))
@@ -241,7 +249,7 @@ class Responder:
         if count:
             self._record(
                 "request.refused", action=call.operation, actor=call.caller, outcome=_outcome(error),
-                reason=f"{error.reason}: {line}", duration_ms=_ms(started),
+                reason=f"{error.reason}: {line}", duration_ms=_ms(took_s),
                 metadata={"requests": count} if count > 1 else {},
             )  # fmt: skip
 
@@ -256,5 +264,5 @@ def _outcome(error: A2AError) -> Outcome:
     return "denied" if error.fault == "caller" else "failure"
 
 
-def _ms(started: float) -> float:
-    return round((time.perf_counter() - started) * 1000, 3)
+def _ms(seconds: float) -> float:
+    return round(seconds * 1000, 3)

@@ -218,6 +218,17 @@ class Notify(Subject):
     proposal: str
 
 
+MICRO_VERBS = ("PING", "INFO", "STATS")
+"""What a micro service is asked. Source: ADR-32."""
+
+
+def micro_subjects(verb: str, agent: str, instance: str) -> tuple[str, str, str]:
+    """Where a question to every service, to those of `agent`, and to one instance arrives; `*` is any instance."""
+    if instance != "*":
+        require_token("instance", instance)
+    return f"$SRV.{verb}", f"$SRV.{verb}.{require_token('agent', agent)}", f"$SRV.{verb}.{agent}.{instance}"
+
+
 FAMILIES: tuple[type[Subject], ...] = (
     Request, Reply, Task, TaskEvent, TaskUpdate, TaskCommand, Heartbeat, AgentAudit, SystemAudit,
     Propose, Review, Apply, Outcome, Notify,

@@ -31,12 +31,14 @@ from bus.background import vital
 from bus.caller import Caller
 from bus.connection import Connection
 from bus.flow import Rate
+from bus.micro import Micro, Service
 from bus.responder import Bounds, Responder
 from bus.surroundings import Surroundings
 from bus.task_commands import TaskCommands
 from bus.task_worker import TaskWorker
 from bus.tasks import TaskBook
 from schemas import names, subjects
+from schemas.a2a import PROTOCOL_VERSION
 from schemas.approvals import Receipt
 from schemas.errors import A2AError
 from schemas.ids import ulid
@@ -85,11 +87,14 @@ async def run_agent(path: Path, place: Surroundings) -> None:
         )
         responder = Responder(running.bus, agent.id, operations.table(), running.audit, bounds)
         tasks = TaskWorker(running.bus, agent.id, operations.run_task, running.audit, limits.max_concurrent)
+        micro = Micro(running.bus, _service_of(agent, tree, running), responder.counts)
         await responder.start()
+        await micro.start()
         tasks.start(running.signs.fail)
         beat = vital(_heartbeat(running, agent), "the heartbeat", running.signs.fail)
         await running.serve(f"serving {agent.id}, tree {tree[:12]}")
         beat.cancel()
+        await micro.stop()
         unfinished = await asyncio.gather(
             responder.drain(limits.drain_timeout_s),
             tasks.drain(limits.drain_timeout_s),
@@ -97,6 +102,18 @@ async def run_agent(path: Path, place: Surroundings) -> None:
         )
         await answering.close()
         _log.info("process.drained", unfinished=sum(unfinished))
+
+
+def _service_of(agent: Loaded, tree: str, running: Running) -> Service:
+    """What `nats micro` shows of this instance; the trail knows it by the same id."""
+    identity = agent.file.agent
+    return Service(
+        name=agent.id,
+        instance=running.audit.epoch.lower(),
+        version=identity.version,
+        description=identity.description,
+        metadata={"tree": tree, "protocol": f"a2a {PROTOCOL_VERSION}"},
+    )
 
 
 def _answering(agent: Loaded, audit: Audit) -> Answering:

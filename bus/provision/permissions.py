@@ -117,6 +117,7 @@ def _bus_agent(agent: str, asks: tuple[str, ...]) -> User:
             subjects.TaskEvent.pattern(caller=agent),
             subjects.Heartbeat.pattern(),
             f"{names.inbox_prefix(agent)}.>",
+            *(subject for verb in subjects.MICRO_VERBS for subject in subjects.micro_subjects(verb, agent, "*")),
         ),
     )
 
@@ -149,7 +150,11 @@ def _operator(operator: str) -> User:
         names.ACCOUNT_BUS,
         operator,
         names.BUS_CREDENTIAL,
-        publish=(subjects.Request.pattern(caller=operator), subjects.Task.pattern(caller=operator)),
+        publish=(
+            subjects.Request.pattern(caller=operator),
+            subjects.Task.pattern(caller=operator),
+            *(f"$SRV.{verb}{below}" for verb in subjects.MICRO_VERBS for below in ("", ".>")),
+        ),
         subscribe=(
             subjects.Reply.pattern(caller=operator),
             subjects.TaskEvent.pattern(caller=operator),
