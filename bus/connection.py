@@ -190,6 +190,7 @@ class Connection:
             PermissionDenied: the server does not let this identity publish there.
             DeadlineExceeded: no answer in time; whether the other side acted is unknown.
         """
+        block = self._checked(payload, headers)
         if not self._is_listening:
             self._is_listening = True
             await self.subscribe(f"{self._inbox}.*", self._on_answer)
@@ -197,7 +198,7 @@ class Connection:
         waiting: asyncio.Future[Msg] = asyncio.get_running_loop().create_future()
         self._waiting[reply] = (waiting, subject)
         try:
-            await self.publish(subject, payload, reply=reply, headers=headers)
+            await self.publish(subject, payload, reply=reply, headers=block)
             async with asyncio.timeout(timeout_s):
                 answer = await waiting
         except TimeoutError:
@@ -242,6 +243,8 @@ class Connection:
     async def close(self) -> None:
         """Close for good. Unsent messages are not waited for: `flush` first."""
         self._client._closed_cb = None  # noqa: SLF001  closing on purpose is not the news `on_closed` is for
+        if not self._client.is_connected:
+            self._client._pending.clear()  # noqa: SLF001  nats-py would write it to the socket that is gone
         await self._client.close()
 
     def _checked(self, payload: bytes, headers: Headers | None) -> Block:
