@@ -82,11 +82,16 @@ def card_of(agent: Loaded, tree: str, instance: str) -> a2a.AgentCard:
     typed = a2a.AgentExtension(
         uri=a2a.TYPED_SKILLS_URI, description="JSON Schemas of the skills' data parts", params={"skills": schemas}
     )
+    interface = a2a.AgentInterface(
+        url=f"nats:a2a.v1.req.{identity.id}", protocol_binding=a2a.BINDING_URI, protocol_version=a2a.PROTOCOL_VERSION
+    )
     return a2a.AgentCard(
         name=identity.id,
         description=identity.description,
         version=identity.version,
-        supported_interfaces=(a2a.AgentInterface(url=f"nats:a2a.v1.req.{identity.id}"),),
+        supported_interfaces=(interface,),
+        default_input_modes=_TEXT_MODES,
+        default_output_modes=_TEXT_MODES,
         capabilities=a2a.AgentCapabilities(
             streaming=True,
             push_notifications=True,
@@ -95,6 +100,9 @@ def card_of(agent: Loaded, tree: str, instance: str) -> a2a.AgentCard:
         ),
         skills=tuple(_skill_cards(agent)),
     )
+
+
+_TEXT_MODES, _DATA_MODES = ("text/plain",), ("application/json",)
 
 
 def _schemas(skill: Skill) -> a2a.JsonObject:
@@ -110,8 +118,8 @@ def _skill_cards(agent: Loaded) -> list[a2a.AgentSkill]:
     return described + [
         a2a.AgentSkill(
             id=s.id, name=s.name, description=s.description, tags=s.tags, examples=s.examples,
-            input_modes=("text/plain",) if s.input is TEXT else ("application/json",),
-            output_modes=("text/plain",) if s.output is TEXT else ("application/json",),
+            input_modes=_TEXT_MODES if s.input is TEXT else _DATA_MODES,
+            output_modes=_TEXT_MODES if s.output is TEXT else _DATA_MODES,
         )
         for s in agent.skills
         if s.id not in {text.id for text in agent.file.agent.skills}

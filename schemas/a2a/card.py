@@ -20,8 +20,8 @@ class AgentInterface(A2AObject, frozen=True, kw_only=True):
     """A place where the agent answers."""
 
     url: str
-    protocol_binding: str = BINDING_URI
-    protocol_version: str = PROTOCOL_VERSION
+    protocol_binding: str
+    protocol_version: str
     tenant: str = ""
 
 
@@ -80,8 +80,8 @@ class AgentCard(A2AObject, frozen=True, kw_only=True):
     supported_interfaces: tuple[AgentInterface, ...]
     capabilities: AgentCapabilities = AgentCapabilities()
     skills: tuple[AgentSkill, ...] = ()
-    default_input_modes: tuple[str, ...] = ("text/plain",)
-    default_output_modes: tuple[str, ...] = ("text/plain",)
+    default_input_modes: tuple[str, ...] = ()
+    default_output_modes: tuple[str, ...] = ()
     documentation_url: str = ""
     provider: AgentProvider | None = None
     security_schemes: dict[str, SecurityScheme] = {}
