@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Final
 
 import structlog
-from nats.aio.client import Client
+from nats.aio.client import Client, Srv
 from nats.aio.subscription import Subscription
 from nats.errors import ProtocolError
 from nats.protocol.parser import Parser
@@ -91,6 +91,12 @@ class WireClient(Client):
         """Return when the server has read everything sent so far; nats-py's PING overtakes what is still unsent."""
         await self._flush_pending(force_flush=True)
         await super().flush(timeout)
+
+    async def _connect_to_server(self, server: Srv) -> None:
+        """Connect; nats-py forgets the socket of an attempt that failed after it was made."""
+        if self._transport:
+            self._transport.close()
+        await super()._connect_to_server(server)
 
     def _write(self) -> None:
         """Everything of this tick in one write. During an outage it is nats-py's, which sends it afterwards."""
