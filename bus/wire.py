@@ -95,7 +95,7 @@ class WireClient(Client):
     async def _connect_to_server(self, server: Srv) -> None:
         """Connect; nats-py forgets the socket of an attempt that failed after it was made."""
         if self._transport:
-            self._transport.close()
+            self._transport.close()  # type: ignore[no-untyped-call]  # nats-py leaves it untyped
         await super()._connect_to_server(server)
 
     def _write(self) -> None:
