@@ -195,15 +195,15 @@ class Connection:
             self._is_listening = True
             await self.subscribe(f"{self._inbox}.*", self._on_answer)
         reply = f"{self._inbox}.{next(self._numbers)}"
-        waiting: asyncio.Future[Msg] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        waiting: asyncio.Future[Msg] = loop.create_future()
         self._waiting[reply] = (waiting, subject)
+        timer = loop.call_later(timeout_s, _give_up, waiting, subject, timeout_s)
         try:
             await self.publish(subject, payload, reply=reply, headers=block)
-            async with asyncio.timeout(timeout_s):
-                answer = await waiting
-        except TimeoutError:
-            raise DeadlineExceeded(f"no answer on {subject} within {timeout_s:g} s") from None
+            answer = await waiting
         finally:
+            timer.cancel()
             del self._waiting[reply]
         if is_no_responders(answer):
             raise Unavailable(f"nobody answers on {subject}")
@@ -276,6 +276,11 @@ class Connection:
             # nats-py hands the server's words on in lower case
             if asked.lower() == subject.lower() and not waiting.done():
                 waiting.set_exception(PermissionDenied(f"the server does not let {self.profile.name} publish {asked}"))
+
+
+def _give_up(waiting: asyncio.Future[Msg], subject: str, timeout_s: float) -> None:
+    if not waiting.done():
+        waiting.set_exception(DeadlineExceeded(f"no answer on {subject} within {timeout_s:g} s"))
 
 
 def _require_plain(*subjects: str) -> None:

@@ -76,16 +76,6 @@ class TaskBook:
         """
         await self._bucket.require()
 
-    async def open(self, caller: str, task: a2a.Task, *, is_durable: bool) -> TaskRecord:
-        """Record a new task.
-
-        Raises:
-            StaleTask: the id is taken.
-        """
-        record = TaskRecord(caller, task, revision=0, event=0, is_durable=is_durable)
-        await self._write(record, task)
-        return record
-
     async def find(self, caller: str, task: str) -> TaskRecord | None:
         """The task, when it belongs to `caller`."""
         subjects.require_token("task", task)
@@ -138,10 +128,10 @@ class TaskBook:
         message: a2a.Message | None = None,
         history: tuple[a2a.Message, ...] = (),
     ) -> None:
-        """Move a task to `state`, adding to its history; then tell.
+        """Move a task to `state`, adding to its history; then tell. The first time it makes the task.
 
         Raises:
-            StaleTask: another instance was faster, or the task has ended already.
+            StaleTask: another instance was faster, or the task has ended already, or its id is taken.
             Unavailable, UnknownOutcome: the server stayed away for longer than half a minute.
         """
         if record.task.is_final:

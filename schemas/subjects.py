@@ -51,20 +51,22 @@ class Subject:
 
     template: ClassVar[str]
     _regex: ClassVar[re.Pattern[str]]
+    _names: ClassVar[tuple[str, ...]]
 
     def __init_subclass__(cls) -> None:
         # `dataclass(slots=True)` makes each class twice, so this must be safe to repeat.
         template = cls.__dict__.get("template")
         if template is not None:
+            cls._names = tuple(re.findall(r"\{(\w+)\}", template))
             literal = re.escape(template).replace(r"\{", "{").replace(r"\}", "}")
             cls._regex = re.compile(re.sub(r"\{(\w+)\}", lambda m: f"(?P<{m[1]}>{_rule(m[1])})", literal))
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            require_token(field.name, getattr(self, field.name))
+        for name in self._names:
+            require_token(name, getattr(self, name))
 
     def __str__(self) -> str:
-        return self.template.format(**{field.name: getattr(self, field.name) for field in fields(self)})
+        return self.template.format(**{name: getattr(self, name) for name in self._names})
 
     @classmethod
     def parse(cls, subject: str) -> Self:

@@ -185,7 +185,7 @@ class Operations:
         if message.task_id:
             record, message, is_here = await self._followed(call.caller, message)
         else:
-            record = await self._open(call, f"t-{os.urandom(12).hex()}", message, a2a.SUBMITTED, is_durable=False)
+            record = await self._open(call, message)
             is_here = True
         await self._parts.push.add_from(call.caller, record.task.id, request.configuration)
         seen = TaskRecord(record.caller, record.task, revision=0, event=record.event, is_durable=record.is_durable)
@@ -213,7 +213,7 @@ class Operations:
         return record, task.history[0], True
 
     async def _waiting_task(self, call: Call, message: a2a.Message, question: str) -> a2a.Task:
-        record = await self._open(call, f"t-{os.urandom(12).hex()}", message, a2a.SUBMITTED, is_durable=False)
+        record = await self._open(call, message)
         asked = note(record.task, question)
         await self._parts.book.save(record, a2a.INPUT_REQUIRED, message=asked, history=(asked,))
         return record.task
@@ -248,7 +248,8 @@ class Operations:
             AgentbusError: deliver it again.
         """
         identity = task_id(sequence)
-        record = await self._parts.book.find(call.caller, identity)
+        # The first delivery has no record; if there is one after all, the claim fails, and the second one finds it.
+        record = await self._parts.book.find(call.caller, identity) if delivered > 1 else None
         if record is not None and _is_over(record.task):
             self._parts.book.found(record)
             return  # effects happen once
@@ -260,7 +261,7 @@ class Operations:
             await self._reject(call, record, identity, error)
             return
         if record is None:
-            record = await self._open(call, identity, message, a2a.SUBMITTED, is_durable=True)
+            record = self._new(call, identity, message, is_durable=True)
         else:
             await self._take_over(record)
         if delivered > MAX_DELIVERIES:
@@ -279,14 +280,19 @@ class Operations:
             raise Unavailable(f"task {record.task.id} still runs at another instance")
         await self._parts.book.resume(record)
 
-    async def _open(
-        self, call: Call, identity: str, message: a2a.Message, state: a2a.TaskState, *, is_durable: bool
-    ) -> TaskRecord:
+    async def _open(self, call: Call, message: a2a.Message) -> TaskRecord:
+        """A task that is answered before it is done, as submitted."""
+        record = self._new(call, f"t-{os.urandom(12).hex()}", message, is_durable=False)
+        await self._parts.book.save(record, a2a.SUBMITTED)
+        return record
+
+    def _new(self, call: Call, identity: str, message: a2a.Message, *, is_durable: bool) -> TaskRecord:
+        """A task that is not stored yet: its first `save` makes it, unless the id is taken."""
         context = message.context_id or f"c-{os.urandom(12).hex()}"
-        status = a2a.TaskStatus(state=state, timestamp=self._parts.book.stamp())
+        status = a2a.TaskStatus(state=a2a.SUBMITTED)
         empty = a2a.Task(id=identity, context_id=context, status=status)
         task = a2a.Task(id=identity, context_id=context, status=status, history=(bound(empty, message),))
-        return await self._parts.book.open(call.caller, task, is_durable=is_durable)
+        return TaskRecord(call.caller, task, revision=0, event=0, is_durable=is_durable)
 
     async def _unattended(self, call: Call, record: TaskRecord, message: a2a.Message) -> None:
         """Run where nothing delivers the task again: whoever looks must find it ended, if at all possible."""
@@ -302,7 +308,7 @@ class Operations:
     async def _reject(self, call: Call, record: TaskRecord | None, identity: str, error: InvalidArgument) -> None:
         if record is None:
             placeholder = a2a.Message(message_id=identity, role="ROLE_USER", parts=())
-            record = await self._open(call, identity, placeholder, a2a.SUBMITTED, is_durable=True)
+            record = self._new(call, identity, placeholder, is_durable=True)
         await self._parts.book.save(record, a2a.REJECTED, message=note(record.task, str(error)))
 
     def _context(self, call: Call, message: a2a.Message, run: Run | None = None) -> Context:

@@ -61,7 +61,7 @@ async def test_a_task_waits_for_its_agent(fleet_bench: Bench) -> None:
         ]
         await _is_acknowledged(fleet_bench)
         changes = [event.data.action for event in await trail(fleet_bench, agent, kind="task.changed")]
-    assert changes == ["submitted", "working", "completed"]
+    assert changes == ["working", "completed"]
     assert fleet_bench.violations == []
 
 
@@ -275,7 +275,7 @@ async def test_the_owner_hears_each_state_as_it_comes(fleet_bench: Bench) -> Non
         await until(has_ended)
     updates = [frame.status_update for _, frame in heard if frame.status_update]
     assert {subject for subject, _ in heard} == {f"a2a.v1.evt.textstats.ops.{task}"}
-    assert [update.status.state for update in updates] == [a2a.SUBMITTED, a2a.WORKING, a2a.COMPLETED]
+    assert [update.status.state for update in updates] == [a2a.WORKING, a2a.COMPLETED]
     assert {(update.task_id, update.context_id) for update in updates} == {(task, "c-1")}
 
 
