@@ -22,6 +22,8 @@ from schemas.names import EXPECTED_SUBJECT_SEQUENCE
 WRONG_LAST_SEQUENCE = 10071
 NOT_FOUND = frozenset({10059, 10014})
 """Stream, consumer not found."""
+NO_LEADER_YET = frozenset({10008, 10005, 10023})
+"""System temporarily unavailable, no suitable peers, insufficient resources: a cluster that is just forming."""
 
 
 class ApiError(AgentbusError):

@@ -29,11 +29,34 @@ class Reviewer(Document):
     groups: tuple[Group, ...] = ("staff",)
 
 
+class Member(Document):
+    """One server of a cluster."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(ge=1, le=65535, description="where clients connect")
+    route_port: int = Field(ge=1, le=65535, description="where the other servers connect")
+
+
 class Listen(Document):
-    """Where nats-server listens."""
+    """Where nats-server listens: one server, or the three of a cluster, which keep three copies of everything."""
 
     host: str = "127.0.0.1"
     port: int = Field(4222, ge=1, le=65535)
+    cluster: tuple[Member, ...] = ()
+
+    @model_validator(mode="after")
+    def _one_or_three(self) -> Self:
+        if len(self.cluster) not in {0, 3}:
+            raise ValueError(f"a cluster has three servers, not {len(self.cluster)}; leave cluster out for one")
+        ports = [(member.host, port) for member in self.cluster for port in (member.port, member.route_port)]
+        if len(set(ports)) != len(ports):
+            raise ValueError("each port of a cluster may be used once")
+        return self
+
+    @property
+    def replicas(self) -> int:
+        """How many servers keep a copy of each stream."""
+        return len(self.cluster) or 1
 
 
 class Fleet(Document):

@@ -19,7 +19,7 @@ from agents.cli.terminal import own_foreground
 from agents.home import EXAMPLE, ensure_home
 from agents.supervisor.supervisor import Supervisor
 from approvals.control import RestartFailed, ask_supervisor
-from bus.provision.provision import start_server
+from bus.provision.provision import start_servers
 from bus.surroundings import Home
 from schemas.errors import AgentbusError
 from schemas.fleet import Fleet
@@ -167,8 +167,8 @@ def provision(root: Path, source: Path | None) -> None:
     fleet = ensure_home(home, source or EXAMPLE)
 
     async def streams() -> None:
-        server = await start_server(fleet, home)
-        await server.stop()
+        servers = await start_servers(fleet, home)
+        await asyncio.gather(*(server.stop() for server in servers))
 
     run_async(streams())
     print(f"provisioned fleet {fleet.name} in {home.root}: {', '.join(fleet.agents)}")

@@ -17,6 +17,7 @@ import msgspec
 
 from agents.home import EXAMPLE
 from approvals.repository import FLEET_FILE
+from bus.provision.members import servers_of
 from bus.provision.permissions import users_of
 from bus.provision.server_config import server_config
 from bus.provision.streams import streams_of
@@ -45,7 +46,7 @@ def documents() -> dict[str, str]:
     return {
         **{f"{SCHEMAS}/{name}.schema.json": _schema(name, body) for name, body in (wire | files).items()},
         "nats/streams.json": _pretty([msgspec.to_builtins(stream) for stream in streams_of(fleet)]),
-        "nats/nats-server.conf": server_config(fleet, _HOME, _placeholders(fleet)),
+        "nats/nats-server.conf": server_config(fleet, servers_of(fleet, _HOME)[0], _placeholders(fleet)),
     }
 
 

@@ -11,7 +11,7 @@ from approvals.repository import rules_in_force
 from bus.caller import Caller
 from bus.connection import Connection, Profile
 from bus.credentials import Credential
-from bus.provision.provision import server_url
+from bus.provision.members import server_url
 from bus.surroundings import Home
 from schemas import names
 from schemas.errors import InvalidDocument

@@ -34,7 +34,7 @@ class Stream:
 
 def streams_of(fleet: Fleet) -> tuple[Stream, ...]:
     """What must exist for this fleet."""
-    return (
+    streams = (
         Stream(names.ACCOUNT_BUS, _tasks(), tuple(map(_task_consumer, fleet.agents))),
         Stream(names.ACCOUNT_BUS, _events()),
         Stream(names.ACCOUNT_AUDIT, _audit()),
@@ -45,6 +45,8 @@ def streams_of(fleet: Fleet) -> tuple[Stream, ...]:
             for config in _own(role.storage_mb * 1024**2)
         ),
     )
+    copies = {"num_replicas": fleet.nats.replicas}
+    return tuple(Stream(stream.account, stream.config | copies, stream.consumers) for stream in streams)
 
 
 def _log(name: str, subject_list: list[str], **more: Any) -> dict[str, Any]:
@@ -54,7 +56,6 @@ def _log(name: str, subject_list: list[str], **more: Any) -> dict[str, Any]:
         "subjects": subject_list,
         "storage": "file",
         "retention": "limits",
-        "num_replicas": 1,
         "deny_delete": True,
         "deny_purge": True,
         **more,
@@ -112,7 +113,6 @@ def _bucket(name: str, max_bytes: int) -> dict[str, Any]:
         "name": f"KV_{name}",
         "subjects": [f"$KV.{name}.>"],
         "storage": "file",
-        "num_replicas": 1,
         "max_msgs_per_subject": 1,
         "max_bytes": max_bytes,
         "discard": "new",

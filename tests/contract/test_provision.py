@@ -17,6 +17,7 @@ from bus.connection import Connection
 from bus.credentials import Credential, create_credential
 from bus.errors import ConnectionRefused, CredentialMissing, NoServer, NotProvisioned
 from bus.jetstream import call
+from bus.provision.members import servers_of
 from bus.provision.permissions import users_of
 from bus.provision.provision import _set_up, start_server, write_files
 from bus.provision.server_config import server_config
@@ -84,11 +85,11 @@ async def test_the_key_that_makes_streams_is_let_in_for_that_long_only(tmp_path:
     keys = write_files(fleet, home)
     admins = {stream.account: create_credential(tmp_path / "admin" / stream.account) for stream in streams_of(fleet)}
     public = {account: admin.public_key() for account, admin in admins.items()}
-    home.server_config.write_text(server_config(fleet, home, keys, public))
+    home.server_config.write_text(server_config(fleet, servers_of(fleet, home)[0], keys, public))
     server = LocalServer(home.server_config, tmp_path / "log", fleet.nats.host, fleet.nats.port)
     await server.start()
     try:
-        await _set_up(server, fleet, home, keys, admins)
+        await _set_up((server,), fleet, home, keys, admins)
         text = home.server_config.read_text()
         for account, admin in admins.items():
             assert public[account] not in text

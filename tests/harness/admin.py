@@ -11,6 +11,7 @@ from typing import Any
 from bus.connection import Connection, Profile
 from bus.credentials import Credential, create_credential
 from bus.jetstream import call
+from bus.provision.members import servers_of
 from bus.provision.provision import write_files
 from bus.provision.server_config import server_config
 from tests.harness.fleet import Bench, until
@@ -23,7 +24,7 @@ async def administrator(bench: Bench, account: str) -> Connection:
     """A connection that may do everything in `account`, let in by a reload of the running server."""
     key = create_credential(bench.home.root / "test-admin" / account)
     keys = write_files(bench.fleet, bench.home)
-    text = server_config(bench.fleet, bench.home, keys, {account: key.public_key()})
+    text = server_config(bench.fleet, servers_of(bench.fleet, bench.home)[0], keys, {account: key.public_key()})
     bench.home.server_config.write_text(text)
     log = bench.home.root / "log" / "nats-server.log"
     before = log.read_text().count(_RELOADED)
