@@ -22,7 +22,7 @@ from bus.audit.emit import Audit, Facts
 from bus.connection import Connection, Msg, Subscription, is_no_responders
 from bus.headers import encode, extended
 from bus.inbound import PLAIN_ANSWER, reply_problem
-from bus.jetstream import store
+from bus.jetstream import FULL, ApiError, store
 from bus.streaming import SILENCE_S, Broken, Frames, Place
 from schemas import a2a, names, protojson, subjects
 from schemas.audit import Outcome
@@ -151,13 +151,22 @@ class Caller:
 
         Raises:
             UnknownOutcome: no acknowledgement came; repeat with the same key.
+            Unavailable: nothing was stored; the server is away, or the stream is full.
         """
         headers = (trace.current() or trace.new_trace()).headers()
         if key:
             headers[names.MSG_ID] = self._message_id(agent, key)
         subject = str(subjects.Task(agent, self._name))
         payload, block = protojson.encode(request), extended(_ALWAYS, headers)
-        return task_id(await store(self._connection, subject, payload, headers=block))
+        try:
+            return task_id(await store(self._connection, subject, payload, headers=block))
+        except ApiError as error:
+            if error.code != FULL:
+                raise
+            raise Unavailable(
+                f"no task can be left for {agent}: the fleet's stream of tasks is full until old ones expire; "
+                "an operator can look with `nats stream info TASKS`, or give it more room"
+            ) from None
 
     def _message_id(self, agent: str, key: str) -> str:
         """What stands for this caller's `key` to `agent` in a stream that all callers share.

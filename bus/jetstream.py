@@ -24,6 +24,10 @@ NOT_FOUND = frozenset({10059, 10014})
 """Stream, consumer not found."""
 NO_LEADER_YET = frozenset({10008, 10005, 10023})
 """System temporarily unavailable, no suitable peers, insufficient resources: a cluster that is just forming."""
+_STILL_BEING_STORED = 10158
+"""A cluster has the same message id on its way already: that of a try whose answer was lost."""
+FULL = 10077
+"""The stream may not grow any more."""
 
 
 class ApiError(AgentbusError):
@@ -80,13 +84,18 @@ async def store(
     """Publish into a stream and wait until it is stored; returns the sequence.
 
     Raises:
-        ApiError: refused. UnknownOutcome: no answer; it may be stored. Unavailable: it was not sent.
+        ApiError: refused. UnknownOutcome: no answer; it may be stored. Unavailable: it was not sent, or the
+            stream has no leader at the moment.
     """
     try:
         answer = await connection.request(subject, payload, headers=headers, timeout_s=timeout_s)
     except DeadlineExceeded as error:
         raise UnknownOutcome(f"no acknowledgement from the stream behind {subject}: {error}") from None
     ack = msgspec.json.decode(answer.data, type=PubAck)
+    if ack.error and ack.error.err_code == _STILL_BEING_STORED:
+        raise UnknownOutcome(f"an earlier try is still being stored behind {subject}; repeat it")
+    if ack.error and ack.error.err_code in NO_LEADER_YET:
+        raise Unavailable(f"the stream behind {subject} has no leader at the moment", retry_after_s="1")
     if ack.error:
         raise ApiError(ack.error.err_code, ack.error.description)
     return ack.seq

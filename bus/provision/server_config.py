@@ -83,8 +83,9 @@ def _accounts(fleet: Fleet, keys: Keys, admins: Mapping[str, str]) -> dict[str, 
         },
     }
     for agent, role in fleet.agents.items():
+        quota = role.storage_mb * 1024**2 * fleet.nats.replicas  # a cluster counts every copy
         accounts[names.own_account(agent)] = {
-            "jetstream": {"max_file": role.storage_mb * 1024**2, "max_mem": 0, "max_streams": 4, "max_consumers": 16},
+            "jetstream": {"max_file": quota, "max_mem": 0, "max_streams": 4, "max_consumers": 16},
             "imports": [
                 *_audit_imports(agent, agent=True),
                 *(

@@ -88,6 +88,11 @@ class Bench:
     stack: AsyncExitStack
     violations: list[str] = field(default_factory=list)
 
+    @property
+    def url(self) -> str:
+        """Where clients connect."""
+        return self.server.url
+
     def profile(self, principal: str, credential: str, **changes: Any) -> Profile:
         """How the product connects as `principal`."""
         inbox = (
@@ -96,7 +101,7 @@ class Bench:
         if principal in self.fleet.reviewers:
             inbox = "_INBOX"
         settings: dict[str, Any] = {
-            "url": self.server.url,
+            "url": self.url,
             "credential": Credential.find(self.home.credentials(principal), credential),
             "name": f"{principal}.{credential}",
             "inbox_prefix": inbox,
