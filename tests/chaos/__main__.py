@@ -10,7 +10,7 @@ import asyncio
 import random
 import tempfile
 import time
-from dataclasses import astuple
+from collections.abc import Sequence
 from pathlib import Path
 
 import uvloop
@@ -20,12 +20,14 @@ from bus.caller import Caller
 from schemas.errors import AgentbusError
 from tests.chaos.judge import Judge, Verdict
 from tests.chaos.load import Load, Stuck
-from tests.chaos.scenarios import SCENARIOS, Fault, Scenario
+from tests.chaos.scenarios import ON_A_CLUSTER, SCENARIOS, Fault, Scenario
 from tests.chaos.stage import Stage, stage
 from tests.harness.agent import caller
 
 _CALLERS = 4
 _SOUND = "sound"
+Played = tuple[Verdict, str]
+"""The counts of all loads of a stage, and what the verifier said of its trail."""
 
 
 class Run:
@@ -57,8 +59,7 @@ class Run:
 
     async def verdict(self) -> Verdict:
         """Everything together, by what is known at the end."""
-        verdicts = [astuple(await self._judge.verdict(load)) for load in self.loads]
-        return Verdict(*map(sum, zip(*verdicts, strict=True)))
+        return Verdict.sum_of([await self._judge.verdict(load) for load in self.loads])
 
 
 def _print_line(name: str, verdict: Verdict, took_s: float) -> None:
@@ -71,24 +72,38 @@ def _print_line(name: str, verdict: Verdict, took_s: float) -> None:
     )
 
 
+async def _play_all(
+    folder: Path, scenarios: Sequence[Scenario], *, is_cluster: bool, is_quick: bool, seed: int
+) -> Played:
+    """Every scenario of one stage."""
+    async with stage(folder, is_cluster=is_cluster) as on:
+        judge = await Judge.open(on)
+        run = Run(on, judge, [await caller(on.bench) for _ in range(_CALLERS)], seed)
+        for scenario in scenarios:
+            await run.play(scenario, scenario.quick if is_quick else scenario.full)
+        # In order, so that their trails are complete before the last look.
+        await asyncio.gather(*(worker.stop() for worker in on.workers))
+        return await run.verdict(), await judge.trail()
+
+
 async def main(*, is_quick: bool, seed: int) -> int:
     """Run everything; the exit code."""
     print(f"seed {seed}", flush=True)
     with tempfile.TemporaryDirectory(prefix="agentbus-chaos-") as folder:
-        async with stage(Path(folder)) as on:
-            judge = await Judge.open(on)
-            run = Run(on, judge, [await caller(on.bench) for _ in range(_CALLERS)], seed)
-            for scenario in SCENARIOS:
-                await run.play(scenario, scenario.quick if is_quick else scenario.full)
-            # In order, so that their trails are complete before the last look.
-            await asyncio.gather(*(worker.stop() for worker in on.workers))
-            total, trail = await run.verdict(), await judge.trail()
-    print(f"trail            {trail}")
+        stages = ((SCENARIOS, False), (ON_A_CLUSTER, True))
+        played = [
+            await _play_all(Path(folder, str(number)), scenarios, is_cluster=is_cluster, is_quick=is_quick, seed=seed)
+            for number, (scenarios, is_cluster) in enumerate(stages)
+        ]
+    verdicts, trails = zip(*played, strict=True)
+    total = Verdict.sum_of(verdicts)
+    print(f"trail            {', '.join(trails)}")
     print(
         f"chaos: acknowledged={total.acknowledged} lost={total.lost}"
         f" duplicate_effects={total.duplicate_effects} hung={total.hung}"
     )
-    return int(bool(total.lost or total.duplicate_effects or total.hung or trail != _SOUND))
+    is_broken = total.lost or total.duplicate_effects or total.hung or any(trail != _SOUND for trail in trails)
+    return int(bool(is_broken))
 
 
 def _arguments() -> argparse.Namespace:

@@ -8,7 +8,8 @@ without an effect, an end that is stored twice, a run that begins after the end 
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import astuple, dataclass
 from datetime import datetime
 
 from bus.audit.read import Reader
@@ -40,6 +41,11 @@ class Verdict:
     redelivered: int
     repeats: int
     not_completed: int
+
+    @classmethod
+    def sum_of(cls, verdicts: Iterable[Verdict]) -> Verdict:
+        """All of them together."""
+        return cls(*map(sum, zip(*map(astuple, verdicts), strict=True)))
 
 
 class Judge:

@@ -7,16 +7,21 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 
 from nats.aio.client import Client
 
 from bus.connection import Connection
-from bus.jetstream import ApiError, call
+from bus.jetstream import call
+from bus.server import LocalServer
 from schemas import names, subjects
+from schemas.errors import A2AError, Unavailable
 from tests.chaos.load import Load, Stuck
 from tests.chaos.stage import AGENT, Stage
 from tests.harness.admin import administrator
 from tests.harness.agent import caller, saying
+from tests.harness.cluster import ClusterBench
+from tests.harness.fleet import until
 
 _ENOUGH_S = 30.0
 _ROOM = 20_000
@@ -144,13 +149,42 @@ async def _until_refused(load: Load) -> None:
     Raises:
         Stuck: nobody was.
     """
-    wanted = load.refusals[ApiError.__name__] + 10
+    wanted = load.refusals[Unavailable.reason] + 10
     with suppress(TimeoutError):
         async with asyncio.timeout(_ENOUGH_S):
-            while load.refusals[ApiError.__name__] < wanted:
+            while load.refusals[Unavailable.reason] < wanted:
                 await asyncio.sleep(0.02)
             return
     raise Stuck(f"nobody was told within {_ENOUGH_S:g} s that the stream is full")
+
+
+async def leader_losses(fault: Fault) -> None:
+    """The server that leads one of the agent's streams is killed; the others go on, and it catches up."""
+    bench = fault.stage.bench
+    own = await bench.connect(AGENT, names.OWN_CREDENTIAL)
+    for done in range(fault.amount):
+        await fault.load.progress()
+        stream = fault.chance.choice((f"KV_{names.TASK_BUCKET}", names.TASK_LOG))
+        leader = await _leader(bench, own, stream)
+        leader.process.kill()
+        await leader.process.wait()
+        await fault.load.progress()  # without it
+        await leader.start()
+        await until(partial(bench.is_whole, own), timeout_s=60, every_s=0.1)
+        fault.say(done + 1)
+    await fault.load.progress()
+
+
+async def _leader(bench: ClusterBench, own: Connection, stream: str) -> LocalServer:
+    async def known() -> LocalServer | None:
+        try:
+            return await bench.leader(own, stream)
+        except A2AError:
+            return None
+
+    found = await until(known, timeout_s=30, every_s=0.1)
+    assert found is not None
+    return found
 
 
 @dataclass(frozen=True)
@@ -170,3 +204,4 @@ SCENARIOS = (
     Scenario("slow consumer", slow_consumers, 1, 3),
     Scenario("full stream", full_streams, 1, 3),
 )
+ON_A_CLUSTER = (Scenario("leader loss", leader_losses, 1, 12),)

@@ -19,8 +19,9 @@ from agents.home import ensure_home
 from agents.supervisor.child import Child, Command
 from agents.supervisor.fleet_processes import commands
 from bus import surroundings
-from bus.provision.provision import start_server
+from bus.provision.provision import start_servers
 from bus.surroundings import Home
+from tests.harness.cluster import ClusterBench, three_servers
 from tests.harness.fleet import Bench, fleet_source, free_port
 from tests.harness.proxy import Proxy
 
@@ -40,7 +41,7 @@ limits:
 class Stage:
     """Everything that can be broken. `effects` is the file that the skill appends to."""
 
-    bench: Bench
+    bench: ClusterBench
     proxy: Proxy
     workers: list[Child]
     effects: Path
@@ -73,6 +74,11 @@ def _one_agent(document: dict[str, Any]) -> None:
     document["agents"] = {AGENT: {"may_propose": False, "storage_mb": 2048}}
 
 
+def _three_servers(document: dict[str, Any]) -> None:
+    _one_agent(document)
+    three_servers(document)
+
+
 def _command(bench: Bench, effects: Path, slot: str, url: str) -> Command:
     """A worker's process as `agentbus up` starts it, with a slot and a state folder of its own."""
     stages = commands(bench.fleet, bench.home, url)
@@ -85,24 +91,25 @@ def _command(bench: Bench, effects: Path, slot: str, url: str) -> Command:
 
 
 @asynccontextmanager
-async def stage(folder: Path) -> AsyncIterator[Stage]:
-    """Server, proxy and workers in `folder`, all stopped at the end."""
+async def stage(folder: Path, *, is_cluster: bool = False) -> AsyncIterator[Stage]:
+    """Server or servers, proxy and workers in `folder`, all stopped at the end."""
     source = folder / "source"
-    source.mkdir()
-    fleet_source(source, port=free_port(), change=_one_agent)
+    source.mkdir(parents=True)
+    fleet_source(source, port=free_port(), change=_three_servers if is_cluster else _one_agent)
     agent = source / "agents" / AGENT
     (agent / "agent.yaml").write_text(_AGENT_FILE)
     (agent / "handler.py").write_bytes((Path(__file__).parent / "handler.py").read_bytes())
     home = Home(folder / "home")
     fleet = ensure_home(home, source)
     async with AsyncExitStack() as stack:
-        server = await start_server(fleet, home)
-        stack.push_async_callback(server.stop)
+        servers = await start_servers(fleet, home)
+        for server in servers:
+            stack.push_async_callback(server.stop)
         proxy = await stack.enter_async_context(Proxy(fleet.nats.host, fleet.nats.port))
-        bench = Bench(home, fleet, server, stack)
+        bench = ClusterBench(home, fleet, servers[0], stack, servers=servers)
         effects = folder / "effects"
         effects.touch()
-        urls = (server.url, proxy.url)
+        urls = (bench.url, bench.url if is_cluster else proxy.url)
         workers = [Child(_command(bench, effects, str(slot), url), lambda _: None) for slot, url in enumerate(urls)]
         for worker in workers:
             stack.push_async_callback(worker.stop)

@@ -51,6 +51,11 @@ class ClusterBench(Bench):
         await server.stop()
         await server.start()
 
+    async def leader(self, own: Connection, stream: str) -> LocalServer:
+        """The server that leads `stream` in the account of `own`."""
+        name = (await call(own, f"STREAM.INFO.{stream}"))["cluster"]["leader"]
+        return self.servers[int(name.rsplit("-", 1)[1]) - 1]
+
     async def is_whole(self, own: Connection) -> bool:
         """Whether all three servers hold all of the streams in the account of `own`."""
         try:
