@@ -29,6 +29,7 @@ from bus import trace
 from bus.audit.emit import Audit
 from bus.background import vital
 from bus.caller import Caller
+from bus.cards import sign_card
 from bus.connection import Connection
 from bus.flow import Rate
 from bus.micro import Micro, Service
@@ -67,7 +68,9 @@ async def run_agent(path: Path, place: Surroundings) -> None:
         operations = Operations(
             Parts(
                 agent=agent.id,
-                card=card_of(agent, tree, ulid(time.time_ns(), os.urandom(10))),
+                card=sign_card(
+                    card_of(agent, tree, ulid(time.time_ns(), os.urandom(10))), running.bus.profile.credential
+                ),
                 answering=answering,
                 book=book,
                 commands=commands,
