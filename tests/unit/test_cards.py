@@ -13,7 +13,7 @@ from schemas import a2a, protojson
 from schemas.canonical import canonical
 
 CARD = a2a.AgentCard(
-    name="textstats", description="Zählt – 数", version="1.0.0",
+    name="textstats", description="Zählt 数", version="1.0.0",
     supported_interfaces=(a2a.AgentInterface(url="nats:x", protocol_binding="N", protocol_version="1.0"),),
     capabilities=a2a.AgentCapabilities(
         streaming=True, extensions=(a2a.AgentExtension(uri="u:x", params={"n": 1.5, "k": 3, "empty": {}}),)
