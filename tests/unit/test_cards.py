@@ -6,9 +6,13 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from a2a.types import a2a_pb2
+from a2a.utils.signing import InvalidSignaturesError, create_signature_verifier
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from google.protobuf.json_format import Parse
 
 from bus.cards import CardNotTrusted, sign_card, verify_card
-from bus.credentials import create_credential
+from bus.credentials import create_credential, verifying_key
 from schemas import a2a, protojson
 from schemas.canonical import canonical
 
@@ -65,3 +69,16 @@ def test_numbers_that_are_not_exact_are_refused() -> None:
     for value in (2**53 + 1, float("nan"), float("inf")):
         with pytest.raises(ValueError, match=r"2\^53|infinity"):
             canonical(value)
+
+
+def test_the_official_sdk_verifies_the_same_signature(tmp_path: Path) -> None:
+    """The SDK's verifier, given the agent's key, accepts the card and refuses it changed."""
+    credential = create_credential(tmp_path / "bus.nk")
+    public = verifying_key(credential.public_key())
+    pem = public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    verify = create_signature_verifier(lambda _kid, _jku: pem, ["EdDSA"])
+    theirs = Parse(protojson.encode(sign_card(CARD, credential)), a2a_pb2.AgentCard())
+    verify(theirs)
+    theirs.description = "another"
+    with pytest.raises(InvalidSignaturesError):
+        verify(theirs)
