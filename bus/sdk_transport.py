@@ -28,8 +28,8 @@ try:
     from a2a.utils.errors import A2A_REASON_TO_ERROR, InvalidParamsError
     from google.protobuf.json_format import MessageToJson, Parse
     from google.protobuf.message import Message
-except ImportError:
-    raise ImportError("the A2A SDK is not installed; run: pip install 'agentbus[a2a]'") from None
+except ImportError as error:
+    raise ImportError(f"the A2A SDK cannot be used ({error}); run: pip install 'agentbus[a2a]'") from error
 
 from bus.caller import Caller
 from bus.connection import Connection, Profile

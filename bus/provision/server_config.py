@@ -59,7 +59,8 @@ def server_config(
 
 def _cluster(fleet: Fleet, server: Server, secret: str) -> dict[str, Any]:
     """Only the named servers are routed to, each with the secret; no address is told to anybody."""
-    others = [member for member in fleet.nats.cluster if member.route_port != server.route_port]
+    here = server.host, server.route_port
+    others = [member for member in fleet.nats.cluster if (member.host, member.route_port) != here]
     return {
         "name": fleet.name,
         "listen": f"{server.host}:{server.route_port}",

@@ -1,111 +1,158 @@
-"""`make bench`: requests through the whole path against raw nats-py, and the cost of an audit event.
+"""`make bench`: the whole path against raw nats-py, and what streams, durable tasks, memory and the trail cost.
 
-Both sides use the same server, keys, headers, uvloop and two processes' worth of work in one loop each:
-the baseline answers raw requests of the same size; ours is SendMessage → Message, typed, traced, audited.
+Baseline and product take turns in one run, on one server with the same keys, headers and uvloop, each with a
+caller and a process that answers; the figures are medians of the rounds. Ours is SendMessage → Message, typed,
+traced and audited; the baseline answers the same bytes. Nothing is decided by a time.
 """
 
 from __future__ import annotations
 
 import asyncio
 import statistics
-import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Awaitable, Callable
-from pathlib import Path
+from typing import NamedTuple
 
 import uvloop
 
 from agents.cli.run import log_quietly
-from agents.supervisor.child import Child, Command
-from agents.supervisor.fleet_processes import commands
-from bus.caller import Caller
-from schemas import a2a, names
-from tests.harness.fleet import CHECKOUT, Bench, bench
+from bus.wire import Msg
+from schemas import a2a, names, protojson, subjects
+from tests.bench.responder import AGENT as BASELINE
+from tests.bench.stage import AGENT, Stage, stage
 
-_REQUESTS = 10_000
+_ROUNDS = 7
+_REQUESTS = 6_400
 _IN_FLIGHT = 64
-_ONE_BY_ONE = 1_000
+_ONE_BY_ONE = 400
+_STREAMS, _PIECES = 16, 200
+_TASKS = 2_000
+_MANY = 100_000
 _EVENTS = 20_000
 _HEADERS = {
-    names.A2A_VERSION: "1.0",
+    names.A2A_VERSION: a2a.PROTOCOL_VERSION,
     names.CONTENT_TYPE: a2a.MEDIA_TYPE,
     names.TRACEPARENT: "00-" + "a" * 32 + "-" + "b" * 16 + "-01",
 }
+Ask = Callable[[], Awaitable[object]]
 
 
-async def _rate(ask: Callable[[], Awaitable[object]], count: int, in_flight: int) -> float:
-    """Requests a second with `in_flight` always under way."""
+class Figures(NamedTuple):
+    """Requests a second with many in flight, and the median time of one alone."""
 
-    async def worker(n: int) -> None:
-        for _ in range(n):
+    rate: float
+    p50_us: float
+
+
+async def _rate(ask: Ask, count: int, in_flight: int = _IN_FLIGHT) -> float:
+    """How many a second, with `in_flight` always under way."""
+
+    async def worker() -> None:
+        for _ in range(count // in_flight):
             await ask()
 
-    await asyncio.gather(*(worker(5) for _ in range(in_flight)))  # warm
     began = time.perf_counter()
-    await asyncio.gather(*(worker(count // in_flight) for _ in range(in_flight)))
+    await asyncio.gather(*(worker() for _ in range(in_flight)))
     return count / (time.perf_counter() - began)
 
 
-async def _median_us(ask: Callable[[], Awaitable[object]], count: int) -> float:
+async def _p50_us(ask: Ask) -> float:
     took = []
-    for _ in range(count):
+    for _ in range(_ONE_BY_ONE):
         began = time.perf_counter()
         await ask()
         took.append((time.perf_counter() - began) * 1e6)
     return statistics.median(took)
 
 
-async def _measure(title: str, ask: Callable[[], Awaitable[object]]) -> tuple[float, float]:
-    rate = await _rate(ask, _REQUESTS, _IN_FLIGHT)
-    median = await _median_us(ask, _ONE_BY_ONE)
-    print(f"{title:<46} {rate:>9,.0f} requests/s   p50 {median:>7,.0f} µs")
-    return rate, median
+def _request(**part: object) -> a2a.SendMessageRequest:
+    message = a2a.Message(message_id="1", role="ROLE_USER", parts=(a2a.Part(**part),))  # type: ignore[arg-type]
+    return a2a.SendMessageRequest(message=message)
 
 
-async def _requests(running: Bench) -> None:
-    baseline = await _raw_responder(running)
-    attacker = await running.attacker("ops")
-    subject = "a2a.v1.req.textstats.ops.SendMessage"
-    body = b'{"message":{"messageId":"1","role":"ROLE_USER","parts":[{"data":{"text":"one two three"}}]}}'
-    raw = await _measure(
-        "raw nats-py, headers, uvloop", lambda: attacker.client.request(subject, body, timeout=10, headers=_HEADERS)
+def _line(title: str, figure: str) -> None:
+    print(f"{title:<58} {figure}", flush=True)
+
+
+async def _requests(on: Stage) -> None:
+    request = _request(data={"text": "one two three"})
+    body = protojson.encode(request)
+    subject = str(subjects.Request(BASELINE, "ops", "SendMessage"))
+    ways: tuple[Ask, Ask] = (
+        lambda: on.raw.client.request(subject, body, timeout=10, headers=_HEADERS),
+        lambda: on.ours.send_message(AGENT, request),
     )
-    baseline.kill()
-    baseline.wait()
-    agent = Child(_command(running), lambda _: None)
-    await agent.start()
-    caller = Caller(await running.connect("ops"), "ops")
-    await caller.start()
-    message = a2a.Message(message_id="1", role="ROLE_USER", parts=(a2a.Part(data={"text": "one two three"}),))
-    request = a2a.SendMessageRequest(message=message)
-    ours = await _measure(
-        "SendMessage to Message, typed, traced, audited", lambda: caller.send_message("textstats", request)
+    for ask in ways:
+        await _rate(ask, 2_048)
+    rounds = [[Figures(await _rate(ask, _REQUESTS), await _p50_us(ask)) for ask in ways] for _ in range(_ROUNDS)]
+    titles = ("raw nats-py, headers, uvloop", "SendMessage to Message, typed, traced, audited")
+    for title, figures in zip(titles, zip(*rounds, strict=True), strict=True):
+        rate = statistics.median(one.rate for one in figures)
+        p50_us = statistics.median(one.p50_us for one in figures)
+        _line(title, f"{rate:>9,.0f} requests/s   p50 {p50_us:>6,.0f} µs")
+    rate = statistics.median(ours.rate / raw.rate for raw, ours in rounds)
+    p50 = statistics.median(ours.p50_us / raw.p50_us for raw, ours in rounds)
+    _line("ratio, median of the rounds", f"{rate:>9.2f} of raw        p50 {p50:>6.2f} times raw")
+
+
+async def _stored(on: Stage) -> float:
+    """The baseline of what is stored: raw publishes into a synced stream, each acknowledged."""
+    body = protojson.encode(_request(text="x"))
+    subject = str(subjects.Task(BASELINE, "ops"))
+    rate = await _rate(lambda: on.raw.client.request(subject, body, timeout=10, headers=_HEADERS), 6_400)
+    _line("raw nats-py, stored and acknowledged, synced to disk", f"{rate:>9,.0f} messages/s")
+    return rate
+
+
+async def _streams(on: Stage, stored: float) -> None:
+    request = _request(text=str(_PIECES))
+    request = a2a.SendMessageRequest(
+        message=a2a.Message(message_id="1", role="ROLE_USER", parts=request.message.parts, metadata={"skill": "tell"})
     )
-    await agent.stop()
-    print(f"{'ratio':<46} {ours[0] / raw[0]:>9.2f} of raw        p50 {ours[1] / raw[1]:>7.2f} times raw")
+
+    async def one() -> int:
+        return len([frame async for frame in on.ours.stream(AGENT, "SendStreamingMessage", request)])
+
+    began = time.perf_counter()
+    frames = sum(await asyncio.gather(*(one() for _ in range(_STREAMS))))
+    rate = frames / (time.perf_counter() - began)
+    _line(f"streams, {_STREAMS} at once, each frame kept", f"{rate:>9,.0f} frames/s     {rate / stored:.2f} of stored")
 
 
-async def _raw_responder(running: Bench) -> subprocess.Popen[str]:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.bench.responder", running.server.url, str(running.home.root)],
-        stdout=subprocess.PIPE, text=True, cwd=CHECKOUT,
-    )  # fmt: skip
-    running.stack.callback(process.kill)
-    assert process.stdout is not None
-    assert await asyncio.to_thread(process.stdout.readline) == "ready\n"
-    return process
+async def _durable(on: Stage, stored: float) -> None:
+    request = _request(data={"text": "one two three"})
+    finished, seen = asyncio.Event(), 0
+
+    def on_event(message: Msg) -> None:
+        nonlocal seen
+        seen += b'"TASK_STATE_COMPLETED"' in message.data
+        if seen == _TASKS:
+            finished.set()
+
+    connection = await on.bench.connect("ops")
+    await connection.subscribe(subjects.TaskEvent.pattern(agent=AGENT, caller="ops"), on_event)
+    await connection.flush()
+    began = time.perf_counter()
+    await _rate(lambda: on.ours.leave_task(AGENT, request), _TASKS, 50)
+    await asyncio.wait_for(finished.wait(), 120)
+    rate = _TASKS / (time.perf_counter() - began)
+    _line("durable tasks, published to finished", f"{rate:>9,.0f} tasks/s      {rate / stored:.2f} of stored")
 
 
-def _command(running: Bench) -> Command:
-    """The agent's process exactly as `agentbus up` starts it."""
-    stages = commands(running.fleet, running.home, running.server.url)
-    return next(command for stage in stages for command in stage if command.name == "agent-textstats")
+async def _memory(on: Stage) -> None:
+    request = _request(data={"text": "one two three"})
+    before = on.resident_mib
+    await _rate(lambda: on.ours.send_message(AGENT, request), _MANY)
+    halfway = on.resident_mib
+    await _rate(lambda: on.ours.send_message(AGENT, request), _MANY)
+    _line(
+        f"memory of the worker: now, {_MANY:,} requests on, as many again",
+        f"{before:>9.1f} MiB, {halfway:.1f} MiB, {on.resident_mib:.1f} MiB",
+    )
 
 
-async def _events(running: Bench) -> None:
-    audit = await running.audit("greeter")
+async def _events(on: Stage) -> None:
+    audit = await on.bench.audit("concierge")
     began = time.perf_counter()
     for number in range(_EVENTS):
         audit.emit("request.answered", action="SendMessage", actor="ops", size=number, duration_ms=1.0)
@@ -114,16 +161,20 @@ async def _events(running: Bench) -> None:
     emitted = time.perf_counter()
     await audit.confirm(60)
     stored = time.perf_counter()
-    print(f"{'audit: emit':<46} {(emitted - began) / _EVENTS * 1e6:>9.1f} µs/event")
-    print(f"{'audit: emitted, signed, stored (synced to disk)':<46} {_EVENTS / (stored - began):>9,.0f} events/s")
+    _line("audit: emit", f"{(emitted - began) / _EVENTS * 1e6:>9.1f} µs/event")
+    _line("audit: emitted, signed, stored, synced to disk", f"{_EVENTS / (stored - began):>9,.0f} events/s")
 
 
 async def main() -> None:
     """Run everything on a server of its own."""
-    with tempfile.TemporaryDirectory(prefix="agentbus-bench-") as folder:
-        async with bench(Path(folder)) as running:
-            await _requests(running)
-            await _events(running)
+    async with stage() as on:
+        _line("memory of an idle worker", f"{on.resident_mib:>9.1f} MiB")
+        await _requests(on)
+        stored = await _stored(on)
+        await _streams(on, stored)
+        await _durable(on, stored)
+        await _memory(on)
+        await _events(on)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ requests are asked.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
@@ -15,7 +16,11 @@ import pytest
 
 from bus.caller import Caller
 from bus.connection import Connection
+from bus.provision.members import servers_of
+from bus.provision.provision import write_files
+from bus.provision.server_config import server_config
 from bus.server import LocalServer
+from bus.surroundings import Home
 from schemas import a2a, names
 from schemas.documents import parse_yaml
 from schemas.errors import A2AError, InvalidDocument, UnknownOutcome
@@ -143,6 +148,17 @@ async def test_a_stranger_is_no_server_of_the_cluster(cluster: ClusterBench) -> 
     said = await asyncio.wait_for(reader.read(), 10)
     writer.close()
     assert b"Authorization Violation" in said
+
+
+def test_servers_on_three_hosts_may_use_one_port(tmp_path: Path) -> None:
+    """A server's routes go to the two others, also where all listen on the same port of different hosts."""
+    hosts = "".join(f"    - {{host: 10.0.0.{number}, port: 4222, route_port: 6222}}\n" for number in (1, 2, 3))
+    fleet = parse_yaml(f"name: f\nagents: {{}}\nnats:\n  cluster:\n{hosts}", Fleet, "fleet.yaml")
+    home = Home(tmp_path)
+    keys = write_files(fleet, home)
+    for server in servers_of(fleet, home):
+        routes = re.findall(r"@([0-9.]+):6222", server_config(fleet, server, keys, route_secret="x"))
+        assert sorted([*routes, server.host]) == ["10.0.0.1", "10.0.0.2", "10.0.0.3"]
 
 
 def test_two_servers_are_no_cluster() -> None:

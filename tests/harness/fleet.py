@@ -13,10 +13,11 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import nats
@@ -161,12 +162,20 @@ class Attacker:
 
 
 @asynccontextmanager
-async def bench(folder: Path, change: Callable[[dict[str, Any]], None] = lambda _: None) -> AsyncIterator[Bench]:
-    """A fleet's home in `folder` and its server."""
+async def bench(
+    folder: Path,
+    change: Callable[[dict[str, Any]], None] = lambda _: None,
+    agents: Mapping[str, tuple[str, str]] = MappingProxyType({}),
+) -> AsyncIterator[Bench]:
+    """A fleet's home in `folder` and its server; `agents` have an agent.yaml and a handler.py of their own."""
     source = folder / "source"
     source.mkdir()
     home = Home(folder / "home")
-    fleet = ensure_home(home, fleet_source(source, port=free_port(), change=change))
+    fleet_source(source, port=free_port(), change=change)
+    for name, (file, handler) in agents.items():
+        (source / "agents" / name / "agent.yaml").write_text(file)
+        (source / "agents" / name / "handler.py").write_text(handler)
+    fleet = ensure_home(home, source)
     async with AsyncExitStack() as stack:
         server = await start_server(fleet, home)
         stack.push_async_callback(server.stop)
