@@ -285,7 +285,7 @@ def _give_up(waiting: asyncio.Future[Msg], subject: str, timeout_s: float) -> No
 
 def _require_plain(*subjects: str) -> None:
     for subject in subjects:
-        if len(subject.split(None, 1)) > 1 or subject != subject.strip():
+        if " " in subject or not subject.isprintable():
             raise InvalidSubject(f"{subject!r} holds white space, which would begin another word of the protocol")
 
 

@@ -43,6 +43,7 @@ _log = structlog.get_logger("bus")
 
 _UNLIMITED = Rate(0, 0)
 _WORK = frozenset({"SendMessage", "SendStreamingMessage"})
+_STREAMING = frozenset({"SendStreamingMessage", "SubscribeToTask"})
 _HEADER_ROOM = 1024
 """Bytes kept free for an answer's headers."""
 
@@ -197,9 +198,6 @@ class Responder:
         async def send(body: bytes, headers: dict[str, str]) -> None:
             await self._send(call, self._fitting(body), extended(PLAIN_ANSWER, headers))
 
-        if self._streams >= self._bounds.max_streams:
-            await stream.updates.aclose()
-            raise Unavailable(f"{self._agent} has {self._streams} streams open already", retry_after_s="5")
         self._streams += 1
         try:
             await send_frames(stream, send, self._draining)
@@ -217,6 +215,8 @@ class Responder:
             raise UnsupportedOperation(f"{self._agent} has no operation {call.operation}")
         if call.operation in _WORK:
             self._buckets.take(call.caller, time.monotonic())
+        if call.operation in _STREAMING and self._streams >= self._bounds.max_streams:
+            raise Unavailable(f"{self._agent} has {self._streams} streams open already", retry_after_s="5")
         return operation
 
     async def _within_deadline(self, operation: Operation, call: Call, limit: _Limit) -> A2AObject | Stream:

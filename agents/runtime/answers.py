@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from agents import llm
@@ -41,8 +41,8 @@ class SkillAnswering:
         """See `Answering.answer`."""
         skill = self._named(context.message)
         request = read_input(context.message, skill.input)
-        answer = skill.function(request, context)
-        if isinstance(answer, Awaitable):
+        answer: Any = skill.function(request, context)
+        if not skill.is_streaming:
             return _checked(skill, await answer)
         parts: tuple[a2a.Part, ...] = ()
         async for piece in answer:

@@ -45,9 +45,9 @@ def read_input(message: Message, kind: type[Any]) -> Any:
 
 def _converted(value: Any, kind: type[Any], path: str) -> Any:
     try:
-        if issubclass(kind, pydantic.BaseModel):
-            return kind.model_validate(value)
-        return msgspec.convert(value, kind)
+        if issubclass(kind, msgspec.Struct):
+            return msgspec.convert(value, kind)
+        return kind.model_validate(value)
     except msgspec.ValidationError as error:
         violations: tuple[FieldViolation, ...] = (violation_of(error, path),)
     except pydantic.ValidationError as error:
@@ -63,6 +63,7 @@ def write_output(value: Any) -> tuple[Part, ...]:
     """A skill's result as parts: text for `str`, data for everything else."""
     if isinstance(value, str):
         return (Part(text=value, media_type="text/plain"),)
-    if isinstance(value, pydantic.BaseModel):
+    # asking pydantic's metaclass costs more than all the rest here
+    if not isinstance(value, msgspec.Struct) and isinstance(value, pydantic.BaseModel):
         return (Part(data=value.model_dump(mode="json"), media_type="application/json"),)
     return (Part(data=msgspec.to_builtins(value), media_type="application/json"),)

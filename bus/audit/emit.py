@@ -57,6 +57,7 @@ LINGER_S: Final = 0.05
 MAX_TEXT: Final = 1000
 """Longer texts in an event are cut, with `…` at the end."""
 _MAX_METADATA = 40
+_MILLISECONDS = [f"{number:03d}Z" for number in range(1000)]
 _HEADROOM_BYTES = 2048
 """What the headers of a stored event may take of the stream's message limit."""
 
@@ -226,7 +227,7 @@ class Audit:
         second, rest_ns = divmod(now_ns, 1_000_000_000)
         if second != self._second:  # a date is dear to write; most events share their second with another
             self._second, self._second_text = second, rfc3339(now_ns)[:-4]
-        return f"{self._second_text}{rest_ns // 1_000_000:03d}Z"
+        return self._second_text + _MILLISECONDS[rest_ns // 1_000_000]
 
     def _event(self, row: EventType, now_ns: int, data: EventData, trace: tracing.Trace | None) -> AuditEvent:
         return AuditEvent(

@@ -103,7 +103,9 @@ class BindingClient:
             try:
                 async for frame in self.stream(agent, operation, asked, after, lose):
                     found += [(int(frame.headers["Agentbus-Event"]), frame.body)] if frame.body is not None else []
-            except Broken:
+            except (Broken, TimeoutError, Refused) as error:
+                if not found or (isinstance(error, Refused) and error.code != 503):
+                    raise
                 task = found[0][1]["task"]["id"]
                 operation, asked, after, lose = "SubscribeToTask", {"id": task}, found[-1][0], frozenset()
             else:

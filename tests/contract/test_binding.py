@@ -245,7 +245,9 @@ def test_the_page_has_every_name() -> None:
     assert public <= set(FAMILIES)
     subjects = {re.sub(r"\{(\w+)\}", r"<\1>", family.template) for family in public}
     subjects = {subject.replace("<operation>", "<Operation>") for subject in subjects}
-    for name in (*headers, *subjects, *WIRE_ERRORS, names.A2A_VERSION, names.MSG_ID, a2a.BINDING_URI):
+    standard = {names.A2A_VERSION, names.CONTENT_TYPE, names.TRACEPARENT, names.MSG_ID}
+    standard |= {names.SERVICE_ERROR, names.SERVICE_ERROR_CODE}
+    for name in (*headers, *standard, *subjects, *WIRE_ERRORS, a2a.BINDING_URI):
         assert f"`{name}`" in PAGE, name
     for marker in names.JETSTREAM_DELIVERY_HEADERS:
         assert f"`{marker}`" in PAGE.lower(), marker
