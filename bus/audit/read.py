@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import time
 from collections.abc import AsyncIterator
 from typing import Any, Final, NamedTuple
 
@@ -26,6 +27,7 @@ from schemas.names import JETSTREAM_DELIVERY_HEADERS
 
 _LAST: Final = "Nats-Last-Sequence"
 _ADDED = frozenset({"Nats-Stream", "Nats-Subject", "Nats-Sequence", "Nats-Time-Stamp", "Nats-Num-Pending", _LAST})
+_LOOK_AGAIN_S = 0.2
 _STREAM_NOT_FOUND = 10059
 
 
@@ -94,11 +96,17 @@ class Reader:
             Unavailable, DeadlineExceeded: not `follow`, and the server went away; what was yielded is good.
         """
         wanted = _Wanted(self._connection, self._stream, {"batch": self._batch}, self._timeout_s, subject)
-        position = start
+        position, give_up_at = start, time.monotonic() + self._timeout_s
         async with wanted:
             while until is None or position <= until:
                 try:
                     batch, is_end = await wanted.fetch(position)
+                    give_up_at = time.monotonic() + self._timeout_s
+                except _NobodyHasIt:
+                    if not follow and time.monotonic() > give_up_at:
+                        raise
+                    await asyncio.sleep(_LOOK_AGAIN_S)
+                    continue
                 except (Unavailable, DeadlineExceeded):
                     if not follow:
                         raise
@@ -180,7 +188,13 @@ def _whole(messages: list[Msg], position: int) -> tuple[list[Record], bool]:
     return found, is_last and _is_next(end, found)
 
 
+class _NobodyHasIt(Unavailable):
+    """No server answers for the stream now: a cluster is between two leaders, or a copy is catching up."""
+
+
 def _refuse_unknown(status: str, headers: dict[str, str]) -> None:
+    if status == "503":
+        raise _NobodyHasIt("no server answers for the stream; it is tried again")
     if status not in {"204", "404"}:
         raise Unavailable(f"the stream cannot be read: {status} {headers.get('Description', '')}")
 
