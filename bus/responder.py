@@ -65,7 +65,10 @@ class Bounds:
 
 
 class _Limit:
-    """How long the work on one request may take. A timer is begun only for work that has to wait for something."""
+    """How long the work on one request may take. A timer is begun only for work that has to wait for something.
+
+    `seconds` is set before the work first waits, None when it does not count (any more).
+    """
 
     __slots__ = ("_timer", "is_expired", "seconds")
 
@@ -152,9 +155,10 @@ class Responder:
 
     async def _answer(self, call: Call, limit: _Limit, started: float) -> None:
         try:
-            if call.problem:
-                raise call.problem
             operation = self._admit(call)
+            limit.seconds = self._seconds(call)
+            if self._audit.is_behind:
+                await self._audit.catch_up()
             event = self._audit.emit("request.received", action=call.operation, actor=call.caller, payload=call.payload)
             trace.enter(call.trace.caused_by(event))
             body = await self._body(call, await self._within_deadline(operation, call, limit))
@@ -210,6 +214,8 @@ class Responder:
         return body
 
     def _admit(self, call: Call) -> Operation:
+        if call.problem:
+            raise call.problem
         operation = self._operations.get(call.operation)
         if operation is None:
             raise UnsupportedOperation(f"{self._agent} has no operation {call.operation}")
@@ -219,13 +225,16 @@ class Responder:
             raise Unavailable(f"{self._agent} has {self._streams} streams open already", retry_after_s="5")
         return operation
 
-    async def _within_deadline(self, operation: Operation, call: Call, limit: _Limit) -> A2AObject | Stream:
+    def _seconds(self, call: Call) -> float:
         limit_s = self._bounds.timeout_s
         if call.deadline_ms is not None:
             limit_s = min(limit_s, call.deadline_ms / 1000 - time.time())
         if limit_s <= 0:
             raise DeadlineExceeded("the deadline had passed when the request arrived")
-        limit.seconds = limit_s
+        return limit_s
+
+    async def _within_deadline(self, operation: Operation, call: Call, limit: _Limit) -> A2AObject | Stream:
+        limit_s = limit.seconds
         try:
             with await self._bulkhead.enter():
                 return await operation(call)

@@ -58,6 +58,8 @@ MAX_TEXT: Final = 1000
 """Longer texts in an event are cut, with `…` at the end."""
 _MAX_METADATA = 40
 _MILLISECONDS = [f"{number:03d}Z" for number in range(1000)]
+_BEHIND, _CATCH_UP_S = 4096, 1.0
+"""Events that may wait in memory before work is slowed down to the stream's pace, and for how long it is."""
 _HEADROOM_BYTES = 2048
 """What the headers of a stored event may take of the stream's message limit."""
 
@@ -174,6 +176,17 @@ class Audit:
         self._counter, self._prev = entry.counter, entry.digest
         self._publisher.put(entry, 0 if row.is_urgent else self._options.linger_s)
         return event.id
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether so much of what was emitted is not on the stream yet that one should wait before emitting more."""
+        return self._counter - self._publisher.confirmed > _BEHIND
+
+    async def catch_up(self) -> None:
+        """Wait until it is not behind any more; a second at most, for then the stream is away and the spool takes it."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_CATCH_UP_S):
+                await self._publisher.wait(self._counter - _BEHIND // 2)
 
     async def confirm(self, timeout_s: float = 10) -> None:
         """Return when everything emitted so far is on the stream.

@@ -96,17 +96,11 @@ class Reader:
             Unavailable, DeadlineExceeded: not `follow`, and the server went away; what was yielded is good.
         """
         wanted = _Wanted(self._connection, self._stream, {"batch": self._batch}, self._timeout_s, subject)
-        position, give_up_at = start, time.monotonic() + self._timeout_s
+        position = start
         async with wanted:
             while until is None or position <= until:
                 try:
-                    batch, is_end = await wanted.fetch(position)
-                    give_up_at = time.monotonic() + self._timeout_s
-                except _NobodyHasIt:
-                    if not follow and time.monotonic() > give_up_at:
-                        raise
-                    await asyncio.sleep(_LOOK_AGAIN_S)
-                    continue
+                    batch, is_end = await wanted.fetch_patiently(position)
                 except (Unavailable, DeadlineExceeded):
                     if not follow:
                         raise
@@ -155,6 +149,17 @@ class _Wanted:
         await self._connection.publish(self._get, body, reply=self._reply)
         await self._wait()
         return _whole(self._arrived, position)
+
+    async def fetch_patiently(self, position: int) -> tuple[list[Record], bool]:
+        """As `fetch`; waits while a cluster has no server that answers for the stream."""
+        give_up_at = time.monotonic() + self._timeout_s
+        while True:
+            try:
+                return await self.fetch(position)
+            except _NobodyHasIt:
+                if time.monotonic() > give_up_at:
+                    raise
+            await asyncio.sleep(_LOOK_AGAIN_S)
 
     def _take(self, message: Msg) -> None:
         if message.subject == self._reply:  # else it is the rest of a batch that was given up
