@@ -144,9 +144,12 @@ class Caller:
             del self._streams[reply], self._asked[reply]
             self._emit("request.completed", action=place.operation, resource=agent)
 
-    async def leave_task(self, agent: str, request: a2a.SendMessageRequest, *, key: str = "") -> str:
+    async def leave_task(
+        self, agent: str, request: a2a.SendMessageRequest, *, key: str = "", within_s: float | None = None
+    ) -> str:
         """Store a task for the agent, which may be down; returns the task's id.
 
+        A task that is not done `within_s` seconds from now is cancelled, or not begun at all, and fails.
         `key` makes repeating harmless for two minutes: the same caller, agent and key is one task.
 
         Raises:
@@ -154,6 +157,8 @@ class Caller:
             Unavailable: nothing was stored; the server is away, or the stream is full.
         """
         headers = (trace.current() or trace.new_trace()).headers()
+        if within_s is not None:
+            headers |= _deadline(within_s)
         if key:
             headers[names.MSG_ID] = self._message_id(agent, key)
         subject = str(subjects.Task(agent, self._name))

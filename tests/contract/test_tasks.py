@@ -217,6 +217,18 @@ async def test_a_task_without_end_is_failed_at_the_agents_limit(fleet_bench: Ben
         assert gate.cancelled == ["a"]
 
 
+async def test_a_task_that_expired_is_not_begun(fleet_bench: Bench) -> None:
+    """What was left `within_s` fails when nobody took it up in time: the handler never hears of it."""
+    counting, ops = Counting(), await caller(fleet_bench)
+    task = await ops.leave_task("textstats", saying("a"), within_s=0.001)
+    async with serving(fleet_bench, "textstats", counting.skill):
+        found = await _state(fleet_bench, task)
+    assert found.status.state == a2a.FAILED
+    assert found.status.message is not None
+    assert "deadline passed before it could be started" in found.status.message.text()
+    assert counting.runs == {}
+
+
 async def test_draining_lets_a_task_finish(fleet_bench: Bench) -> None:
     """A task that runs when the agent is told to stop is finished, and the next one is left for another instance."""
     gate, counting = Gate(), Counting()

@@ -27,6 +27,14 @@ def test_the_skill_on_the_page_is_an_agent(tmp_path: Path) -> None:
     assert set(typed.params["skills"]["count"]) == {"input", "output"}
 
 
+def test_the_other_skills_on_the_page_are_an_agent_too(tmp_path: Path) -> None:
+    """The page's second handler loads; its story streams, and the rest do not."""
+    (tmp_path / "handler.py").write_text(_blocks("python")[1])
+    (tmp_path / "agent.yaml").write_text(_blocks("yaml")[0].replace("handler.py:count", "handler.py:SKILLS"))
+    agent = load_agent(tmp_path / "agent.yaml")
+    assert {skill.id: skill.is_streaming for skill in agent.skills} == {"story": True, "order": False, "walk": False}
+
+
 def test_the_model_agent_on_the_page_is_valid() -> None:
     """The page's second file is a valid agent with three models."""
     file = parse_yaml(_blocks("yaml")[1], AgentFile, "page")

@@ -1,0 +1,74 @@
+"""The skills on the page for agent authors, run as an agent: they do what the page says."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from agents.runtime.load import load_agent
+from schemas import a2a
+from tests.harness.agent import Agent, caller, saying, serving
+from tests.harness.fleet import CHECKOUT, Bench, until
+
+
+@pytest.fixture
+async def agent(fleet_bench: Bench, tmp_path: Path) -> AsyncIterator[Agent]:
+    """textstats with the page's skills."""
+    page = (CHECKOUT / "agents" / "README.md").read_text()
+    folder = tmp_path / "page"
+    folder.mkdir()
+    (folder / "handler.py").write_text(re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)[1])
+    (folder / "agent.yaml").write_text(
+        "agent: {id: textstats, description: d, version: 1.0.0}\nhandler: handler.py:SKILLS\n"
+    )
+    async with serving(fleet_bench, "textstats", *load_agent(folder / "agent.yaml").skills) as running:
+        yield running
+
+
+def _for(skill: str, text: str, task: a2a.Task | None = None) -> a2a.SendMessageRequest:
+    request = saying(text)
+    metadata: a2a.JsonObject = {"skill": skill}
+    message = msgspec.structs.replace(request.message, metadata=metadata, task_id=task.id if task else "")
+    return msgspec.structs.replace(request, message=message)
+
+
+async def test_a_story_comes_word_by_word(fleet_bench: Bench, agent: Agent) -> None:
+    """Each `yield` is a piece of the streamed answer, in order."""
+    ops = await caller(fleet_bench)
+    frames = [f async for f in ops.stream(agent.id, "SendStreamingMessage", _for("story", "a bus"))]
+    pieces = [frame.artifact_update.artifact.parts[0].text for frame in frames if frame.artifact_update]
+    assert pieces == ["Once ", "upon ", "a ", "time ", "there ", "was ", "a ", "bus ", ". "]
+
+
+async def test_an_order_asks_and_gives_a_label(fleet_bench: Bench, agent: Agent) -> None:
+    """The question waits for its answer; the artifact and the answer are in the task."""
+    ops = await caller(fleet_bench)
+    asked = (await ops.send_message(agent.id, _for("order", "shirt"))).task
+    assert asked is not None
+    assert asked.status.state == a2a.INPUT_REQUIRED
+    done = (await ops.send_message(agent.id, _for("order", "large", asked))).task
+    assert done is not None
+    texts = {artifact.name: artifact.parts[0].text for artifact in done.artifacts}
+    assert texts == {"label": "shirt, large", "": "shirt in large is on its way"}
+
+
+async def test_a_walk_hears_what_is_added(fleet_bench: Bench, agent: Agent) -> None:
+    """Messages to the working task reach the function that runs."""
+    ops = await caller(fleet_bench)
+    begun = msgspec.structs.replace(
+        _for("walk", "go"), configuration=a2a.SendMessageConfiguration(return_immediately=True)
+    )
+    task = (await ops.send_message(agent.id, begun)).task
+    assert task is not None
+
+    async def is_working() -> bool:
+        return (await ops.get_task(agent.id, task.id)).status.state == a2a.WORKING
+
+    await until(is_working)
+    done = (await ops.send_message(agent.id, _for("walk", "stop", task))).task
+    assert done is not None
+    assert done.artifacts[0].parts[0].text == "go stop"
