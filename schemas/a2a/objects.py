@@ -51,7 +51,8 @@ class Part(A2AObject, frozen=True, kw_only=True):
     media_type: str = ""
 
     def __post_init__(self) -> None:
-        if sum(value is not UNSET for value in (self.text, self.raw, self.url, self.data)) != 1:
+        is_set = (self.text is not UNSET) + (self.raw is not UNSET) + (self.url is not UNSET) + (self.data is not UNSET)
+        if is_set != 1:
             raise ValueError("a part has exactly one of text, raw, url and data")
 
 
@@ -136,6 +137,6 @@ class StreamResponse(A2AObject, frozen=True, kw_only=True):
     artifact_update: TaskArtifactUpdateEvent | None = None
 
     def __post_init__(self) -> None:
-        present = (self.task, self.message, self.status_update, self.artifact_update)
-        if sum(value is not None for value in present) != 1:
+        given = (self.task is not None) + (self.message is not None)
+        if given + (self.status_update is not None) + (self.artifact_update is not None) != 1:
             raise ValueError("a stream response has exactly one of task, message, statusUpdate, artifactUpdate")

@@ -30,7 +30,9 @@ from tests.harness.agent import caller, saying, serving
 from tests.harness.cluster import ClusterBench, cluster_bench
 from tests.harness.fleet import until
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
+_PATIENCE_S = 90.0
+"""A bound, not a measure: an election takes seconds, on a busy machine more."""
 
 
 @pytest.fixture
@@ -85,7 +87,7 @@ async def _break(cluster: ClusterBench, fault: str, server: LocalServer) -> None
     elif fault == "restarted":
         await cluster.restart(server)
     else:
-        await cluster.cut_off(server, 6)
+        await cluster.cut_off(server, 5)
 
 
 async def _is_completed(ops: Caller, task: str) -> bool:
@@ -102,9 +104,9 @@ async def _survives(cluster: ClusterBench, fault: str, own: Connection, load: Lo
         async def goes_on(before: tuple[int, int] = before) -> bool:
             return load.answered > before[0] + 5 and len(load.left) > before[1] + 5
 
-        await until(goes_on, timeout_s=30)
+        await until(goes_on, timeout_s=_PATIENCE_S)
         await _break(cluster, fault, server)
-        await until(partial(cluster.is_whole, own), timeout_s=30, every_s=0.1)
+        await until(partial(cluster.is_whole, own), timeout_s=_PATIENCE_S, every_s=0.1)
 
 
 @pytest.mark.parametrize("fault", ["killed", "cut off", "restarted"])
@@ -123,7 +125,7 @@ async def test_nothing_accepted_is_lost_and_nothing_is_done_twice(cluster: Clust
         load.stop()
         await running
         for task in load.left:
-            await until(partial(_is_completed, ops, task), timeout_s=60)
+            await until(partial(_is_completed, ops, task), timeout_s=_PATIENCE_S)
     done = {text: counting.runs[text] for text in load.left.values()}
     assert done == dict.fromkeys(load.left.values(), 1)
     assert len(load.left) > 15

@@ -88,5 +88,5 @@ async def cluster_bench(folder: Path) -> AsyncIterator[ClusterBench]:
             stack.push_async_callback(server.stop)
         bench = ClusterBench(home, fleet, servers[0], stack, servers=servers)
         own = await bench.connect("textstats", names.OWN_CREDENTIAL)
-        await until(lambda: bench.is_whole(own), timeout_s=30, every_s=0.1)
+        await until(lambda: bench.is_whole(own), timeout_s=90, every_s=0.1)
         yield bench
