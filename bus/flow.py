@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
 
@@ -31,8 +32,9 @@ class Rate:
 class Buckets:
     """One token bucket a caller; a caller is the identity that the server enforced."""
 
-    def __init__(self, rate: Rate) -> None:
+    def __init__(self, rate: Rate, by_caller: Mapping[str, Rate] | None = None) -> None:
         self._rate = rate
+        self._by_caller = by_caller or {}
         self._full_after: dict[str, float] = {}
         """When each caller's bucket is full again. Who is not here has a full one."""
         self._refused: dict[str, tuple[float, int]] = {}
@@ -44,7 +46,7 @@ class Buckets:
         Raises:
             RateLimited: there is none; says when there will be one.
         """
-        rate = self._rate
+        rate = self._by_caller.get(caller, self._rate)
         if not rate.per_s:
             return
         full_after = max(self._full_after.get(caller, now_s), now_s) + 1 / rate.per_s

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Unpack
 
 import structlog
@@ -62,6 +62,8 @@ class Bounds:
     queue_timeout_s: float = 30.0
     rate: Rate = _UNLIMITED
     """Of one caller, for what makes work: sending messages. Looking at tasks and canceling them are free."""
+    rate_of: Mapping[str, Rate] = field(default_factory=dict)
+    """In place of `rate`, by caller."""
 
 
 class _Limit:
@@ -109,7 +111,7 @@ class Responder:
         self._operations = operations
         self._audit = audit
         self._bounds = bounds
-        self._buckets = Buckets(bounds.rate)
+        self._buckets = Buckets(bounds.rate, bounds.rate_of)
         self._bulkhead = Bulkhead(bounds.max_concurrent, bounds.max_queued, bounds.queue_timeout_s)
         self._running = Background()
         self.counts = {operation: Counts() for operation in operations}

@@ -63,6 +63,13 @@ class Llm(Document):
     request_timeout_s: float = Field(60.0, gt=0)
 
 
+class CallerLimits(Document):
+    """What one caller may send, in place of what every caller may."""
+
+    requests_per_s: float = Field(10.0, ge=0, description="messages a second, on average; 0: no limit")
+    burst: int = Field(20, ge=1, description="messages at once, before `requests_per_s` counts")
+
+
 class Limits(Document):
     """What one instance takes on at once."""
 
@@ -71,6 +78,9 @@ class Limits(Document):
     queue_timeout_s: float = Field(30.0, gt=0, description="how long a request may wait for a place")
     requests_per_s: float = Field(10.0, ge=0, description="messages a second of one caller, on average; 0: no limit")
     burst: int = Field(20, ge=1, description="messages of one caller at once, before `requests_per_s` counts")
+    callers: dict[Annotated[str, StringConstraints(pattern=f"^{TOKEN}$")], CallerLimits] = Field(
+        {}, description="callers by name who may send more, or less, than the others"
+    )
     max_tool_rounds: int = Field(10, ge=1, description="model turns that may end in tool calls")
     request_timeout_s: float = Field(300.0, gt=0)
     drain_timeout_s: float = Field(25.0, gt=0)

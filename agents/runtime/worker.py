@@ -87,6 +87,7 @@ async def run_agent(path: Path, place: Surroundings) -> None:
             timeout_s=limits.request_timeout_s,
             queue_timeout_s=limits.queue_timeout_s,
             rate=Rate(limits.requests_per_s, limits.burst),
+            rate_of={name: Rate(its.requests_per_s, its.burst) for name, its in limits.callers.items()},
         )
         responder = Responder(running.bus, agent.id, operations.table(), running.audit, bounds)
         tasks = TaskWorker(running.bus, agent.id, operations.run_task, running.audit, limits.max_concurrent)

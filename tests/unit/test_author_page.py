@@ -7,7 +7,7 @@ from pathlib import Path
 
 from agents.runtime.load import card_of, load_agent
 from schemas.a2a import TYPED_SKILLS_URI
-from schemas.agent import AgentFile
+from schemas.agent import AgentFile, CallerLimits, Limits
 from schemas.documents import parse_yaml
 from tests.harness.fleet import CHECKOUT
 
@@ -40,3 +40,11 @@ def test_the_model_agent_on_the_page_is_valid() -> None:
     file = parse_yaml(_blocks("yaml")[1], AgentFile, "page")
     assert file.llm is not None
     assert [choice.provider for choice in file.llm.pool] == ["anthropic", "openai", "offline"]
+
+
+def test_the_limits_on_the_page_are_the_defaults() -> None:
+    """What the page gives as the default is what a file without `limits` gets; only the callers are an example."""
+    agent = "agent: {id: counter, description: Counts words.}\nhandler: handler.py:count\n"
+    file = parse_yaml(agent + _blocks("yaml")[2], AgentFile, "page")
+    assert file.limits.callers["ops"] == CallerLimits(requests_per_s=100, burst=200)
+    assert file.limits.model_copy(update={"callers": {}}) == Limits()

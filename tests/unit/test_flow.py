@@ -46,6 +46,13 @@ def test_callers_who_are_quiet_are_forgotten() -> None:
     assert len(buckets._refused) < 1100
 
 
+def test_a_caller_may_have_a_rate_of_its_own() -> None:
+    """Who is named gets its own rate, or none; everybody else the common one."""
+    buckets = Buckets(Rate(per_s=1, burst=1), {"canary": Rate(0, 1), "ops": Rate(per_s=1, burst=3)})
+    passed = {name: sum(_taken(buckets, name, 5) for _ in range(10)) for name in ("canary", "ops", "greeter")}
+    assert passed == {"canary": 10, "ops": 3, "greeter": 1}
+
+
 async def test_places_are_given_in_order_and_back_after_a_cancellation() -> None:
     """First come, first served; one who stops waiting takes no place with it."""
     bulkhead, order = Bulkhead(1, 3, 60), list[int]()
