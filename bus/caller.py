@@ -17,7 +17,7 @@ from typing import Any, Unpack
 
 import msgspec
 
-from bus import trace
+from bus import chain, trace
 from bus.audit.emit import Audit, Facts
 from bus.connection import Connection, Msg, Subscription, is_no_responders
 from bus.headers import encode, extended
@@ -126,12 +126,13 @@ class Caller:
                 return
 
     async def _frames(self, agent: str, place: Place, timeout_s: float) -> AsyncGenerator[Msg, None]:
+        timeout_s = chain.within(timeout_s)
         here = trace.current() or trace.new_trace()
         event = self._emit("request.sent", action=place.operation, resource=agent, payload=place.payload)
         subject, replies = self._way(agent, place.operation)
         reply = f"{replies}{next(self._numbers)}"
         here = here.caused_by(event) if event else here
-        headers = extended(_ALWAYS, here.headers() | _deadline(timeout_s) | place.headers())
+        headers = extended(_ALWAYS, here.headers() | chain.headers() | _deadline(timeout_s) | place.headers())
         frames = self._streams[reply] = Frames()
         self._asked[reply] = subject
         try:
@@ -156,7 +157,7 @@ class Caller:
             UnknownOutcome: no acknowledgement came; repeat with the same key.
             Unavailable: nothing was stored; the server is away, or the stream is full.
         """
-        headers = (trace.current() or trace.new_trace()).headers()
+        headers = (trace.current() or trace.new_trace()).headers() | chain.headers()
         if within_s is not None:
             headers |= _deadline(within_s)
         if key:
@@ -191,6 +192,7 @@ class Caller:
             A2AError: what the agent answered, as its class; Unavailable at once when nobody serves it;
                 DeadlineExceeded when no answer came in time; InvalidAgentResponse when it cannot be read.
         """
+        timeout_s = chain.within(timeout_s)
         here = trace.current() or trace.new_trace()
         payload = protojson.encode(request)
         started = time.perf_counter()
@@ -217,7 +219,7 @@ class Caller:
     async def _ask(self, agent: str, operation: str, payload: bytes, here: trace.Trace, timeout_s: float) -> Msg:
         subject, replies = self._way(agent, operation)
         reply = f"{replies}{next(self._numbers)}"
-        headers = extended(_ALWAYS, here.headers() | _deadline(timeout_s))
+        headers = extended(_ALWAYS, here.headers() | chain.headers() | _deadline(timeout_s))
         loop = asyncio.get_running_loop()
         waiting: asyncio.Future[Msg] = loop.create_future()
         self._waiting[reply], self._asked[reply] = waiting, subject

@@ -24,6 +24,7 @@ PLAIN_ANSWER = encode({names.A2A_VERSION: PROTOCOL_VERSION, names.CONTENT_TYPE: 
 _VERSION = names.A2A_VERSION.lower()
 _DEADLINE = names.DEADLINE.lower()
 _LAST_EVENT = names.LAST_EVENT.lower()
+_CHAIN = names.CHAIN.lower()
 
 
 class Steered(Exception):
@@ -49,6 +50,8 @@ class Call(msgspec.Struct, frozen=True):
     problem: A2AError | None = None
     last_event: int | None = None
     """In SubscribeToTask: the last update that the caller has."""
+    chain: str = ""
+    """As it was sent: see `bus.chain`."""
 
 
 def read_request(message: Msg) -> Call:
@@ -68,6 +71,7 @@ def read_request(message: Msg) -> Call:
     return Call(
         subject.agent, subject.caller, subject.operation, message.reply, message.data, continued(headers),
         _number(headers.get(_DEADLINE)), _problem_of(headers), _number(headers.get(_LAST_EVENT)),
+        headers.get(_CHAIN, ""),
     )  # fmt: skip
 
 
@@ -86,7 +90,7 @@ def read_task(message: Msg) -> Call:
         raise problem
     return Call(
         subject.agent, subject.caller, "SendMessage", "", message.data, continued(headers),
-        _number(headers.get(_DEADLINE)),
+        _number(headers.get(_DEADLINE)), chain=headers.get(_CHAIN, ""),
     )  # fmt: skip
 
 

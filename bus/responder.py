@@ -15,7 +15,7 @@ from typing import Unpack
 
 import structlog
 
-from bus import trace
+from bus import chain, trace
 from bus.audit.emit import Audit, Facts
 from bus.background import Background
 from bus.connection import Connection, Msg, Subscription
@@ -153,6 +153,7 @@ class Responder:
             )
             return
         trace.enter(call.trace)
+        chain.enter(call)
         await self._answer(call, limit, started)
 
     async def _answer(self, call: Call, limit: _Limit, started: float) -> None:
@@ -222,6 +223,7 @@ class Responder:
         if operation is None:
             raise UnsupportedOperation(f"{self._agent} has no operation {call.operation}")
         if call.operation in _WORK:
+            chain.refuse_loop(call)
             self._buckets.take(call.caller, time.monotonic())
         if call.operation in _STREAMING and self._streams >= self._bounds.max_streams:
             raise Unavailable(f"{self._agent} has {self._streams} streams open already", retry_after_s="5")

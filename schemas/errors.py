@@ -11,8 +11,8 @@
         ├── PayloadTooLarge  413      ├── UnsupportedOperation          400
         ├── RateLimited      429      ├── ContentTypeNotSupported       400
         ├── Internal         500      ├── InvalidAgentResponse          500
-        └── Unavailable      503      ├── ExtendedAgentCardNotConfigured 400
-                                      ├── ExtensionSupportRequired      400
+        ├── Unavailable      503      ├── ExtendedAgentCardNotConfigured 400
+        └── LoopDetected     409      ├── ExtensionSupportRequired      400
                                       └── VersionNotSupported           400
 
 Source: A2A v1.0 §3.3.2 and §11 (HTTP+JSON error bodies, `google.rpc.Status` with `ErrorInfo`).
@@ -132,6 +132,12 @@ class Unavailable(A2AError):
     code, status, reason, fault, retryable = 503, "UNAVAILABLE", "UNAVAILABLE", "environment", True
 
 
+class LoopDetected(A2AError):
+    """The agent is asked in the course of its own work, or after too many others: repeating it changes nothing."""
+
+    code, status, reason, fault = 409, "ABORTED", "LOOP_DETECTED", "caller"
+
+
 class TaskNotFound(A2AError):
     """No task of that id belongs to this caller."""
 
@@ -197,6 +203,7 @@ WIRE_ERRORS: dict[str, type[A2AError]] = {
     error.reason: error
     for error in (
         InvalidArgument, PermissionDenied, DeadlineExceeded, PayloadTooLarge, RateLimited, Internal, Unavailable,
+        LoopDetected,
         TaskNotFound, TaskNotCancelable, PushNotificationNotSupported, UnsupportedOperation,
         ContentTypeNotSupported, InvalidAgentResponse, ExtendedAgentCardNotConfigured,
         ExtensionSupportRequired, VersionNotSupported,

@@ -16,6 +16,7 @@ from agents.runtime.answers import Answering
 from agents.runtime.listing import page_of, with_history
 from agents.runtime.push import PushConfigs
 from agents.runtime.runs import Run, Runs, bound, note
+from bus import chain
 from bus.audit.emit import Audit
 from bus.background import Background
 from bus.caller import Caller
@@ -27,8 +28,10 @@ from bus.task_log import Update
 from bus.tasks import TaskBook, TaskRecord
 from schemas import a2a, protojson
 from schemas.errors import (
+    A2AError,
     AgentbusError,
     InvalidArgument,
+    LoopDetected,
     TaskNotCancelable,
     Unavailable,
     UnsupportedOperation,
@@ -254,10 +257,11 @@ class Operations:
             self._parts.book.found(record)
             return  # effects happen once
         try:
+            chain.refuse_loop(call)
             message = _decoded(call.payload).message
             if message.task_id:
                 raise InvalidArgument("a durable task begins a task; send a further message to a task with SendMessage")
-        except InvalidArgument as error:
+        except (InvalidArgument, LoopDetected) as error:
             await self._reject(call, record, identity, error)
             return
         if record is None:
@@ -305,7 +309,7 @@ class Operations:
         except AgentbusError as error:
             _log.error("task.not_finished", task=record.task.id, reason=str(error))
 
-    async def _reject(self, call: Call, record: TaskRecord | None, identity: str, error: InvalidArgument) -> None:
+    async def _reject(self, call: Call, record: TaskRecord | None, identity: str, error: A2AError) -> None:
         if record is None:
             placeholder = a2a.Message(message_id=identity, role="ROLE_USER", parts=())
             record = self._new(call, identity, placeholder, is_durable=True)

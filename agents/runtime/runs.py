@@ -19,6 +19,7 @@ import structlog
 
 from agents.context import Context, InputRequired
 from agents.runtime.answers import Answering
+from bus import chain
 from bus.inbound import Call
 from bus.task_commands import Command, TaskCommands
 from bus.tasks import StaleTask, TaskBook, TaskRecord, joined
@@ -146,6 +147,7 @@ class Runs:
         Raises:
             AgentbusError: the state could not be stored. That is no failure of the task: it may be run again.
         """
+        chain.enter(call)
         run = Run(record, self.book)
         listening = await self.commands.listen(record.caller, record.task.id, run.obey)
         try:
