@@ -133,12 +133,13 @@ class Audit:
         spool = Spool(directory / "spool", options.spool_bytes)
         try:
             store = SlotStore(connection, producer, credential)
-            lasts = await _ask_for(store, options.open_timeout_s)
+            head = read_head(directory)
+            lasts = await _ask_for(store, head, options.open_timeout_s)
             spooled = spool.load()
         except BaseException:
             spool.close()
             raise
-        start = reconcile(lasts, read_head(directory), spooled)
+        start = reconcile(lasts, head, spooled)
         audit = cls(producer, spool, Publisher(store, spool, start, directory), options)
         audit._begin(start.counter, start.digest)
         if start.is_contradicted:
@@ -261,12 +262,12 @@ class Audit:
         )
 
 
-async def _ask_for(store: SlotStore, timeout_s: float) -> list[Head]:
-    """The slot's last events, asked for until the server answers."""
+async def _ask_for(store: SlotStore, head: Head | None, timeout_s: float) -> list[Head]:
+    """The slot's last events, asked for until the server answers; `head` is what was known the last time."""
     deadline = time.monotonic() + timeout_s
     while True:
         try:
-            return await store.lasts()
+            return await store.lasts(head.stream_sequence if head else 0)
         except A2AError as error:
             if time.monotonic() > deadline:
                 raise AuditUnavailable(

@@ -144,7 +144,7 @@ class Publisher:
     async def _settle(self) -> bool:
         """Find out what became of a batch; whether the stream moved on through an event of ours."""
         try:
-            lasts = await self._store.lasts()
+            lasts = await self._store.lasts(self._fence)
         except A2AError:
             return False
         last = max(lasts, key=lambda head: head.stream_sequence, default=None)

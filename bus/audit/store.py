@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import secrets
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -34,6 +35,7 @@ from schemas.errors import AgentbusError, Unavailable
 
 _REQUEST_TIMEOUT_S = 3.0
 _LOOK_UP_S = 0.1
+_BEHIND_S = 3.0
 
 
 class NotStored(AgentbusError):
@@ -49,16 +51,24 @@ class SlotStore:
         self._key: Ed25519PrivateKey = credential.signing_key()
         self._public = credential.public_key()
 
-    async def lasts(self) -> list[Head]:
+    async def lasts(self, at_least: int = 0) -> list[Head]:
         """The last event of every domain that has one; the last of all carries the slot's last sequence.
 
+        In a cluster any copy may answer, also one that is behind. So an answer from before stream sequence
+        `at_least`, which was there already, is believed only when it stays the answer for some seconds.
         An event that cannot be read counts with counter 0: it holds its place on the stream, nothing else.
 
         Raises:
             Unavailable, DeadlineExceeded: the server does not say; nothing is known.
         """
-        found = await asyncio.gather(*(self._last(domain) for domain in DOMAINS))
-        return [head for head in found if head is not None]
+        believe_at = time.monotonic() + _BEHIND_S
+        while True:
+            found = [head for head in await asyncio.gather(*map(self._last, DOMAINS)) if head is not None]
+            if any(head.stream_sequence >= at_least for head in found) or not at_least:
+                return found
+            if time.monotonic() > believe_at:
+                return found
+            await asyncio.sleep(_LOOK_UP_S)
 
     async def append(self, batch: Sequence[Entry], fence: int) -> int:
         """Store all of `batch` or nothing, signed as one; return the stream sequence of the last event.
