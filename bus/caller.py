@@ -16,10 +16,13 @@ from contextlib import aclosing
 from typing import Any, Unpack
 
 import msgspec
+import structlog
 
 from bus import chain, trace
 from bus.audit.emit import Audit, Facts
+from bus.breaker import BreakerRules, Breakers, State
 from bus.connection import Connection, Msg, Subscription, is_no_responders
+from bus.errors import AuditUnavailable
 from bus.headers import encode, extended
 from bus.inbound import PLAIN_ANSWER, reply_problem
 from bus.jetstream import FULL, ApiError, store
@@ -37,11 +40,20 @@ from schemas.errors import (
 )
 from schemas.ids import sha256_hex, task_id
 
+_log = structlog.get_logger("bus")
+
 
 class Caller:
     """Sends requests as `name`, which must be the identity of the connection."""
 
-    def __init__(self, connection: Connection, name: str, audit: Audit | None = None) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        name: str,
+        audit: Audit | None = None,
+        *,
+        breaking: BreakerRules = BreakerRules(),  # noqa: B008  frozen
+    ) -> None:
         self._connection = connection
         self._name = name
         self._audit = audit
@@ -55,6 +67,8 @@ class Caller:
         """By reply subject."""
         self._ways: dict[tuple[str, str], tuple[str, str]] = {}
         """By agent and operation."""
+        self.breakers = Breakers(breaking, connection, self._on_breaker)
+        """Who is left alone for a while because it failed again and again."""
         self._subscription: Subscription | None = None
 
     async def start(self) -> None:
@@ -107,23 +121,26 @@ class Caller:
         """The answers of a streaming operation, each once and in order, until the task ends or waits for somebody.
 
         A stream that broke (a lost frame, a silence, an instance that ended, a consumer that was too slow) is
-        taken up again where it stopped. `timeout_s` is for the first answer.
+        taken up again where it stopped. `timeout_s` is for the first answer, which alone counts for the breaker.
 
         Raises:
             A2AError: what the agent answered; Unavailable when the stream could not be taken up for a minute.
         """
         place = Place(operation, protojson.encode(request), last_event)
-        while True:
-            try:
-                async with aclosing(self._frames(agent, place, timeout_s)) as frames:
-                    async for message in frames:
-                        response = _read(message, a2a.StreamResponse)
-                        place.passed(message, response)
-                        yield response
-            except (Broken, Unavailable, DeadlineExceeded) as error:
-                await place.take_up(error)
-            else:
-                return
+        timeout_s = chain.within(timeout_s)
+        with self.breakers.attempt(agent) as attempt:
+            while True:
+                try:
+                    async with aclosing(self._frames(agent, place, timeout_s)) as frames:
+                        async for message in frames:
+                            response = _read(message, a2a.StreamResponse)
+                            attempt.answered()
+                            place.passed(message, response)
+                            yield response
+                except (Broken, Unavailable, DeadlineExceeded) as error:
+                    await place.take_up(error)
+                else:
+                    return
 
     async def _frames(self, agent: str, place: Place, timeout_s: float) -> AsyncGenerator[Msg, None]:
         timeout_s = chain.within(timeout_s)
@@ -189,10 +206,16 @@ class Caller:
         """One operation.
 
         Raises:
-            A2AError: what the agent answered, as its class; Unavailable at once when nobody serves it;
-                DeadlineExceeded when no answer came in time; InvalidAgentResponse when it cannot be read.
+            A2AError: what the agent answered, as its class; Unavailable at once when nobody serves it, or it failed again
+                and again (`bus.breaker`); DeadlineExceeded when no answer came in time; InvalidAgentResponse when it cannot be read.
         """
         timeout_s = chain.within(timeout_s)
+        with self.breakers.attempt(agent):
+            return await self._call(agent, operation, request, answer, timeout_s)
+
+    async def _call[T](
+        self, agent: str, operation: str, request: a2a.A2AObject, answer: type[T], timeout_s: float
+    ) -> T:
         here = trace.current() or trace.new_trace()
         payload = protojson.encode(request)
         started = time.perf_counter()
@@ -274,10 +297,22 @@ class Caller:
             elif not waiting.done():
                 waiting.set_exception(refusal)
 
+    def _on_breaker(self, agent: str, state: State, reason: str) -> None:
+        kind = _BREAKER_KINDS[state]
+        _log.warning(f"bus.{kind.replace('.', '_')}", agent=agent, reason=reason)
+        try:
+            self._emit(kind, action="ask", resource=agent, outcome=_BREAKER_OUTCOMES[state], reason=reason)
+        except AuditUnavailable as error:
+            _log.error("bus.not_audited", kind=kind, reason=str(error))
+
     def _emit(self, kind: str, **facts: Unpack[Facts]) -> str:
         return self._audit.emit(kind, **facts) if self._audit else ""
 
 
+_BREAKER_KINDS: dict[State, str] = {
+    "closed": "breaker.closed", "open": "breaker.opened", "half-open": "breaker.half_opened"
+}  # fmt: skip
+_BREAKER_OUTCOMES: dict[State, Outcome] = {"closed": "success", "open": "failure", "half-open": "unknown"}
 _ALWAYS = encode({names.A2A_VERSION: a2a.PROTOCOL_VERSION, names.CONTENT_TYPE: a2a.MEDIA_TYPE})
 
 

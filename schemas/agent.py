@@ -70,6 +70,14 @@ class CallerLimits(Document):
     burst: int = Field(20, ge=1, description="messages at once, before `requests_per_s` counts")
 
 
+class Breaker(Document):
+    """When an agent that is asked, and fails, is left alone for a while."""
+
+    failures: int = Field(5, ge=0, description="failures in a row after which it is not asked; 0: always asked")
+    successes: int = Field(2, ge=1, description="answers in a row after which it is asked as before")
+    open_s: float = Field(60.0, gt=0, description="how long it is not asked before it is tried again")
+
+
 class Limits(Document):
     """What one instance takes on at once."""
 
@@ -82,6 +90,7 @@ class Limits(Document):
         {}, description="callers by name who may send more, or less, than the others"
     )
     max_tool_rounds: int = Field(10, ge=1, description="model turns that may end in tool calls")
+    breaker: Breaker = Breaker()
     request_timeout_s: float = Field(300.0, gt=0)
     drain_timeout_s: float = Field(25.0, gt=0)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from approvals.git import Git
 from approvals.repository import rules_in_force
+from bus.breaker import NEVER
 from bus.caller import Caller
 from bus.connection import Connection, Profile
 from bus.credentials import Credential
@@ -38,7 +39,7 @@ async def operator(root: Path, name: str) -> AsyncIterator[Caller]:
     profile = _profile(fleet, home, chosen, names.BUS_CREDENTIAL, names.tool_inbox_prefix(chosen))
     connection = await Connection.open(profile)
     try:
-        caller = Caller(connection, chosen)
+        caller = Caller(connection, chosen, breaking=NEVER)
         await caller.start()
         yield caller
     finally:

@@ -14,6 +14,7 @@ from approvals.journal import Journal
 from approvals.repository import rules_in_force
 from approvals.service import ApprovalService
 from approvals.trail import Trail
+from bus.breaker import NEVER
 from bus.caller import Caller
 from bus.surroundings import Surroundings
 from schemas import names
@@ -38,7 +39,7 @@ async def serve_applier(place: Surroundings) -> None:
     git = Git(place.home.repository)
     rules_in_force(git)
     async with service(Identity(names.APPLIER, is_agent=False), place) as running:
-        calls = Caller(running.bus, names.APPLIER)
+        calls = Caller(running.bus, names.APPLIER, breaking=NEVER)
         await calls.start()
         applier = Applier(
             Tools(

@@ -28,6 +28,7 @@ from approvals.propose import Edit, build_proposal
 from bus import trace
 from bus.audit.emit import Audit
 from bus.background import vital
+from bus.breaker import BreakerRules
 from bus.caller import Caller
 from bus.cards import sign_card
 from bus.connection import Connection
@@ -58,13 +59,14 @@ async def run_agent(path: Path, place: Surroundings) -> None:
     tree = await asyncio.to_thread(tree_of_folder, agent.folder)
     async with service(Identity(agent.id, is_agent=True), place) as running:
         running.audit.emit("config.loaded", action="load", metadata={"tree": tree, "version": agent.file.agent.version})
-        calls = Caller(running.bus, agent.id, running.audit)
+        limits = agent.file.limits
+        breaking = BreakerRules(**limits.breaker.model_dump())
+        calls = Caller(running.bus, agent.id, running.audit, breaking=breaking)
         await calls.start()
         answering = _answering(agent, running.audit)
         book = TaskBook(agent.id, running.own, running.bus, running.audit)
         await book.require()
         commands = TaskCommands(running.own)
-        limits = agent.file.limits
         operations = Operations(
             Parts(
                 agent=agent.id,

@@ -19,6 +19,7 @@ from approvals.service import ApprovalService
 from approvals.trail import Trail
 from bus.audit.emit import Audit
 from bus.audit.producer import Producer
+from bus.breaker import NEVER
 from bus.caller import Caller
 from bus.connection import Connection
 from bus.credentials import Credential
@@ -77,7 +78,7 @@ class Approvals:
         own = await self.bench.connect(names.APPLIER, names.OWN_CREDENTIAL)
         audit = await self._open_audit(names.APPLIER, own)
         self.bench.stack.push_async_callback(audit.close)
-        caller = Caller(await self.bench.connect(names.APPLIER), names.APPLIER)
+        caller = Caller(await self.bench.connect(names.APPLIER), names.APPLIER, breaking=NEVER)
         await caller.start()
         home = self.bench.home
         journal = Journal(home.state(names.APPLIER) / "journal.jsonl")

@@ -25,6 +25,7 @@ from approvals.git import tree_of_folder
 from bus.audit.emit import Audit
 from bus.audit.producer import Producer
 from bus.audit.read import Reader
+from bus.breaker import NEVER, BreakerRules
 from bus.caller import Caller
 from bus.connection import Connection
 from bus.credentials import Credential
@@ -127,9 +128,9 @@ async def serving(
         await agent.own.close()
 
 
-async def caller(bench: Bench, principal: str = "ops") -> Caller:
-    """Somebody who asks, with the product's own client and without a trail."""
-    calls = Caller(await bench.connect(principal), principal)
+async def caller(bench: Bench, principal: str = "ops", breaking: BreakerRules = NEVER) -> Caller:
+    """Somebody who asks, with the product's own client and without a trail, and asks again whatever fails."""
+    calls = Caller(await bench.connect(principal), principal, breaking=breaking)
     await calls.start()
     return calls
 
