@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -56,9 +57,13 @@ class Background:
             await asyncio.wait(set(self._running))
 
     async def drain(self, timeout_s: float) -> int:
-        """Wait for all of it, cancel what is left, and wait for that; returns how many were cancelled."""
-        if self._running:
-            await asyncio.wait(self._running, timeout=timeout_s)
+        """Wait for all of it, what is begun meanwhile too, cancel what is left, and wait for that.
+
+        Returns how many were cancelled.
+        """
+        ends_s = time.monotonic() + timeout_s
+        while self._running and (left_s := ends_s - time.monotonic()) > 0:
+            await asyncio.wait(self._running, timeout=left_s)
         unfinished = list(self._running)
         for task in unfinished:
             task.cancel()

@@ -35,9 +35,14 @@ SendFrame = Callable[[bytes, dict[str, str]], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """What a streaming operation answers: updates, until there will be no more."""
+    """What a streaming operation answers: updates, until there will be no more.
+
+    `has_begun_work`: the first update tells the caller which task it began, so it is sent whatever happens. Without it
+    the caller could only ask again, and the work would be done twice.
+    """
 
     updates: AsyncGenerator[Update, None]
+    has_begun_work: bool = False
 
 
 async def send_frames(stream: Stream, send: SendFrame, draining: asyncio.Event) -> None:
@@ -51,13 +56,14 @@ async def send_frames(stream: Stream, send: SendFrame, draining: asyncio.Event) 
         coming = asyncio.create_task(_next(updates))
         try:
             number = 0
+            is_owed = stream.has_begun_work
             while True:
-                either: set[asyncio.Task[Any]] = {coming, ending}
+                either: set[asyncio.Task[Any]] = {coming} if is_owed else {coming, ending}
                 await asyncio.wait(either, timeout=KEEP_ALIVE_S, return_when=asyncio.FIRST_COMPLETED)
                 number += 1
                 frame = {names.FRAME: str(number)}
                 if not coming.done():
-                    if ending.done():
+                    if ending.done() and not is_owed:
                         raise Unavailable("this instance is ending; subscribe to the task again")
                     await send(b"", frame)
                 elif (update := coming.result()) is None:
@@ -65,6 +71,7 @@ async def send_frames(stream: Stream, send: SendFrame, draining: asyncio.Event) 
                     return
                 else:
                     await send(update.body, frame | {names.EVENT: str(update.event)})
+                    is_owed = False
                     coming = asyncio.create_task(_next(updates))
         finally:
             ending.cancel()

@@ -167,7 +167,8 @@ class Operations:
         """SendStreamingMessage: the task, and then each update until it ends or waits for the caller."""
         request = _decoded(call.payload)
         record = await self._begun(call, request)
-        return Stream(self._from(record, record.event, _first(record, request.configuration.history_length)))
+        first = _first(record, request.configuration.history_length)
+        return Stream(self._from(record, record.event, first), has_begun_work=True)
 
     async def _from(self, record: TaskRecord, after: int, first: Update) -> AsyncGenerator[Update, None]:
         async with self._parts.book.watch(record.caller, record.task.id) as watch:

@@ -101,13 +101,19 @@ async def run_agent(path: Path, place: Surroundings) -> None:
         await running.serve(f"serving {agent.id}, tree {tree[:12]}")
         beat.cancel()
         await micro.stop()
-        unfinished = await asyncio.gather(
-            responder.drain(limits.drain_timeout_s),
-            tasks.drain(limits.drain_timeout_s),
-            operations.drain(limits.drain_timeout_s),
-        )
+        unfinished = await drain(responder, tasks, operations, limits.drain_timeout_s)
         await answering.close()
-        _log.info("process.drained", unfinished=sum(unfinished))
+        _log.info("process.drained", unfinished=unfinished)
+
+
+async def drain(responder: Responder, tasks: TaskWorker, operations: Operations, timeout_s: float) -> int:
+    """Take no more, and finish what was accepted; returns how much was not finished in the time.
+
+    Operations come last: a request that was accepted just before the end may have begun a task.
+    """
+    ends_s = time.monotonic() + timeout_s
+    unfinished = await asyncio.gather(responder.drain(timeout_s), tasks.drain(timeout_s))
+    return sum(unfinished) + await operations.drain(max(0, ends_s - time.monotonic()))
 
 
 def _service_of(agent: Loaded, tree: str, running: Running) -> Service:

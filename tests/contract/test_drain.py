@@ -90,3 +90,38 @@ async def test_a_background_task_that_a_drain_cannot_finish_is_failed(fleet_benc
         assert await agent.operations.drain(0.1) == 1
         assert (await ops.get_task("textstats", opened.id)).status.state == a2a.FAILED
         assert gate.cancelled == ["a"]
+
+
+async def test_a_stream_that_began_work_names_its_task_whatever_happens(fleet_bench: Bench) -> None:
+    """SendStreamingMessage that arrives while the agent ends: the task is named, so it can be followed, not repeated."""
+    gate = Gate()
+    async with serving(fleet_bench, "textstats", gate.skill) as agent:
+        ops = await caller(fleet_bench)
+        agent.responder._draining.set()  # it ends, and its subscription does not know yet
+        stream = ops.stream("textstats", "SendStreamingMessage", saying("late"))
+        first = await anext(stream)
+        agent.responder._draining.clear()  # as its successor, where the stream goes on
+        gate.opened.set()
+        rest = [response async for response in stream]
+    assert first.task is not None
+    assert rest[-1].status_update is not None
+    assert rest[-1].status_update.status.state == a2a.COMPLETED
+    assert gate.entered == ["late"]
+
+
+async def test_a_task_that_is_begun_just_before_the_end_is_finished(fleet_bench: Bench) -> None:
+    """An instance that ends waits for what its last requests began, also when nothing ran when it was told to end."""
+    gate = Gate()
+    async with serving(fleet_bench, "textstats", gate.skill) as agent:
+        ops = await caller(fleet_bench)
+        asked = asyncio.create_task(ops.send_message("textstats", saying("last", return_immediately=True)))
+        await asyncio.sleep(0)
+        await ops._connection.flush()  # the server has it before the agent is told to end
+        ending = asyncio.create_task(agent.drain(20))
+        answer = await asked
+        assert answer.task is not None
+        await gate.has_entered()
+        gate.opened.set()
+        await ending
+        record = await agent.book.require_record("ops", answer.task.id)
+    assert record.task.status.state == a2a.COMPLETED

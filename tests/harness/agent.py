@@ -8,7 +8,6 @@ async with serving(bench, "textstats", echo, slot="1"):     # skills of the test
 
 from __future__ import annotations
 
-import asyncio
 import os
 import time
 from collections.abc import AsyncIterator
@@ -19,7 +18,7 @@ from agents.runtime.answers import SkillAnswering
 from agents.runtime.load import card_of, load_agent
 from agents.runtime.operations import Operations, Parts
 from agents.runtime.push import PushConfigs
-from agents.runtime.worker import _answering, _proposer
+from agents.runtime.worker import _answering, _proposer, drain
 from agents.skill import Skill
 from approvals.git import tree_of_folder
 from bus.audit.emit import Audit
@@ -64,8 +63,7 @@ class Agent:
 
     async def drain(self, timeout_s: float) -> None:
         """End in order, as far as that is possible in the time."""
-        parts = (self.responder, self.worker, self.operations)
-        await asyncio.gather(*(part.drain(timeout_s) for part in parts))
+        await drain(self.responder, self.worker, self.operations, timeout_s)
 
 
 async def _parts(bench: Bench, name: str, skills: tuple[Skill, ...], slot: str, bounds: Bounds) -> Agent:
