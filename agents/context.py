@@ -85,7 +85,7 @@ class NoTask:
 
 
 class Context(msgspec.Struct, frozen=True, eq=False):
-    """The surroundings of one request. `deadline_ms` is absolute; None is the agent's own limit only.
+    """The surroundings of one request. `deadline_ms` is absolute: the caller's, or the agent's own where that is sooner.
 
     `caller` is the identity that the server enforced, not a claim of the message.
     """

@@ -149,7 +149,8 @@ class Caller:
         subject, replies = self._way(agent, place.operation)
         reply = f"{replies}{next(self._numbers)}"
         here = here.caused_by(event) if event else here
-        headers = extended(_ALWAYS, here.headers() | chain.headers() | _deadline(timeout_s) | place.headers())
+        carried = here.headers() | chain.headers() | _deadline(chain.deadline_ms(timeout_s)) | place.headers()
+        headers = extended(_ALWAYS, carried)
         frames = self._streams[reply] = Frames()
         self._asked[reply] = subject
         try:
@@ -176,7 +177,7 @@ class Caller:
         """
         headers = (trace.current() or trace.new_trace()).headers() | chain.headers()
         if within_s is not None:
-            headers |= _deadline(within_s)
+            headers |= _deadline(int((time.time() + within_s) * 1000))
         if key:
             headers[names.MSG_ID] = self._message_id(agent, key)
         subject = str(subjects.Task(agent, self._name))
@@ -242,7 +243,7 @@ class Caller:
     async def _ask(self, agent: str, operation: str, payload: bytes, here: trace.Trace, timeout_s: float) -> Msg:
         subject, replies = self._way(agent, operation)
         reply = f"{replies}{next(self._numbers)}"
-        headers = extended(_ALWAYS, here.headers() | chain.headers() | _deadline(timeout_s))
+        headers = extended(_ALWAYS, here.headers() | chain.headers() | _deadline(chain.deadline_ms(timeout_s)))
         loop = asyncio.get_running_loop()
         waiting: asyncio.Future[Msg] = loop.create_future()
         self._waiting[reply], self._asked[reply] = waiting, subject
@@ -316,8 +317,8 @@ _BREAKER_OUTCOMES: dict[State, Outcome] = {"closed": "success", "open": "failure
 _ALWAYS = encode({names.A2A_VERSION: a2a.PROTOCOL_VERSION, names.CONTENT_TYPE: a2a.MEDIA_TYPE})
 
 
-def _deadline(timeout_s: float) -> dict[str, str]:
-    return {names.DEADLINE: str(int((time.time() + timeout_s) * 1000))}
+def _deadline(deadline_ms: int) -> dict[str, str]:
+    return {names.DEADLINE: str(deadline_ms)}
 
 
 def _give_up(waiting: asyncio.Future[Msg], agent: str, timeout_s: float) -> None:

@@ -21,11 +21,24 @@ from schemas.subjects import TOKEN
 LONGEST: Final = 16
 _CHAIN = re.compile(rf"{TOKEN}(?:,{TOKEN}){{0,{LONGEST - 1}}}")
 _serving: ContextVar[Call | None] = ContextVar("serving", default=None)
+_until_ms: ContextVar[int | None] = ContextVar("until_ms", default=None)
 
 
 def enter(call: Call) -> None:
     """What is asked in the rest of this task, which has a context of its own, is asked for `call`."""
     _serving.set(call)
+
+
+def limit(call: Call, limit_s: float) -> int:
+    """The deadline, in milliseconds, of a handler of `call` that may take `limit_s` from now on.
+
+    It is the caller's, or the agent's own where that is sooner; what the handler asks of others has it too.
+    """
+    until_ms = int((time.time() + limit_s) * 1000)
+    if call.deadline_ms is not None and call.deadline_ms < until_ms:
+        until_ms = call.deadline_ms
+    _until_ms.set(until_ms)
+    return until_ms
 
 
 def refuse_loop(call: Call) -> None:
@@ -59,15 +72,29 @@ def headers() -> dict[str, str]:
 
 
 def within(timeout_s: float) -> float:
-    """`timeout_s`, or what the request that is being served has left, if that is less.
+    """`timeout_s`, or what the work that is being done has left, if that is less.
 
     Raises:
         DeadlineExceeded: it has nothing left.
     """
-    call = _serving.get()
-    if call is None or call.deadline_ms is None:
+    until_ms = _deadline_ms()
+    if until_ms is None:
         return timeout_s
-    left_s = call.deadline_ms / 1000 - time.time()
+    left_s = until_ms / 1000 - time.time()
     if left_s <= 0:
         raise DeadlineExceeded("the caller's own deadline has passed; nothing more was asked for it")
     return min(left_s, timeout_s)
+
+
+def deadline_ms(timeout_s: float) -> int:
+    """The absolute deadline of what is asked now, `timeout_s` from now, and not a millisecond after that of the work."""
+    wanted_ms = int((time.time() + timeout_s) * 1000)
+    until_ms = _deadline_ms()
+    return wanted_ms if until_ms is None or wanted_ms < until_ms else until_ms
+
+
+def _deadline_ms() -> int | None:
+    until_ms = _until_ms.get()
+    if until_ms is None and (call := _serving.get()) is not None:
+        until_ms = call.deadline_ms
+    return until_ms

@@ -317,9 +317,11 @@ class Operations:
         await self._parts.book.save(record, a2a.REJECTED, message=note(record.task, str(error)))
 
     def _context(self, call: Call, message: a2a.Message, run: Run | None = None) -> Context:
+        """What the handler gets; from here on whatever this task asks of others ends with its own time."""
         parts = self._parts
         work: Work = run or NoTask()
-        return Context(parts.agent, call.caller, message, call.deadline_ms, parts.calls, parts.propose, work)
+        deadline_ms = chain.limit(call, parts.task_timeout_s)
+        return Context(parts.agent, call.caller, message, deadline_ms, parts.calls, parts.propose, work)
 
     def _reply(self, message: a2a.Message, parts: tuple[a2a.Part, ...]) -> a2a.Message:
         identity = f"{_RUN}-{next(_NUMBERS)}"

@@ -15,6 +15,7 @@ from agents.skill import Context, Skill, skill
 from bus import chain
 from bus.caller import Caller
 from bus.inbound import Call
+from bus.responder import Bounds
 from bus.trace import new_trace
 from schemas import a2a, names
 from schemas.errors import DeadlineExceeded, LoopDetected, TaskNotFound, error_from_body
@@ -149,6 +150,34 @@ async def test_what_is_asked_for_a_request_ends_with_it(circle: Bench) -> None:
     parent, *children = [deadline or 0 for deadline in deadlines]
     assert len(children) == 2
     assert all(0 < child <= parent for child in children)
+
+
+async def test_an_agents_own_limit_is_a_deadline_too(circle: Bench) -> None:
+    """Of a request that would wait longer, of one without a deadline, and of a task: what is asked ends by then."""
+    deadlines: list[int | None] = []
+
+    @skill(description="Notes until when it may work, and asks with a longer time-out.")
+    async def patient(request: str, ctx: Context) -> str:
+        deadlines.append(ctx.deadline_ms)
+        await ctx.calls.send_message("textstats", saying(request), timeout_s=3600)
+        return request
+
+    own = Bounds(timeout_s=20)
+    payload = b'{"message": {"messageId": "1", "role": "ROLE_USER", "parts": [{"text": "x"}]}}'
+    async with (
+        serving(circle, "concierge", patient, bounds=own) as one,
+        serving(circle, "textstats", _noting(deadlines), bounds=Bounds(timeout_s=3600)),
+    ):
+        ops, plain = await caller(circle), await circle.attacker("ops")
+        await ops.send_message("concierge", saying("x"), timeout_s=3600)
+        way = WORK.replace("textstats", "concierge")
+        await plain.client.request(way, payload, timeout=10, headers={names.A2A_VERSION: "1.0"})
+        await _ended(one.book.get, "ops", await ops.leave_task("concierge", saying("x")))
+        latest = (time.time() + 20) * 1000
+    noted = [deadline or 0 for deadline in deadlines]
+    parents, children = noted[::2], noted[1::2]
+    assert len(children) == 3
+    assert all(0 < child <= parent <= latest for parent, child in zip(parents, children, strict=True))
 
 
 async def test_nothing_is_asked_after_the_deadline(fleet_bench: Bench) -> None:
