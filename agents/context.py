@@ -97,6 +97,8 @@ class Context(msgspec.Struct, frozen=True, eq=False):
     calls: Caller
     propose: Propose
     work: Work = msgspec.field(default_factory=NoTask)
+    extensions: frozenset[str] = frozenset()
+    """URIs of the extensions in the agent's card that the caller declares to support."""
     _questions: list[int] = msgspec.field(default_factory=lambda: [0])
     """How many questions the function has asked in this run."""
 

@@ -8,6 +8,7 @@ agent may have acted.
 from __future__ import annotations
 
 import asyncio
+import copy
 import itertools
 import os
 import time
@@ -34,6 +35,7 @@ from schemas.errors import (
     A2AError,
     DeadlineExceeded,
     InvalidAgentResponse,
+    InvalidArgument,
     PermissionDenied,
     Unavailable,
     error_from_body,
@@ -70,12 +72,29 @@ class Caller:
         self.breakers = Breakers(breaking, connection, self._on_breaker)
         """Who is left alone for a while because it failed again and again."""
         self._subscription: Subscription | None = None
+        self._always = _ALWAYS
+        """The header block that each request begins with."""
 
     async def start(self) -> None:
         """Listen for replies to this caller; several processes may use one name."""
         pattern = subjects.Reply.pattern(caller=self._name, client=self._client)
         self._subscription = await self._connection.subscribe(pattern, self._on_reply)
         self._connection.refusals.append(self._on_refused)
+
+    def declaring(self, *extensions: str) -> Caller:
+        """The same caller, whose requests and tasks declare that it supports these extensions of A2A, by URI.
+
+        Raises:
+            InvalidArgument: a URI holds a comma or a line break.
+        """
+        if any("," in uri for uri in extensions):
+            raise InvalidArgument("the URI of an extension cannot hold a comma; give each by itself")
+        if not extensions:
+            return self
+        other = copy.copy(self)
+        header = {names.A2A_EXTENSIONS: ",".join(extensions)}
+        other._always = extended(_ALWAYS, header)  # noqa: SLF001  another of this class
+        return other
 
     async def send_message(
         self, agent: str, request: a2a.SendMessageRequest, *, timeout_s: float = 60
@@ -150,7 +169,7 @@ class Caller:
         reply = f"{replies}{next(self._numbers)}"
         here = here.caused_by(event) if event else here
         carried = here.headers() | chain.headers() | _deadline(chain.deadline_ms(timeout_s)) | place.headers()
-        headers = extended(_ALWAYS, carried)
+        headers = extended(self._always, carried)
         frames = self._streams[reply] = Frames()
         self._asked[reply] = subject
         try:
@@ -181,7 +200,7 @@ class Caller:
         if key:
             headers[names.MSG_ID] = self._message_id(agent, key)
         subject = str(subjects.Task(agent, self._name))
-        payload, block = protojson.encode(request), extended(_ALWAYS, headers)
+        payload, block = protojson.encode(request), extended(self._always, headers)
         try:
             return task_id(await store(self._connection, subject, payload, headers=block))
         except ApiError as error:
@@ -243,7 +262,7 @@ class Caller:
     async def _ask(self, agent: str, operation: str, payload: bytes, here: trace.Trace, timeout_s: float) -> Msg:
         subject, replies = self._way(agent, operation)
         reply = f"{replies}{next(self._numbers)}"
-        headers = extended(_ALWAYS, here.headers() | chain.headers() | _deadline(chain.deadline_ms(timeout_s)))
+        headers = extended(self._always, here.headers() | chain.headers() | _deadline(chain.deadline_ms(timeout_s)))
         loop = asyncio.get_running_loop()
         waiting: asyncio.Future[Msg] = loop.create_future()
         self._waiting[reply], self._asked[reply] = waiting, subject

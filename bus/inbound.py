@@ -24,6 +24,7 @@ PLAIN_ANSWER = encode({names.A2A_VERSION: PROTOCOL_VERSION, names.CONTENT_TYPE: 
 _VERSION = names.A2A_VERSION.lower()
 _DEADLINE = names.DEADLINE.lower()
 _LAST_EVENT = names.LAST_EVENT.lower()
+_EXTENSIONS = names.A2A_EXTENSIONS.lower()
 _CHAIN = names.CHAIN.lower()
 
 
@@ -50,6 +51,8 @@ class Call(msgspec.Struct, frozen=True):
     problem: A2AError | None = None
     last_event: int | None = None
     """In SubscribeToTask: the last update that the caller has."""
+    extensions: str = ""
+    """URIs of the extensions that the caller declares, as they were sent."""
     chain: str = ""
     """As it was sent: see `bus.chain`."""
 
@@ -71,7 +74,7 @@ def read_request(message: Msg) -> Call:
     return Call(
         subject.agent, subject.caller, subject.operation, message.reply, message.data, continued(headers),
         _number(headers.get(_DEADLINE)), _problem_of(headers), _number(headers.get(_LAST_EVENT)),
-        headers.get(_CHAIN, ""),
+        headers.get(_EXTENSIONS, ""), headers.get(_CHAIN, ""),
     )  # fmt: skip
 
 
@@ -90,7 +93,7 @@ def read_task(message: Msg) -> Call:
         raise problem
     return Call(
         subject.agent, subject.caller, "SendMessage", "", message.data, continued(headers),
-        _number(headers.get(_DEADLINE)), chain=headers.get(_CHAIN, ""),
+        _number(headers.get(_DEADLINE)), extensions=headers.get(_EXTENSIONS, ""), chain=headers.get(_CHAIN, ""),
     )  # fmt: skip
 
 

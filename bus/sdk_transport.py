@@ -7,8 +7,9 @@
         async for response in client.send_message(request):
             ...
 
-Guarantees are those of `bus.caller`; a stream that broke is taken up again unseen. Not carried: `tenant`,
-which is the path of a gateway, and the call context's service parameters; of the context the timeout counts.
+Guarantees are those of `bus.caller`; a stream that broke is taken up again unseen. Of a call's
+context the timeout and the declared extensions (`with_a2a_extensions`) count; `tenant`, which is the path of a
+gateway, is not carried.
 
 Source: a2a-sdk 1.3 (`ClientTransport`, `ClientFactory.register`).
 """
@@ -24,6 +25,7 @@ try:
     from a2a.client.client import ClientCallContext, ClientConfig
     from a2a.client.errors import A2AClientError, A2AClientTimeoutError
     from a2a.client.transports.base import ClientTransport
+    from a2a.extensions.common import HTTP_EXTENSION_HEADER, get_requested_extensions
     from a2a.types import a2a_pb2 as sdk
     from a2a.utils.errors import A2A_REASON_TO_ERROR, InvalidParamsError
     from google.protobuf.json_format import MessageToJson, Parse
@@ -166,13 +168,15 @@ class NatsTransport(ClientTransport):
     async def _call(
         self, operation: str, request: a2a.A2AObject, answer: type[a2a.A2AObject], context: ClientCallContext | None
     ) -> a2a.A2AObject:
-        return await self._caller.call(self._agent, operation, request, answer, timeout_s=_timeout_s(context))
+        caller = _declaring(self._caller, context)
+        return await caller.call(self._agent, operation, request, answer, timeout_s=_timeout_s(context))
 
     async def _stream(
         self, operation: str, request: Message, asked: type[a2a.A2AObject], context: ClientCallContext | None
     ) -> AsyncGenerator[Any, None]:
         with _translated():
-            answers = self._caller.stream(self._agent, operation, _ours(request, asked), timeout_s=_timeout_s(context))
+            caller = _declaring(self._caller, context)
+            answers = caller.stream(self._agent, operation, _ours(request, asked), timeout_s=_timeout_s(context))
             async with aclosing(answers):
                 async for response in answers:
                     yield _theirs(response, sdk.StreamResponse)
@@ -180,6 +184,11 @@ class NatsTransport(ClientTransport):
 
 def _timeout_s(context: ClientCallContext | None) -> float:
     return context.timeout if context and context.timeout else _TIMEOUT_S
+
+
+def _declaring(caller: Caller, context: ClientCallContext | None) -> Caller:
+    said = (context.service_parameters or {}).get(HTTP_EXTENSION_HEADER, "") if context else ""
+    return caller.declaring(*sorted(get_requested_extensions([said]))) if said else caller
 
 
 def _ours[T: a2a.A2AObject](message: Message, kind: type[T]) -> T:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, StringConstraints, field_validator, model_validator
+from pydantic import Field, JsonValue, StringConstraints, field_validator, model_validator
 
 from schemas.documents import Document
 from schemas.fleet import AgentId
@@ -14,6 +14,7 @@ from schemas.subjects import TOKEN
 SkillId = Annotated[str, StringConstraints(pattern=f"^{TOKEN}$")]
 _REFERENCE = re.compile(r"(env|file|credential):.+")
 _LOOKS_SECRET = re.compile(r"(sk-|sk_|AKIA|xox[bp]-|ghp_|SU[A-Z2-7]{20})|^[A-Za-z0-9_\-]{32,}$")
+_URI = r"^[A-Za-z][A-Za-z0-9+.-]*:[!-+\--~]+$"  # no white space, no comma
 _SEMVER = r"^\d+\.\d+\.\d+$"
 
 
@@ -95,6 +96,22 @@ class Limits(Document):
     drain_timeout_s: float = Field(25.0, gt=0)
 
 
+class Extension(Document):
+    """An extension of A2A that the agent speaks, as its card lists it."""
+
+    uri: Annotated[str, StringConstraints(pattern=_URI, max_length=200)]
+    description: str = ""
+    required: bool = Field(False, description="refuse messages of clients that do not declare it")
+    params: dict[str, JsonValue] = {}
+
+    @field_validator("uri")
+    @classmethod
+    def _is_not_ours(cls, value: str) -> str:
+        if value.startswith("urn:agentbus:"):
+            raise ValueError("urn:agentbus: is for what every agent of this product lists by itself")
+        return value
+
+
 class AgentFile(Document):
     """The whole file. Either `handler` (Python in the agent's own folder) or `llm` answers."""
 
@@ -104,6 +121,7 @@ class AgentFile(Document):
     )
     llm: Llm | None = None
     tools: tuple[Literal["propose_change"], ...] = ()
+    extensions: tuple[Extension, ...] = ()
     limits: Limits = Limits()
     heartbeat_interval_s: float = Field(30.0, gt=0)
 
@@ -112,6 +130,13 @@ class AgentFile(Document):
     def _handler_names_a_file(cls, value: str | None) -> str | None:
         if value is not None and not re.fullmatch(r"[a-z_][a-z0-9_]*\.py:[A-Za-z_]\w*", value):
             raise ValueError("write FILE.py:NAME; the file lies beside agent.yaml")
+        return value
+
+    @field_validator("extensions")
+    @classmethod
+    def _each_extension_once(cls, value: tuple[Extension, ...]) -> tuple[Extension, ...]:
+        if len({extension.uri for extension in value}) < len(value):
+            raise ValueError("an extension is listed twice; leave one out")
         return value
 
     @model_validator(mode="after")

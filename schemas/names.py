@@ -35,6 +35,8 @@ RESERVED: Final = frozenset({APPROVALS, APPLIER, SEALER, GATEWAY, MONITOR, SUPER
 
 # Headers. Source: A2A v1.0 §3.2.6, W3C Trace Context, ADR-4, ADR-32, ADR-50.
 A2A_VERSION: Final = "A2A-Version"
+A2A_EXTENSIONS: Final = "A2A-Extensions"
+"""URIs of the extensions that the client supports, with commas."""
 CONTENT_TYPE: Final = "Content-Type"
 TRACEPARENT: Final = "traceparent"
 DEADLINE: Final = "Agentbus-Deadline"

@@ -44,6 +44,9 @@ CallerOption = Annotated[
     str, typer.Option("--as", help="Ask as this operator of the fleet (the first one if not given).")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="JSON for machines.")]
+ExtensionOption = Annotated[
+    list[str] | None, typer.Option(help="URI of an extension of A2A that you support; may be given several times.")
+]
 AgentArgument = Annotated[str, typer.Argument(help="The agent's id.")]
 HOME = Path(".agentbus")
 
@@ -138,6 +141,7 @@ def ask(
     skill: Annotated[str, typer.Option(help="The skill to use, where the agent has several.")] = "",
     data: Annotated[str, typer.Option(help="JSON for a typed skill, instead of text.")] = "",
     timeout: Annotated[float, typer.Option(help="Seconds to wait.")] = 60.0,
+    extension: ExtensionOption = None,
     background: Annotated[bool, typer.Option("--background", help="Return a task at once instead of waiting.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -147,7 +151,8 @@ def ask(
     """
     from agents.cli import ask_commands
 
-    what = ask_commands.Question(agent, text, data, skill, timeout, is_background=background)
+    extensions = tuple(extension or ())
+    what = ask_commands.Question(agent, text, data, skill, timeout, is_background=background, extensions=extensions)
     ask_commands.ask(home, caller, what, as_json=as_json)
 
 
@@ -185,6 +190,7 @@ def tasks_add(
     caller: CallerOption = "",
     skill: Annotated[str, typer.Option(help="The skill to use.")] = "",
     data: Annotated[str, typer.Option(help="JSON for a typed skill, instead of text.")] = "",
+    extension: ExtensionOption = None,
     key: Annotated[str, typer.Option(help="Idempotency key: the same key within two minutes is one task.")] = "",
 ) -> None:
     """Leave a task for an agent, which may be down; prints the task's id.
@@ -193,7 +199,8 @@ def tasks_add(
     """
     from agents.cli import ask_commands
 
-    what = ask_commands.Question(agent, text, data, skill, 10.0, is_background=True)
+    extensions = tuple(extension or ())
+    what = ask_commands.Question(agent, text, data, skill, 10.0, is_background=True, extensions=extensions)
     ask_commands.add_task(home, caller, what, key)
 
 

@@ -35,6 +35,8 @@ class Question:
     skill: str
     timeout_s: float
     is_background: bool
+    extensions: tuple[str, ...] = ()
+    """URIs of the extensions of A2A that the person's program supports."""
 
     def request(self) -> a2a.SendMessageRequest:
         """The request it makes.
@@ -62,7 +64,8 @@ def ask(home: Path, caller: str, question: Question, *, as_json: bool) -> None:
 
     async def main() -> a2a.SendMessageResponse:
         async with operator(home, caller) as calls:
-            return await calls.send_message(question.agent, request, timeout_s=question.timeout_s)
+            declaring = calls.declaring(*question.extensions)
+            return await declaring.send_message(question.agent, request, timeout_s=question.timeout_s)
 
     response = run_async(_told_plainly(main()))
     if as_json:
@@ -91,7 +94,7 @@ def add_task(home: Path, caller: str, question: Question, key: str) -> None:
 
     async def main() -> str:
         async with operator(home, caller) as calls:
-            return await calls.leave_task(question.agent, request, key=key)
+            return await calls.declaring(*question.extensions).leave_task(question.agent, request, key=key)
 
     print(run_async(_told_plainly(main())))
 

@@ -96,9 +96,16 @@ def card_of(agent: Loaded, tree: str, instance: str) -> a2a.AgentCard:
             streaming=True,
             push_notifications=True,
             extended_agent_card=True,
-            extensions=(release, typed) if agent.skills else (release,),
+            extensions=((release, typed) if agent.skills else (release,)) + _own_extensions(agent.file),
         ),
         skills=tuple(_skill_cards(agent)),
+    )
+
+
+def _own_extensions(file: AgentFile) -> tuple[a2a.AgentExtension, ...]:
+    return tuple(
+        a2a.AgentExtension(uri=own.uri, description=own.description, required=own.required, params=own.params)
+        for own in file.extensions
     )
 
 

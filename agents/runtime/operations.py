@@ -13,6 +13,7 @@ import structlog
 
 from agents.context import Context, InputRequired, NoTask, Propose, Work
 from agents.runtime.answers import Answering
+from agents.runtime.extensions import Extensions
 from agents.runtime.listing import page_of, with_history
 from agents.runtime.push import PushConfigs
 from agents.runtime.runs import Run, Runs, bound, note
@@ -30,6 +31,7 @@ from schemas import a2a, protojson
 from schemas.errors import (
     A2AError,
     AgentbusError,
+    ExtensionSupportRequired,
     InvalidArgument,
     LoopDetected,
     TaskNotCancelable,
@@ -67,6 +69,7 @@ class Operations:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
+        self._extensions = Extensions(parts.card)
         self._background = Background()
         self._runs = Runs(parts.book, parts.commands, parts.answering, self._context, parts.task_timeout_s)
 
@@ -148,7 +151,7 @@ class Operations:
 
     async def send_message(self, call: Call) -> a2a.SendMessageResponse:
         """SendMessage: a message for an answer at once, a task where it is asked for or somebody must be waited for."""
-        request = _decoded(call.payload)
+        request = self._request(call)
         message, settings = request.message, request.configuration
         if not message.task_id and not settings.return_immediately:
             try:
@@ -165,7 +168,7 @@ class Operations:
 
     async def send_streaming_message(self, call: Call) -> Stream:
         """SendStreamingMessage: the task, and then each update until it ends or waits for the caller."""
-        request = _decoded(call.payload)
+        request = self._request(call)
         record = await self._begun(call, request)
         first = _first(record, request.configuration.history_length)
         return Stream(self._from(record, record.event, first), has_begun_work=True)
@@ -259,10 +262,10 @@ class Operations:
             return  # effects happen once
         try:
             chain.refuse_loop(call)
-            message = _decoded(call.payload).message
+            message = self._request(call).message
             if message.task_id:
                 raise InvalidArgument("a durable task begins a task; send a further message to a task with SendMessage")
-        except (InvalidArgument, LoopDetected) as error:
+        except (ExtensionSupportRequired, InvalidArgument, LoopDetected) as error:
             await self._reject(call, record, identity, error)
             return
         if record is None:
@@ -316,12 +319,22 @@ class Operations:
             record = self._new(call, identity, placeholder, is_durable=True)
         await self._parts.book.save(record, a2a.REJECTED, message=note(record.task, str(error)))
 
+    def _request(self, call: Call) -> a2a.SendMessageRequest:
+        """What the caller sends.
+
+        Raises:
+            ExtensionSupportRequired, InvalidArgument: it cannot be worked on.
+        """
+        self._extensions.require(call)
+        return _decoded(call.payload)
+
     def _context(self, call: Call, message: a2a.Message, run: Run | None = None) -> Context:
         """What the handler gets; from here on whatever this task asks of others ends with its own time."""
         parts = self._parts
         work: Work = run or NoTask()
         deadline_ms = chain.limit(call, parts.task_timeout_s)
-        return Context(parts.agent, call.caller, message, deadline_ms, parts.calls, parts.propose, work)
+        declared = self._extensions.declared(call)
+        return Context(parts.agent, call.caller, message, deadline_ms, parts.calls, parts.propose, work, declared)
 
     def _reply(self, message: a2a.Message, parts: tuple[a2a.Part, ...]) -> a2a.Message:
         identity = f"{_RUN}-{next(_NUMBERS)}"

@@ -54,7 +54,7 @@ def test_the_example_is_good(path: object) -> None:
         # unknown keys are answered with the nearest right one
         ("agent.yaml", "handler:", "hander:", "unknown key 'hander'; did you mean 'handler'?"),
         ("agent.yaml", "description", "descripton", "unknown key 'agent.descripton'; did you mean 'description'?"),
-        ("agent.yaml", "handler:", "zzz: 1\nhandler:", "unknown key 'zzz'; known keys are agent, handler, heart"),
+        ("agent.yaml", "handler:", "zzz: 1\nhandler:", "unknown key 'zzz'; known keys are agent, extensions, handl"),
         ("fleet.yaml", "asks", "ask", "unknown key 'agents.b.ask'; did you mean 'asks'?"),
         ("policy.yaml", "paths", "path", "unknown key 'rules.0.path'; did you mean 'paths'?"),
         # agent files
@@ -68,6 +68,11 @@ def test_the_example_is_good(path: object) -> None:
         ("agent.yaml", "id: greeter, ", "", "key 'agent.id' is missing"),
         ("agent.yaml", "handler:", "tools: [shell]\nhandler:", "tools.0: Input should be 'propose_change'"),
         ("agent.yaml", "handler:", "limits: {max_concurrent: 0}\nhandler:", "limits.max_concurrent: Input should be gr"),
+        ("agent.yaml", "handler:", "extensions: [{uri: 'a:b,c'}]\nhandler:", "extensions.0.uri: String should match"),
+        ("agent.yaml", "handler:", "extensions: [{uri: nothing}]\nhandler:", "extensions.0.uri: String should match"),
+        ("agent.yaml", "handler:", "extensions: [{uri: 'urn:agentbus:x'}]\nhandler:", "extensions.0.uri: urn:agentbus:"),
+        ("agent.yaml", "handler:", "extensions: [{uri: 'a:b'}, {uri: 'a:b'}]\nhandler:", "extension is listed twice"),
+        ("agent.yaml", "handler:", "extensions: [{uri: 'a:b', params: {x: 2026-01-01}}]\nhandler:", "params"),
         # fleet files
         ("fleet.yaml", "asks: [a]", "asks: [nobody]", "agents.b.asks names agents that are not in the fleet: nobody"),
         ("fleet.yaml", "[ops]", "[a]", "used twice: a"),
