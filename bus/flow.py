@@ -77,10 +77,20 @@ class Bulkhead:
     """`running` places to work in, and a queue of `queued` before them in which nobody waits over `queue_s`."""
 
     def __init__(self, running: int, queued: int, queue_s: float) -> None:
-        self._free = running
-        self._queued = queued
+        self._places = self._free = running
+        self._longest_queue = queued
         self._queue_s = queue_s
         self._queue: deque[asyncio.Future[None]] = deque()
+
+    @property
+    def running(self) -> int:
+        """Places that are taken."""
+        return self._places - self._free
+
+    @property
+    def queued(self) -> int:
+        """How many wait for a place."""
+        return len(self._queue)
 
     async def enter(self) -> Bulkhead:
         """A place to work in: use it as a context. Places are given in the order of the requests.
@@ -91,8 +101,8 @@ class Bulkhead:
         if self._free > 0:
             self._free -= 1
             return self
-        if len(self._queue) >= self._queued:
-            raise Unavailable(f"{self._queued} requests wait already", retry_after_s="1")
+        if len(self._queue) >= self._longest_queue:
+            raise Unavailable(f"{self._longest_queue} requests wait already", retry_after_s="1")
         place = asyncio.get_running_loop().create_future()
         self._queue.append(place)
         try:

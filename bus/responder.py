@@ -120,6 +120,11 @@ class Responder:
         self._draining = asyncio.Event()
         self._streams = 0
 
+    @property
+    def load(self) -> tuple[int, int, int]:
+        """Requests at work, requests that wait for a place, open streams."""
+        return self._bulkhead.running, self._bulkhead.queued, self._streams
+
     async def start(self) -> None:
         """Take requests from now on."""
         pattern = subjects.Request.pattern(agent=self._agent)

@@ -52,6 +52,11 @@ class TaskWorker:
         """Stream sequences of the tasks that run here."""
         self._loop: asyncio.Task[None] | None = None
 
+    @property
+    def running(self) -> int:
+        """Tasks at work here."""
+        return len(self._running)
+
     def start(self, on_failure: OnFailure = only_logged) -> None:
         """Take tasks from now on."""
         self._loop = vital(self._pull_forever(), "taking tasks", on_failure)

@@ -9,6 +9,7 @@ from pydantic import Field, JsonValue, StringConstraints, field_validator, model
 
 from schemas.documents import Document
 from schemas.fleet import AgentId
+from schemas.heartbeat import LONGEST_INTERVAL_S, MISSED
 from schemas.subjects import TOKEN
 
 SkillId = Annotated[str, StringConstraints(pattern=f"^{TOKEN}$")]
@@ -123,7 +124,9 @@ class AgentFile(Document):
     tools: tuple[Literal["propose_change"], ...] = ()
     extensions: tuple[Extension, ...] = ()
     limits: Limits = Limits()
-    heartbeat_interval_s: float = Field(30.0, gt=0)
+    heartbeat_interval_s: float = Field(
+        30.0, gt=0, le=LONGEST_INTERVAL_S, description=f"an instance that misses {MISSED} is offline"
+    )
 
     @field_validator("handler")
     @classmethod

@@ -19,6 +19,9 @@ class AgentRole(Document):
     """What one agent may do on the bus."""
 
     asks: tuple[AgentId, ...] = Field((), description="agents this one may send requests and tasks to")
+    reads_cards: bool = Field(
+        False, description="whether it may call the roll and ask every agent for its card, as a directory does"
+    )
     may_propose: bool = Field(True, description="whether it may propose changes to itself")
     storage_mb: int = Field(64, ge=1, le=65536, description="quota of its own JetStream account")
 

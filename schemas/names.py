@@ -31,7 +31,7 @@ SEALER: Final = "sealer"
 GATEWAY: Final = "gateway"
 MONITOR: Final = "monitor"
 SUPERVISOR: Final = "supervisor"
-RESERVED: Final = frozenset({APPROVALS, APPLIER, SEALER, GATEWAY, MONITOR, SUPERVISOR, "directory", "sys"})
+RESERVED: Final = frozenset({APPROVALS, APPLIER, SEALER, GATEWAY, MONITOR, SUPERVISOR, "sys"})
 
 # Headers. Source: A2A v1.0 §3.2.6, W3C Trace Context, ADR-4, ADR-32, ADR-50.
 A2A_VERSION: Final = "A2A-Version"

@@ -153,10 +153,18 @@ class TaskCommand(Subject):
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat(Subject):
-    """A sign of life of an agent."""
+    """A sign of life of an agent's instance."""
 
     template: ClassVar[str] = "a2a.v1.hb.{agent}"
     agent: str
+
+
+@dataclass(frozen=True, slots=True)
+class RollCall(Subject):
+    """Asks every instance for a heartbeat now; it has no body and no reply."""
+
+    template: ClassVar[str] = "a2a.v1.roll.{caller}"
+    caller: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +240,6 @@ def micro_subjects(verb: str, agent: str, instance: str) -> tuple[str, str, str]
 
 
 FAMILIES: tuple[type[Subject], ...] = (
-    Request, Reply, Task, TaskEvent, TaskUpdate, TaskCommand, Heartbeat, AgentAudit, SystemAudit,
-    Propose, Review, Apply, Outcome, Notify,
+    Request, Reply, Task, TaskEvent, TaskUpdate, TaskCommand, Heartbeat, RollCall, AgentAudit,
+    SystemAudit, Propose, Review, Apply, Outcome, Notify,
 )  # fmt: skip

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from agents.lifespan import Lifespan
 from agents.runtime.typed import TEXT, json_schema
 from agents.skill import Skill
 from schemas import a2a
@@ -23,6 +24,7 @@ class Loaded:
     file: AgentFile
     folder: Path
     skills: tuple[Skill, ...]
+    lifespans: tuple[Lifespan, ...] = ()
 
     @property
     def id(self) -> str:
@@ -42,18 +44,22 @@ def load_agent(path: Path) -> Loaded:
     except OSError as error:
         raise InvalidDocument(f"cannot read {path}: {error.strerror}") from None
     file = parse_yaml(text, AgentFile, str(path))
-    return Loaded(file, folder, _skills(folder, file.handler) if file.handler else ())
+    found = _handler(folder, file.handler) if file.handler else ()
+    skills = tuple(item for item in found if isinstance(item, Skill))
+    return Loaded(file, folder, skills, tuple(item for item in found if isinstance(item, Lifespan)))
 
 
-def _skills(folder: Path, handler: str) -> tuple[Skill, ...]:
+def _handler(folder: Path, handler: str) -> tuple[Skill | Lifespan, ...]:
     name, _, attribute = handler.partition(":")
     found = getattr(_module(folder / name), attribute, None)
-    skills = tuple(found) if isinstance(found, list | tuple) else (found,)
-    if not skills or not all(isinstance(skill, Skill) for skill in skills):
+    items = tuple(found) if isinstance(found, list | tuple) else (found,)
+    if not any(isinstance(item, Skill) for item in items) or not all(
+        isinstance(item, Skill | Lifespan) for item in items
+    ):
         raise InvalidDocument(
-            f"{folder / name}: {attribute} is not a function decorated with @skill, nor a list of them"
+            f"{folder / name}: {attribute} is not a function decorated with @skill, nor a list of them (with or without a @lifespan)"
         )
-    return skills
+    return items
 
 
 def _module(path: Path) -> Any:

@@ -50,6 +50,7 @@ class Running:
     audit: Audit
     signs: Signs
     notifier: Notifier
+    slot: str
 
     async def serve(self, status: str) -> None:
         """Say that the process is ready, then wait until it should end.
@@ -96,7 +97,7 @@ async def service(identity: Identity, place: Surroundings) -> AsyncIterator[Runn
         if marker.was_left:
             audit.emit("process.resumed", action="start", outcome="unknown", reason="the last run did not end in order")
         marker.set()
-        yield Running(own, bus, audit, signs, notifier)
+        yield Running(own, bus, audit, signs, notifier, place.slot)
         audit.emit(
             "process.stopped", action="stop", outcome="failure" if signs.failure else "success", reason=signs.failure
         )

@@ -10,6 +10,7 @@ import asyncio
 import os
 import time
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import msgspec
@@ -17,6 +18,7 @@ import structlog
 
 from agents import llm
 from agents.context import Propose
+from agents.lifespan import Here
 from agents.runtime.answers import Answering, ModelAnswering, SkillAnswering
 from agents.runtime.load import Loaded, card_of, load_agent
 from agents.runtime.operations import Operations, Parts
@@ -33,17 +35,18 @@ from bus.caller import Caller
 from bus.cards import sign_card
 from bus.connection import Connection
 from bus.flow import Rate
+from bus.heartbeat import Heartbeats, Pulse
 from bus.micro import Micro, Service
 from bus.responder import Bounds, Responder
 from bus.surroundings import Surroundings
 from bus.task_commands import TaskCommands
 from bus.task_worker import TaskWorker
 from bus.tasks import TaskBook
-from schemas import names, subjects
+from schemas import subjects
 from schemas.a2a import PROTOCOL_VERSION
 from schemas.approvals import Receipt
-from schemas.errors import A2AError
-from schemas.ids import ulid
+from schemas.heartbeat import Heartbeat
+from schemas.ids import rfc3339, ulid
 
 _log = structlog.get_logger("agent")
 _PROPOSE_TIMEOUT_S = 10
@@ -94,14 +97,20 @@ async def run_agent(path: Path, place: Surroundings) -> None:
         responder = Responder(running.bus, agent.id, operations.table(), running.audit, bounds)
         tasks = TaskWorker(running.bus, agent.id, operations.run_task, running.audit, limits.max_concurrent)
         micro = Micro(running.bus, _service_of(agent, tree, running), responder.counts)
+        here = Here(agent.id, calls, Heartbeats(running.bus, agent.id))
+        lifespans = await _opened(agent, here)
         await responder.start()
         await micro.start()
         tasks.start(running.signs.fail)
-        beat = vital(_heartbeat(running, agent), "the heartbeat", running.signs.fail)
+        pulse = _pulse(agent, running, responder, tasks)
+        beating = vital(pulse.run(), "the heartbeat", running.signs.fail)
         await running.serve(f"serving {agent.id}, tree {tree[:12]}")
-        beat.cancel()
+        pulse.drain()
         await micro.stop()
         unfinished = await drain(responder, tasks, operations, limits.drain_timeout_s)
+        await lifespans.aclose()
+        beating.cancel()
+        await pulse.leave()
         await answering.close()
         _log.info("process.drained", unfinished=unfinished)
 
@@ -114,6 +123,14 @@ async def drain(responder: Responder, tasks: TaskWorker, operations: Operations,
     ends_s = time.monotonic() + timeout_s
     unfinished = await asyncio.gather(responder.drain(timeout_s), tasks.drain(timeout_s))
     return sum(unfinished) + await operations.drain(max(0, ends_s - time.monotonic()))
+
+
+async def _opened(agent: Loaded, here: Here) -> AsyncExitStack:
+    """The work of the agent's lifespans, begun; close it when the last request was answered."""
+    async with AsyncExitStack() as stack:
+        for lifespan in agent.lifespans:
+            await stack.enter_async_context(lifespan.open(here))
+        return stack.pop_all()
 
 
 def _service_of(agent: Loaded, tree: str, running: Running) -> Service:
@@ -165,13 +182,18 @@ def _build(agent: Loaded, edits: Sequence[Edit], rationale: str, correlation: st
     )
 
 
-async def _heartbeat(running: Running, agent: Loaded) -> None:
-    interval_s = agent.file.heartbeat_interval_s
-    body = msgspec.json.encode({"agent": agent.id, "version": agent.file.agent.version, "interval_s": interval_s})
-    headers = {names.A2A_VERSION: "1.0"}
-    while True:
-        try:
-            await running.bus.publish(str(subjects.Heartbeat(agent.id)), body, headers=headers)
-        except A2AError:
-            _log.debug("agent.heartbeat_lost")  # the server is away; the next one may arrive
-        await asyncio.sleep(interval_s)
+def _pulse(agent: Loaded, running: Running, responder: Responder, tasks: TaskWorker) -> Pulse:
+    first = Heartbeat(
+        instance=running.audit.epoch.lower(),
+        started=rfc3339(time.time_ns()),
+        state="ready",
+        interval_s=agent.file.heartbeat_interval_s,
+        slot=running.slot,
+        version=agent.file.agent.version,
+    )
+
+    def look() -> Heartbeat:
+        requests, queued, streams = responder.load
+        return msgspec.structs.replace(first, running=requests + tasks.running, queued=queued, streams=streams)
+
+    return Pulse(running.bus, agent.id, look)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from schemas import names, subjects
 from schemas.approvals import READING_VERBS, VOTING_VERBS
-from schemas.fleet import Fleet
+from schemas.fleet import AgentRole, Fleet
 
 _CANARY = ("GetExtendedAgentCard", "SendMessage")
 _RESPONSE_WINDOW_S = 30
@@ -33,7 +33,7 @@ def users_of(fleet: Fleet) -> tuple[User, ...]:
     """Every user of the fleet, services first."""
     return (
         *_services(),
-        *(user for agent, role in fleet.agents.items() for user in (_bus_agent(agent, role.asks), _own_agent(agent))),
+        *(user for agent, role in fleet.agents.items() for user in (_bus_agent(agent, role), _own_agent(agent))),
         *map(_operator, fleet.operators),
         *map(_reviewer, fleet.reviewers),
         *map(_auditor, fleet.auditors),
@@ -96,14 +96,19 @@ def _services() -> tuple[User, ...]:
     return service, applier, canary
 
 
-def _bus_agent(agent: str, asks: tuple[str, ...]) -> User:
+def _reading_cards(agent: str) -> tuple[str, ...]:
+    return subjects.Request.pattern(caller=agent, operation="GetExtendedAgentCard"), str(subjects.RollCall(agent))
+
+
+def _bus_agent(agent: str, role: AgentRole) -> User:
     return User(
         names.ACCOUNT_BUS,
         agent,
         names.BUS_CREDENTIAL,
         publish=(
-            *(subjects.Request.pattern(agent=other, caller=agent) for other in asks),
-            *(subjects.Task.pattern(agent=other, caller=agent) for other in asks),
+            *(subjects.Request.pattern(agent=other, caller=agent) for other in role.asks),
+            *(subjects.Task.pattern(agent=other, caller=agent) for other in role.asks),
+            *(_reading_cards(agent) if role.reads_cards else ()),
             subjects.Reply.pattern(agent=agent),
             subjects.TaskEvent.pattern(agent=agent),
             subjects.Heartbeat.pattern(agent=agent),
@@ -116,6 +121,7 @@ def _bus_agent(agent: str, asks: tuple[str, ...]) -> User:
             subjects.Reply.pattern(caller=agent),
             subjects.TaskEvent.pattern(caller=agent),
             subjects.Heartbeat.pattern(),
+            subjects.RollCall.pattern(),
             f"{names.inbox_prefix(agent)}.>",
             *(subject for verb in subjects.MICRO_VERBS for subject in subjects.micro_subjects(verb, agent, "*")),
         ),
@@ -153,6 +159,7 @@ def _operator(operator: str) -> User:
         publish=(
             subjects.Request.pattern(caller=operator),
             subjects.Task.pattern(caller=operator),
+            str(subjects.RollCall(operator)),
             *(f"$SRV.{verb}{below}" for verb in subjects.MICRO_VERBS for below in ("", ".>")),
         ),
         subscribe=(

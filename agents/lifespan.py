@@ -1,0 +1,42 @@
+"""Work of an agent beside answering: opened before it takes requests, closed after it has answered the last.
+
+    @lifespan
+    async def listening(here: Here) -> AsyncIterator[None]:
+        subscription = await here.heartbeats.listen(on_heard)
+        yield
+        await here.heartbeats.stop(subscription)
+
+It stands in the handler's list beside the skills.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+
+from bus.caller import Caller
+from bus.heartbeat import Heartbeats
+
+__all__ = ["Here", "Lifespan", "lifespan"]
+
+
+@dataclass(frozen=True, slots=True)
+class Here:
+    """What the work may use: the agent's identity on the bus, and nothing else."""
+
+    agent: str
+    calls: Caller
+    heartbeats: Heartbeats
+
+
+@dataclass(frozen=True, slots=True)
+class Lifespan:
+    """What `open` enters is left when the agent ends; an error on entering keeps the agent from starting."""
+
+    open: Callable[[Here], AbstractAsyncContextManager[None]]
+
+
+def lifespan(function: Callable[[Here], AsyncIterator[None]]) -> Lifespan:
+    """Make a lifespan of an async generator function that yields once."""
+    return Lifespan(asynccontextmanager(function))
