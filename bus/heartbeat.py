@@ -89,6 +89,11 @@ class Heartbeats:
         self._connection = connection
         self._name = name
 
+    @property
+    def is_connected(self) -> bool:
+        """Whether anything can be heard now."""
+        return self._connection.is_connected
+
     async def listen(self, on_heard: OnHeard) -> Subscription:
         """Hear every heartbeat from now on."""
 

@@ -11,6 +11,9 @@ from typing import Annotated
 
 import typer
 
+from agents.cli.agents_app import agents_app
+from agents.cli.options import HOME, AgentArgument, CallerOption, ExtensionOption, HomeOption, JsonOption
+
 app = typer.Typer(
     name="agentbus",
     help="A NATS message bus worker for fleets of AI agents.\n\nExample: agentbus up, then agentbus ask greeter hello",
@@ -28,6 +31,7 @@ approvals_app = typer.Typer(help="The approval service.\n\nExample: agentbus app
 applier_app = typer.Typer(help="The applier of approved changes.\n\nExample: agentbus applier serve")
 for name, group in (
     ("agent", agent_app),
+    ("agents", agents_app),
     ("tasks", tasks_app),
     ("audit", audit_app),
     ("approvals", approvals_app),
@@ -36,19 +40,6 @@ for name, group in (
     group.info.no_args_is_help = True
     group.rich_markup_mode = None
     app.add_typer(group, name=name, no_args_is_help=True)
-
-HomeOption = Annotated[
-    Path, typer.Option("--home", envvar="AGENTBUS_HOME", help="Folder of the fleet: keys, configuration, state.")
-]
-CallerOption = Annotated[
-    str, typer.Option("--as", help="Ask as this operator of the fleet (the first one if not given).")
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="JSON for machines.")]
-ExtensionOption = Annotated[
-    list[str] | None, typer.Option(help="URI of an extension of A2A that you support; may be given several times.")
-]
-AgentArgument = Annotated[str, typer.Argument(help="The agent's id.")]
-HOME = Path(".agentbus")
 
 
 def main() -> None:

@@ -67,7 +67,7 @@ def ask(home: Path, caller: str, question: Question, *, as_json: bool) -> None:
             declaring = calls.declaring(*question.extensions)
             return await declaring.send_message(question.agent, request, timeout_s=question.timeout_s)
 
-    response = run_async(_told_plainly(main()))
+    response = run_async(told_plainly(main()))
     if as_json:
         _print_json(response)
     elif response.message is not None:
@@ -84,7 +84,7 @@ def card(home: Path, caller: str, agent: str) -> None:
         async with operator(home, caller) as calls:
             return await calls.get_card(agent)
 
-    _print_json(run_async(_told_plainly(main())))
+    _print_json(run_async(told_plainly(main())))
 
 
 def add_task(home: Path, caller: str, question: Question, key: str) -> None:
@@ -96,7 +96,7 @@ def add_task(home: Path, caller: str, question: Question, key: str) -> None:
         async with operator(home, caller) as calls:
             return await calls.declaring(*question.extensions).leave_task(question.agent, request, key=key)
 
-    print(run_async(_told_plainly(main())))
+    print(run_async(told_plainly(main())))
 
 
 def show_task(home: Path, caller: str, which: tuple[str, str], wait_s: float, *, as_json: bool) -> None:
@@ -107,7 +107,7 @@ def show_task(home: Path, caller: str, which: tuple[str, str], wait_s: float, *,
         async with operator(home, caller) as calls:
             return await _ended(calls, which, time.monotonic() + wait_s)
 
-    found = run_async(_told_plainly(main()))
+    found = run_async(told_plainly(main()))
     if as_json:
         _print_json(found)
     else:
@@ -131,7 +131,7 @@ async def _ended(calls: Caller, which: tuple[str, str], deadline: float) -> a2a.
         await asyncio.sleep(_POLL_S)
 
 
-async def _told_plainly(answer: Any) -> Any:
+async def told_plainly(answer: Any) -> Any:
     """The answer; an error object with all its violations, a line each."""
     try:
         return await answer

@@ -12,6 +12,7 @@ from bus.breaker import NEVER
 from bus.caller import Caller
 from bus.connection import Connection, Profile
 from bus.credentials import Credential
+from bus.heartbeat import Heartbeats
 from bus.provision.members import server_url
 from bus.surroundings import Home
 from schemas import names
@@ -33,6 +34,13 @@ def fleet_of(home: Home) -> Fleet:
 @asynccontextmanager
 async def operator(root: Path, name: str) -> AsyncIterator[Caller]:
     """A caller with the identity of operator `name`, the fleet's first when empty."""
+    async with listening_operator(root, name) as (caller, _):
+        yield caller
+
+
+@asynccontextmanager
+async def listening_operator(root: Path, name: str) -> AsyncIterator[tuple[Caller, Heartbeats]]:
+    """The same, who also hears the agents' heartbeats."""
     home = Home(root.resolve())
     fleet = fleet_of(home)
     chosen = _one_of(fleet.operators, name, "operator")
@@ -41,7 +49,7 @@ async def operator(root: Path, name: str) -> AsyncIterator[Caller]:
     try:
         caller = Caller(connection, chosen, breaking=NEVER)
         await caller.start()
-        yield caller
+        yield caller, Heartbeats(connection, chosen)
     finally:
         await connection.close()
 

@@ -1,0 +1,21 @@
+"""Options and arguments that several commands have."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+HomeOption = Annotated[
+    Path, typer.Option("--home", envvar="AGENTBUS_HOME", help="Folder of the fleet: keys, configuration, state.")
+]
+CallerOption = Annotated[
+    str, typer.Option("--as", help="Ask as this operator of the fleet (the first one if not given).")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="JSON for machines.")]
+ExtensionOption = Annotated[
+    list[str] | None, typer.Option(help="URI of an extension of A2A that you support; may be given several times.")
+]
+AgentArgument = Annotated[str, typer.Argument(help="The agent's id.")]
+HOME = Path(".agentbus")

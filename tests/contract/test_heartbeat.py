@@ -1,0 +1,101 @@
+"""Heartbeats on the real server: who may send them, who hears them, what is not believed."""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+import pytest
+
+from bus.heartbeat import Heartbeats, Pulse
+from schemas import names
+from schemas.heartbeat import Heartbeat
+from tests.harness.fleet import Bench, until
+
+BEAT = Heartbeat(
+    instance="one", started="2026-01-02T03:04:05.678Z", state="ready", interval_s=30, version="1.0.0", running=2
+)
+VERSION = {names.A2A_VERSION: "1.0"}
+
+
+async def _heard(bench: Bench, listener: str = "ops") -> list[tuple[str, Heartbeat]]:
+    heard: list[tuple[str, Heartbeat]] = []
+    heartbeats = Heartbeats(await bench.connect(listener), listener)
+    await heartbeats.listen(lambda agent, beat: heard.append((agent, beat)))
+    return heard
+
+
+async def _until_states(heard: list[tuple[str, Heartbeat]], *states: str) -> None:
+    async def is_there() -> bool:
+        return [beat.state for _, beat in heard] == list(states)
+
+    await until(is_there)
+
+
+async def test_an_agent_speaks_for_itself_only(fleet_bench: Bench) -> None:
+    """Another agent, an operator and the canary cannot publish an agent's heartbeat; nobody hears one."""
+    heard = await _heard(fleet_bench)
+    for principal in ("greeter", "directory", "ops", names.APPLIER):
+        attacker = await fleet_bench.attacker(principal)
+        said = await attacker.refused(
+            lambda attacker=attacker: attacker.client.publish(
+                "a2a.v1.hb.textstats", msgspec.json.encode(BEAT), headers=VERSION
+            )
+        )
+        assert "a2a.v1.hb.textstats" in said
+    honest = await fleet_bench.attacker("textstats")
+    await honest.client.publish("a2a.v1.hb.textstats", msgspec.json.encode(BEAT), headers=VERSION)
+    await _until_states(heard, "ready")
+    assert heard == [("textstats", BEAT)]
+
+
+async def test_only_directories_and_operators_call_the_roll(fleet_bench: Bench) -> None:
+    """An agent without `reads_cards` may neither call the roll nor ask others for their cards, and nobody in
+    another's name."""
+    greeter, directory = await fleet_bench.attacker("greeter"), await fleet_bench.attacker("directory")
+    await greeter.refused(lambda: greeter.client.publish("a2a.v1.roll.greeter", b""))
+    await greeter.refused(lambda: greeter.client.publish("a2a.v1.roll.directory", b""))
+    await directory.refused(lambda: directory.client.publish("a2a.v1.roll.ops", b""))
+    await greeter.refused(lambda: greeter.client.publish("a2a.v1.req.textstats.greeter.GetExtendedAgentCard", b""))
+    await directory.refused(lambda: directory.client.publish("a2a.v1.req.textstats.directory.SendMessage", b""))
+
+
+@pytest.mark.parametrize(
+    ("payload", "headers"),
+    [
+        (msgspec.json.encode(BEAT), None),
+        (msgspec.json.encode(BEAT), VERSION | {"Nats-Stream": "TASKS"}),
+        (b"", VERSION),
+        (b"{}", VERSION),
+        (b"\xff", VERSION),
+        (b"[" * 100_000, VERSION),
+    ],
+)
+async def test_what_is_no_heartbeat_is_not_heard(
+    fleet_bench: Bench, payload: bytes, headers: dict[str, str] | None
+) -> None:
+    """A message without the version, with marks of a JetStream delivery or of another form is passed over;
+    the next heartbeat is heard."""
+    heard = await _heard(fleet_bench, "directory")
+    sender = await fleet_bench.attacker("textstats")
+    await sender.client.publish("a2a.v1.hb.textstats", payload, headers=headers)
+    await sender.client.publish("a2a.v1.hb.textstats", msgspec.json.encode(BEAT), headers=VERSION)
+    await _until_states(heard, "ready")
+
+
+async def test_a_pulse_beats_at_once_when_called_and_when_it_ends(fleet_bench: Bench) -> None:
+    """The first heartbeat comes at once, the next on a roll call (the interval is half a minute), then that it
+    drains, and a last one."""
+    heard = await _heard(fleet_bench)
+    pulse = Pulse(await fleet_bench.connect("textstats"), "textstats", lambda: BEAT)
+    beating = asyncio.create_task(pulse.run())
+    await _until_states(heard, "ready")
+    await Heartbeats(await fleet_bench.connect("directory"), "directory").call_roll()
+    await _until_states(heard, "ready", "ready")
+    pulse.drain()
+    await _until_states(heard, "ready", "ready", "draining")
+    beating.cancel()
+    await pulse.leave()
+    await _until_states(heard, "ready", "ready", "draining", "leaving")
+    assert {agent for agent, _ in heard} == {"textstats"}
+    assert not fleet_bench.violations
