@@ -44,6 +44,7 @@ from bus.task_worker import TaskWorker
 from bus.tasks import TaskBook
 from schemas import subjects
 from schemas.a2a import PROTOCOL_VERSION
+from schemas.agent import Limits
 from schemas.approvals import Receipt
 from schemas.heartbeat import Heartbeat
 from schemas.ids import rfc3339, ulid
@@ -86,15 +87,7 @@ async def run_agent(path: Path, place: Surroundings) -> None:
                 task_timeout_s=limits.request_timeout_s,
             )
         )
-        bounds = Bounds(
-            limits.max_concurrent,
-            limits.max_queued,
-            timeout_s=limits.request_timeout_s,
-            queue_timeout_s=limits.queue_timeout_s,
-            rate=Rate(limits.requests_per_s, limits.burst),
-            rate_of={name: Rate(its.requests_per_s, its.burst) for name, its in limits.callers.items()},
-        )
-        responder = Responder(running.bus, agent.id, operations.table(), running.audit, bounds)
+        responder = Responder(running.bus, agent.id, operations.table(), running.audit, _bounds(limits))
         tasks = TaskWorker(running.bus, agent.id, operations.run_task, running.audit, limits.max_concurrent)
         micro = Micro(running.bus, _service_of(agent, tree, running), responder.counts)
         here = Here(agent.id, calls, Heartbeats(running.bus, agent.id))
@@ -123,6 +116,17 @@ async def drain(responder: Responder, tasks: TaskWorker, operations: Operations,
     ends_s = time.monotonic() + timeout_s
     unfinished = await asyncio.gather(responder.drain(timeout_s), tasks.drain(timeout_s))
     return sum(unfinished) + await operations.drain(max(0, ends_s - time.monotonic()))
+
+
+def _bounds(limits: Limits) -> Bounds:
+    return Bounds(
+        limits.max_concurrent,
+        limits.max_queued,
+        timeout_s=limits.request_timeout_s,
+        queue_timeout_s=limits.queue_timeout_s,
+        rate=Rate(limits.requests_per_s, limits.burst),
+        rate_of={name: Rate(its.requests_per_s, its.burst) for name, its in limits.callers.items()},
+    )
 
 
 async def _opened(agent: Loaded, here: Here) -> AsyncExitStack:

@@ -16,7 +16,7 @@ from bus.flow import Rate
 from bus.responder import Bounds
 from schemas import a2a, names
 from schemas.errors import WIRE_ERRORS
-from schemas.subjects import FAMILIES, Heartbeat, Reply, Request, Subject, Task, TaskEvent
+from schemas.subjects import FAMILIES, Heartbeat, Reply, Request, RollCall, Subject, Task, TaskEvent
 from tests.contract.binding_client import Away, BindingClient, Frame, Json, Refused
 from tests.contract.skills import Gate, echo, failing
 from tests.contract.test_streaming import tell
@@ -241,7 +241,7 @@ def test_the_page_has_every_name() -> None:
         for name, value in vars(names).items()
         if name.isupper() and isinstance(value, str) and value.startswith("Agentbus-")
     } - internal
-    public: set[type[Subject]] = {Request, Reply, Task, TaskEvent, Heartbeat}
+    public: set[type[Subject]] = {Request, Reply, Task, TaskEvent, Heartbeat, RollCall}
     assert public <= set(FAMILIES)
     subjects = {re.sub(r"\{(\w+)\}", r"<\1>", family.template) for family in public}
     subjects = {subject.replace("<operation>", "<Operation>") for subject in subjects}

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import re
+from functools import partial
 
 import msgspec
 import pytest
 
 from bus.heartbeat import Heartbeats, Pulse
 from schemas import names
-from schemas.heartbeat import Heartbeat
-from tests.harness.fleet import Bench, until
+from schemas.heartbeat import Heartbeat, read_heartbeat
+from tests.harness.fleet import CHECKOUT, Attacker, Bench, until
 
 BEAT = Heartbeat(
     instance="one", started="2026-01-02T03:04:05.678Z", state="ready", interval_s=30, version="1.0.0", running=2
 )
 VERSION = {names.A2A_VERSION: "1.0"}
+
+
+async def _publish(sender: Attacker) -> None:
+    await sender.client.publish("a2a.v1.hb.textstats", msgspec.json.encode(BEAT), headers=VERSION)
 
 
 async def _heard(bench: Bench, listener: str = "ops") -> list[tuple[str, Heartbeat]]:
@@ -37,14 +43,9 @@ async def test_an_agent_speaks_for_itself_only(fleet_bench: Bench) -> None:
     heard = await _heard(fleet_bench)
     for principal in ("greeter", "directory", "ops", names.APPLIER):
         attacker = await fleet_bench.attacker(principal)
-        said = await attacker.refused(
-            lambda attacker=attacker: attacker.client.publish(
-                "a2a.v1.hb.textstats", msgspec.json.encode(BEAT), headers=VERSION
-            )
-        )
-        assert "a2a.v1.hb.textstats" in said
+        assert "a2a.v1.hb.textstats" in await attacker.refused(partial(_publish, attacker))
     honest = await fleet_bench.attacker("textstats")
-    await honest.client.publish("a2a.v1.hb.textstats", msgspec.json.encode(BEAT), headers=VERSION)
+    await _publish(honest)
     await _until_states(heard, "ready")
     assert heard == [("textstats", BEAT)]
 
@@ -79,7 +80,7 @@ async def test_what_is_no_heartbeat_is_not_heard(
     heard = await _heard(fleet_bench, "directory")
     sender = await fleet_bench.attacker("textstats")
     await sender.client.publish("a2a.v1.hb.textstats", payload, headers=headers)
-    await sender.client.publish("a2a.v1.hb.textstats", msgspec.json.encode(BEAT), headers=VERSION)
+    await _publish(sender)
     await _until_states(heard, "ready")
 
 
@@ -99,3 +100,12 @@ async def test_a_pulse_beats_at_once_when_called_and_when_it_ends(fleet_bench: B
     await _until_states(heard, "ready", "ready", "draining", "leaving")
     assert {agent for agent, _ in heard} == {"textstats"}
     assert not fleet_bench.violations
+
+
+def test_the_page_shows_a_heartbeat() -> None:
+    """The sample in the binding document is one, with every field."""
+    page = (CHECKOUT / "nats" / "BINDING.md").read_text()
+    sample = re.search(r"^```json heartbeat\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    assert sample is not None
+    shown = msgspec.json.decode(sample[1], type=dict[str, object])
+    assert msgspec.to_builtins(read_heartbeat(sample[1].encode())) == shown

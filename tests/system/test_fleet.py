@@ -18,7 +18,15 @@ from agents.demo.stage import eventually
 from tests.harness.fake_llm import FakeLlm, Gate, Held, Say
 from tests.harness.fleet import CHECKOUT, RunningFleet, fleet_source, free_port, running_fleet, until
 
-_EVERYTHING = {"nats-server", "approvals", "applier", "agent-greeter", "agent-textstats", "agent-concierge"}
+_EVERYTHING = {
+    "nats-server",
+    "approvals",
+    "applier",
+    "agent-greeter",
+    "agent-textstats",
+    "agent-concierge",
+    "agent-directory",
+}
 
 
 def _is_alive(pid: int) -> bool:
@@ -30,7 +38,7 @@ def _is_alive(pid: int) -> bool:
 
 
 def test_status_shows_every_process_ready(fleet: RunningFleet) -> None:
-    """`status` lists all six processes, ready, each with a live pid; exit 0."""
+    """`status` lists all seven processes, ready, each with a live pid; exit 0."""
     rows = fleet.processes()
     assert set(rows) == _EVERYTHING
     assert {row["state"] for row in rows.values()} == {"ready"}

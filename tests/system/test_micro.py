@@ -12,7 +12,7 @@ import pytest
 from agents.demo.stage import find_nats
 from tests.harness.fleet import RunningFleet
 
-AGENTS = {"concierge", "greeter", "textstats"}
+AGENTS = {"concierge", "directory", "greeter", "textstats"}
 
 pytestmark = pytest.mark.skipif(
     find_nats() is None, reason="the nats command is not installed; make nats-cli builds it"
