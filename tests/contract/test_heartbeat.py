@@ -50,17 +50,6 @@ async def test_an_agent_speaks_for_itself_only(fleet_bench: Bench) -> None:
     assert heard == [("textstats", BEAT)]
 
 
-async def test_only_directories_and_operators_call_the_roll(fleet_bench: Bench) -> None:
-    """An agent without `reads_cards` may neither call the roll nor ask others for their cards, and nobody in
-    another's name."""
-    greeter, directory = await fleet_bench.attacker("greeter"), await fleet_bench.attacker("directory")
-    await greeter.refused(lambda: greeter.client.publish("a2a.v1.roll.greeter", b""))
-    await greeter.refused(lambda: greeter.client.publish("a2a.v1.roll.directory", b""))
-    await directory.refused(lambda: directory.client.publish("a2a.v1.roll.ops", b""))
-    await greeter.refused(lambda: greeter.client.publish("a2a.v1.req.textstats.greeter.GetExtendedAgentCard", b""))
-    await directory.refused(lambda: directory.client.publish("a2a.v1.req.textstats.directory.SendMessage", b""))
-
-
 @pytest.mark.parametrize(
     ("payload", "headers"),
     [

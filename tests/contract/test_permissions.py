@@ -50,7 +50,10 @@ NOT_PUBLISHED: dict[tuple[str, str], tuple[str, ...]] = {
         "a2a.v1.evt.textstats.ops.task-1",
         "a2a.v1.task.textstats.ops",
         "a2a.v1.task.textstats.greeter",
+        "a2a.v1.req.textstats.greeter.GetExtendedAgentCard",
         "a2a.v1.hb.textstats",
+        "a2a.v1.roll.greeter",
+        "a2a.v1.roll.directory",
         "_INBOX_textstats.x",
         "_INBOX_approvals.x",
         "audit.agent.greeter.0.request",
@@ -72,6 +75,18 @@ NOT_PUBLISHED: dict[tuple[str, str], tuple[str, ...]] = {
         "a2a.v1.req.concierge.concierge.SendMessage",
         "a2a.v1.req.textstats.greeter.SendMessage",
         "a2a.v1.task.concierge.concierge",
+    ),
+    ("directory", BUS): (
+        *(
+            f"a2a.v1.req.textstats.directory.{operation}"
+            for operation in ("SendMessage", "SendStreamingMessage", "GetTask", "ListTasks", "CancelTask")
+        ),
+        "a2a.v1.req.textstats.ops.GetExtendedAgentCard",
+        "a2a.v1.task.textstats.directory",
+        "a2a.v1.hb.textstats",
+        "a2a.v1.roll.ops",
+        "$SRV.PING",
+        *_powers(names.TASKS),
     ),
     ("greeter", OWN): (
         "audit.agent.textstats.0.request",
@@ -103,6 +118,8 @@ NOT_PUBLISHED: dict[tuple[str, str], tuple[str, ...]] = {
         "a2a.v1.rep.concierge.textstats.x.1",
         "a2a.v1.evt.textstats.ops.task-1",
         "a2a.v1.hb.textstats",
+        "a2a.v1.hb.ops",
+        "a2a.v1.roll.directory",
         "_INBOX.ops.x",
         "_INBOX.x",
         "audit.agent.greeter.0.request",
@@ -179,6 +196,7 @@ NOT_HEARD: dict[tuple[str, str], tuple[str, ...]] = {
         ">", "audit.>", "audit.agent.greeter.>", "approvals.>", "_INBOX.>", "_INBOX_textstats.>", "$KV.>", "$JS.>",
         "$SYS.>", "a2a.v1.req.greeter.>",
     ),
+    ("directory", BUS): (">", "a2a.>", "a2a.v1.req.>", "a2a.v1.rep.>", "a2a.v1.req.textstats.>", "_INBOX.>"),
     ("ops", BUS): (
         ">", "a2a.v1.req.>", "a2a.v1.req.ops.>", "a2a.v1.rep.>", "a2a.v1.rep.greeter.>", "a2a.v1.evt.>",
         "a2a.v1.task.>", "_INBOX.>", "_INBOX.other.>", "_INBOX_greeter.>", "$JS.>", "$SYS.>",
@@ -230,7 +248,7 @@ async def test_a_key_hears_only_what_is_its_own(attacked: Bench, user: tuple[str
 async def test_every_user_is_attacked(attacked: Bench) -> None:
     """The tables above have a row for each kind of user that the fleet has."""
     users = set(credentials_of(attacked.fleet)) - {("other", OWN), ("textstats", BUS), ("textstats", OWN)}
-    users -= {("concierge", OWN)}
+    users -= {("concierge", OWN), ("directory", OWN)}
     assert users == set(NOT_PUBLISHED)
     assert users - {("concierge", BUS)} == set(NOT_HEARD)
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
 from agents.runtime.load import card_of, load_agent
 from schemas.a2a import TYPED_SKILLS_URI
 from schemas.agent import AgentFile, CallerLimits, Limits
 from schemas.documents import parse_yaml
+from schemas.errors import InvalidDocument
 from tests.harness.fleet import CHECKOUT
 
 
@@ -33,6 +36,19 @@ def test_the_other_skills_on_the_page_are_an_agent_too(tmp_path: Path) -> None:
     (tmp_path / "agent.yaml").write_text(_blocks("yaml")[0].replace("handler.py:count", "handler.py:SKILLS"))
     agent = load_agent(tmp_path / "agent.yaml")
     assert {skill.id: skill.is_streaming for skill in agent.skills} == {"story": True, "order": False, "walk": False}
+
+
+def test_the_lifespan_on_the_page_stands_beside_a_skill(tmp_path: Path) -> None:
+    """The page's lifespan is taken from the handler's list; it is no skill, and alone it is no agent."""
+    (tmp_path / "handler.py").write_text(
+        f"{_blocks('python')[0]}\n{_blocks('python')[2]}\nparts = [count, listening]\n"
+    )
+    (tmp_path / "agent.yaml").write_text(_blocks("yaml")[0].replace("handler.py:count", "handler.py:parts"))
+    agent = load_agent(tmp_path / "agent.yaml")
+    assert ([skill.id for skill in agent.skills], len(agent.lifespans)) == (["count"], 1)
+    (tmp_path / "agent.yaml").write_text(_blocks("yaml")[0].replace("handler.py:count", "handler.py:listening"))
+    with pytest.raises(InvalidDocument, match="not a function decorated with @skill"):
+        load_agent(tmp_path / "agent.yaml")
 
 
 def test_the_model_agent_on_the_page_is_valid() -> None:
