@@ -10,8 +10,11 @@ import msgspec
 import pytest
 
 from bus.heartbeat import Heartbeats, Pulse
+from bus.responder import Bounds
 from schemas import names
 from schemas.heartbeat import Heartbeat, read_heartbeat
+from tests.contract.skills import Gate
+from tests.harness.agent import caller, saying, serving
 from tests.harness.fleet import CHECKOUT, Attacker, Bench, until
 
 BEAT = Heartbeat(
@@ -89,6 +92,30 @@ async def test_a_pulse_beats_at_once_when_called_and_when_it_ends(fleet_bench: B
     await _until_states(heard, "ready", "ready", "draining", "leaving")
     assert {agent for agent, _ in heard} == {"textstats"}
     assert not fleet_bench.violations
+
+
+async def test_the_load_is_what_is_at_work_and_what_waits(fleet_bench: Bench) -> None:
+    """With one place and two requests one runs and one waits; a durable task counts where tasks run; afterwards
+    nothing is left."""
+    gate = Gate()
+    async with serving(fleet_bench, "textstats", gate.skill, bounds=Bounds(max_concurrent=1)) as agent:
+        ops = await caller(fleet_bench)
+        asking = [asyncio.create_task(ops.send_message("textstats", saying(text))) for text in ("a", "b")]
+        await ops.leave_task("textstats", saying("c"))
+
+        async def load() -> tuple[tuple[int, int, int], int]:
+            return agent.responder.load, agent.worker.running
+
+        async def is_full() -> bool:
+            return await load() == ((1, 1, 0), 1)
+
+        async def is_idle() -> bool:
+            return await load() == ((0, 0, 0), 0)
+
+        await until(is_full)
+        gate.opened.set()
+        await asyncio.gather(*asking)
+        await until(is_idle)
 
 
 def test_the_page_shows_a_heartbeat() -> None:
