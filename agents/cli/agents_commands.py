@@ -12,9 +12,9 @@ from pathlib import Path
 import msgspec
 
 from agents.cli.agents_render import Change, change_line, changes_between, print_agent, print_table
-from agents.cli.ask_commands import told_plainly
 from agents.cli.people import fleet_of, listening_operator, operator
 from agents.cli.run import log_quietly, run_async
+from agents.cli.shown import told_plainly
 from agents.context import SKILL_KEY
 from agents.directory.records import DIRECTORY, AgentRecord, Agents, FindInput, ShowInput, Shown
 from agents.directory.roll import Roll

@@ -13,6 +13,7 @@ import typer
 
 from agents.cli.agents_app import agents_app
 from agents.cli.options import HOME, AgentArgument, CallerOption, ExtensionOption, HomeOption, JsonOption
+from agents.cli.tasks_app import tasks_app
 
 app = typer.Typer(
     name="agentbus",
@@ -25,7 +26,6 @@ app = typer.Typer(
 agent_app = typer.Typer(
     help="One agent's process and files.\n\nExample: agentbus agent validate agents/greeter/agent.yaml"
 )
-tasks_app = typer.Typer(help="Durable tasks: leave one, read its state.\n\nExample: agentbus tasks add greeter hello")
 audit_app = typer.Typer(help="The audit trail.\n\nExample: agentbus audit verify")
 approvals_app = typer.Typer(help="The approval service.\n\nExample: agentbus approvals serve")
 applier_app = typer.Typer(help="The applier of approved changes.\n\nExample: agentbus applier serve")
@@ -171,47 +171,6 @@ def demo(
 
     log_quietly()
     play(keep=keep)
-
-
-@tasks_app.command("add")
-def tasks_add(
-    agent: AgentArgument,
-    text: Annotated[str, typer.Argument(help="What to do.")] = "",
-    home: HomeOption = HOME,
-    caller: CallerOption = "",
-    skill: Annotated[str, typer.Option(help="The skill to use.")] = "",
-    data: Annotated[str, typer.Option(help="JSON for a typed skill, instead of text.")] = "",
-    extension: ExtensionOption = None,
-    key: Annotated[str, typer.Option(help="Idempotency key: the same key within two minutes is one task.")] = "",
-) -> None:
-    """Leave a task for an agent, which may be down; prints the task's id.
-
-    Example: agentbus tasks add greeter "hello"
-    """
-    from agents.cli import ask_commands
-
-    extensions = tuple(extension or ())
-    what = ask_commands.Question(agent, text, data, skill, 10.0, is_background=True, extensions=extensions)
-    ask_commands.add_task(home, caller, what, key)
-
-
-@tasks_app.command("show")
-def tasks_show(
-    agent: AgentArgument,
-    task: Annotated[str, typer.Argument(help="The task's id.")],
-    home: HomeOption = HOME,
-    caller: CallerOption = "",
-    wait: Annotated[bool, typer.Option("--wait", help="Wait until the task has ended.")] = False,
-    timeout: Annotated[float, typer.Option(help="Seconds to wait.")] = 60.0,
-    as_json: JsonOption = False,
-) -> None:
-    """Show the state of a task, and its result when it has one.
-
-    Example: agentbus tasks show greeter task-1 --wait
-    """
-    from agents.cli import ask_commands
-
-    ask_commands.show_task(home, caller, (agent, task), timeout if wait else 0, as_json=as_json)
 
 
 @agent_app.command("run")

@@ -1,4 +1,4 @@
-"""Options and arguments that several commands have."""
+"""Options and arguments that several commands share. Only typer is imported here, as in `agents.cli.app`."""
 
 from __future__ import annotations
 
@@ -18,4 +18,5 @@ ExtensionOption = Annotated[
     list[str] | None, typer.Option(help="URI of an extension of A2A that you support; may be given several times.")
 ]
 AgentArgument = Annotated[str, typer.Argument(help="The agent's id.")]
+TaskArgument = Annotated[str, typer.Argument(help="The task's id.")]
 HOME = Path(".agentbus")

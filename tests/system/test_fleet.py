@@ -17,6 +17,7 @@ import pytest
 from agents.demo.stage import eventually
 from tests.harness.fake_llm import FakeLlm, Gate, Held, Say
 from tests.harness.fleet import CHECKOUT, RunningFleet, fleet_source, free_port, running_fleet, until
+from tests.system.model import with_model
 
 _EVERYTHING = {
     "nats-server",
@@ -138,28 +139,13 @@ async def test_foreground_up_ends_in_order_on_ctrl_c(tmp_path: Path) -> None:
     assert not any(map(_is_alive, pids))
 
 
-def _held_model(llm: FakeLlm) -> str:
-    """The pool of a greeter that asks the fake model server."""
-    return f"    - {{provider: openai, model: held, api_key: 'env:FAKE_KEY', base_url: '{llm.openai_url}'}}\n"
-
-
-def _with_model(llm: FakeLlm, source: Path) -> None:
-    path = source / "agents" / "greeter" / "agent.yaml"
-    text = path.read_text()
-    start, end = text.index("    - {provider: anthropic"), text.index("tools:")
-    key = source / "key"
-    key.write_text("fake-key")
-    key.chmod(0o600)
-    path.write_text(text[:start] + _held_model(llm).replace("env:FAKE_KEY", f"file:{key}") + text[end:])
-
-
 @pytest.mark.timeout(120)
 async def test_a_task_survives_kill_9_of_its_worker(tmp_path: Path) -> None:
     """kill -9 of the greeter in the middle of a task: it is started again and the task is completed, once."""
     async with FakeLlm(api_key="fake-key") as llm:
         gate = Gate()
         llm.script.extend([Held(Say("never heard"), gate), Say("at last")])
-        with running_fleet(tmp_path, prepare=lambda source: _with_model(llm, source)) as fleet:
+        with running_fleet(tmp_path, prepare=lambda source: with_model(llm, source)) as fleet:
             task = (await asyncio.to_thread(fleet.run, "tasks", "add", "greeter", "hello")).stdout.strip()
             await asyncio.wait_for(gate.reached.wait(), 20)
             victim = fleet.processes()["agent-greeter"]["pid"]
@@ -185,7 +171,7 @@ async def test_sigterm_finishes_what_was_accepted(tmp_path: Path) -> None:
     async with FakeLlm(api_key="fake-key") as llm:
         gate = Gate()
         llm.script.append(Held(Say("finished in time"), gate))
-        with running_fleet(tmp_path, prepare=lambda source: _with_model(llm, source)) as fleet:
+        with running_fleet(tmp_path, prepare=lambda source: with_model(llm, source)) as fleet:
             asking = asyncio.create_task(asyncio.to_thread(fleet.run, "ask", "greeter", "hello"))
             await asyncio.wait_for(gate.reached.wait(), 20)
             stopping = asyncio.create_task(asyncio.to_thread(fleet.run, "agent", "stop", "greeter"))

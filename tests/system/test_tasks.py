@@ -1,0 +1,192 @@
+"""`agentbus tasks …` against a running fleet: what an operator sees of tasks, and what a script can rely on."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Self
+
+import pytest
+
+from agents.cli.task_commands import _LARGEST_PAGE
+from schemas import a2a, protojson
+from tests.harness.fake_llm import FakeLlm, Gate, Held, Say
+from tests.harness.fleet import CHECKOUT, RunningFleet, running_fleet, until
+from tests.system.model import with_model
+
+
+def _left(fleet: RunningFleet, agent: str = "textstats", *arguments: str) -> str:
+    """A task that was left and has ended."""
+    task = fleet.run("tasks", "add", agent, *(arguments or ("--data", '{"text": "a b"}'))).stdout.strip()
+    fleet.run("tasks", "show", agent, task, "--wait", check=False)
+    return task
+
+
+def _listed(fleet: RunningFleet, *arguments: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(fleet.run("tasks", "list", "--json", *arguments).stdout)
+    return found
+
+
+def test_the_list_has_every_agents_tasks_newest_first(fleet: RunningFleet) -> None:
+    """Without an agent, the tasks of all agents stand in one list, the one that changed last first."""
+    old, new = _left(fleet, "greeter", "hello"), _left(fleet)
+    rows = [line.split()[:3] for line in fleet.run("tasks", "list").stdout.splitlines()]
+    assert rows[0] == ["AGENT", "TASK", "STATE"]
+    assert rows.index(["textstats", new, "completed"]) < rows.index(["greeter", old, "completed"])
+    theirs = {row["task"]["id"] for row in _listed(fleet, "greeter")["tasks"]}
+    assert old in theirs
+    assert new not in theirs
+
+
+def test_the_list_filters_by_state_and_conversation(fleet: RunningFleet) -> None:
+    """`--state` and `--context` leave out every other task."""
+    refused = _left(fleet, "textstats", "a text where data is wanted")
+    rows = _listed(fleet, "textstats", "--state", "rejected")["tasks"]
+    assert refused in {row["task"]["id"] for row in rows}
+    assert {row["task"]["status"]["state"] for row in rows} == {"TASK_STATE_REJECTED"}
+    context = next(row["task"]["contextId"] for row in rows if row["task"]["id"] == refused)
+    assert [row["task"]["id"] for row in _listed(fleet, "--context", context)["tasks"]] == [refused]
+
+
+@pytest.mark.timeout(120)
+async def test_the_list_reads_every_page(fleet: RunningFleet) -> None:
+    """More tasks than one page of ListTasks holds are all listed, each once; fewer when fewer are asked for."""
+    count = _LARGEST_PAGE + 5
+    connect = "import asyncio, sys; from pathlib import Path; from agents.cli.people import operator; "
+    script = (
+        "from agents.cli.ask_commands import Question\n"
+        "async def main():\n"
+        "    async with operator(Path(sys.argv[1]), '') as calls:\n"
+        "        question = Question('textstats', '', '{\"text\": \"a\"}', '', 5, is_background=True)\n"
+        f"        await asyncio.gather(*(calls.leave_task('textstats', question.request()) for _ in range({count})))\n"
+        "asyncio.run(main())\n"
+    )
+    left = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", f"{connect}\n{script}", str(fleet.home.root),
+        env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
+    )  # fmt: skip
+    assert await left.wait() == 0
+
+    async def total() -> int:
+        found = await asyncio.to_thread(_listed, fleet, "textstats", "--limit", "1")
+        assert len(found["tasks"]) == 1
+        return int(found["totalSize"]) if found["totalSize"] >= count else 0
+
+    known = await until(total, timeout_s=40)
+    rows = (await asyncio.to_thread(_listed, fleet, "textstats", "--limit", "1000"))["tasks"]
+    assert len({row["task"]["id"] for row in rows}) == len(rows) >= known
+    short = await asyncio.to_thread(fleet.run, "tasks", "list", "textstats", "-n", "3")
+    assert len(short.stdout.splitlines()) == 4
+    assert "the 3 newest of" in short.stderr
+
+
+def test_the_exit_code_says_how_it_ended(fleet: RunningFleet) -> None:
+    """`watch` and `show --wait` exit with 0 for a completed task, with 1 for one that ended otherwise."""
+    good, bad = _left(fleet), _left(fleet, "textstats", "a text where data is wanted")
+    for command in (("watch",), ("show", "--wait")):
+        assert fleet.run("tasks", *command, "textstats", good, check=False).returncode == 0
+        ended = fleet.run("tasks", *command, "textstats", bad, check=False)
+        assert ended.returncode == 1
+        assert "CountInput" in ended.stdout
+    assert fleet.run("tasks", "show", "textstats", bad).returncode == 0
+
+
+def test_an_ended_task_is_not_canceled(fleet: RunningFleet) -> None:
+    """Cancel of a task that has ended says so, with exit 1."""
+    refused = fleet.run("tasks", "cancel", "textstats", _left(fleet), check=False)
+    assert refused.returncode == 1
+    assert "has ended already" in refused.stderr
+
+
+@pytest.mark.skipif(shutil.which("script") is None, reason="the command script (util-linux) gives the test a terminal")
+def test_colour_is_for_terminals(fleet: RunningFleet) -> None:
+    """States have colours on a terminal, unless NO_COLOR is set, and never in a pipe."""
+    _left(fleet)
+    command = f"{sys.executable} -m agents.cli tasks list textstats"
+    environment = {**os.environ, "PYTHONPATH": str(CHECKOUT), "AGENTBUS_HOME": str(fleet.home.root), "NO_COLOR": ""}
+
+    def on_a_terminal(**more: str) -> str:
+        return subprocess.run(
+            ["script", "--quiet", "--return", "--command", command, "/dev/null"],
+            capture_output=True, text=True, check=True, env=environment | more,
+        ).stdout  # fmt: skip
+
+    assert "\x1b[32mcompleted" in on_a_terminal()
+    assert "\x1b" not in on_a_terminal(NO_COLOR="1")
+    assert "\x1b" not in fleet.run("tasks", "list", "textstats").stdout
+
+
+@pytest.mark.timeout(120)
+async def test_a_working_task_is_followed_and_canceled(tmp_path: Path) -> None:
+    """`watch` tells what happens as it happens, in harmless text; `cancel` stops a working task, and watch ends with 1."""
+    async with FakeLlm(api_key="fake-key") as llm:
+        gate, other = Gate(), Gate()
+        llm.script.extend([Held(Say("clear \x1b[2J\u202e screen"), gate), Held(Say("never said"), other)])
+        with running_fleet(tmp_path, prepare=lambda source: with_model(llm, source)) as fleet:
+            first = (await asyncio.to_thread(fleet.run, "tasks", "add", "greeter", "one")).stdout.strip()
+            async with Watching(fleet, first) as watch:
+                assert "working" in await watch.line()
+                late = await asyncio.to_thread(
+                    fleet.run, "tasks", "watch", "greeter", first, "--timeout", "0.5", check=False
+                )
+                assert late.returncode == 75
+                assert "still goes on" in late.stderr
+                gate.release.set()
+                rest, code = await watch.end()
+            assert code == 0
+            assert "completed" in rest
+            assert "clear \\x1b[2J\\u202e screen" in rest
+            assert "\x1b" not in rest
+
+            second = (await asyncio.to_thread(fleet.run, "tasks", "add", "greeter", "two")).stdout.strip()
+            async with Watching(fleet, second, "--json") as watch:
+                await asyncio.wait_for(other.reached.wait(), 20)
+                begun = protojson.decode((await watch.line()).encode(), a2a.StreamResponse)
+                assert begun.task is not None
+                canceled = await asyncio.to_thread(fleet.run, "tasks", "cancel", "greeter", second)
+                assert canceled.stdout.startswith(f"{second} canceled since ")
+                rest, code = await watch.end()
+            states = [protojson.decode(line.encode(), a2a.StreamResponse) for line in rest.splitlines()]
+            assert states[-1].status_update is not None
+            assert states[-1].status_update.status.state == a2a.CANCELED
+            assert code == 1
+
+            await asyncio.to_thread(fleet.run, "agent", "stop", "greeter")
+            partly = await asyncio.to_thread(fleet.run, "tasks", "list", "--json", check=False)
+            assert partly.returncode == 69
+            assert list(json.loads(partly.stdout)["unavailable"]) == ["greeter"]
+
+
+class Watching:
+    """`agentbus tasks watch greeter …`, while it runs."""
+
+    def __init__(self, fleet: RunningFleet, task: str, *arguments: str) -> None:
+        self._fleet = fleet
+        self._arguments = ("tasks", "watch", "greeter", task, *arguments)
+
+    async def __aenter__(self) -> Self:
+        environment = {**os.environ, "PYTHONPATH": str(CHECKOUT), "AGENTBUS_HOME": str(self._fleet.home.root)}
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "agents.cli", *self._arguments, stdout=subprocess.PIPE, env=environment
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._process.returncode is None:
+            self._process.kill()
+        await self._process.wait()
+
+    async def line(self) -> str:
+        """The next line it prints."""
+        assert self._process.stdout is not None
+        return (await asyncio.wait_for(self._process.stdout.readline(), 20)).decode()
+
+    async def end(self) -> tuple[str, int]:
+        """What else it prints, and its exit code."""
+        printed, _ = await asyncio.wait_for(self._process.communicate(), 20)
+        return printed.decode(), self._process.returncode or 0
