@@ -117,9 +117,10 @@ class Puller:
         self._reset = f"CONSUMER.RESET.{stream}.{consumer}"
         self.name = f"{stream}.{consumer}"
 
-    async def restart(self) -> None:
-        """Deliver from the stream's first message again."""
-        await call(self._connection, self._reset, {"seq": 1})
+    async def restart(self) -> int:
+        """Deliver from the stream's first message again; returns how many there are now."""
+        answer = await call(self._connection, self._reset, {"seq": 1})
+        return int(answer.get("num_pending", 0))
 
     async def pull(self, batch: int, *, wait_s: float) -> list[Msg]:
         """Up to `batch` messages; returns at the first quiet moment, after `wait_s` with an empty list.

@@ -16,6 +16,7 @@ from bus import trace
 from bus.audit.emit import Audit
 from bus.background import Background, OnFailure, only_logged, vital
 from bus.connection import Connection, Msg
+from bus.dead_letters import DeadLetters, GivenUp
 from bus.errors import NotProvisioned
 from bus.inbound import Call, Steered, read_task
 from bus.jetstream import Delivery, Puller, delivery_of
@@ -33,20 +34,22 @@ _SPOOL_LIMIT = 0.8
 
 RunTask = Callable[[Call, int, int], Awaitable[None]]
 """Runs the task with this stream sequence, delivered so many times, to its terminal state; what it raises means:
-deliver it again."""
+deliver it again; but GivenUp: it has ended, keep its message as a dead letter."""
 
 
 class TaskWorker:
     """Pulls from TASKS for one agent and runs up to `max_concurrent` tasks at once."""
 
-    def __init__(self, connection: Connection, agent: str, run: RunTask, audit: Audit, max_concurrent: int) -> None:
+    def __init__(
+        self, connection: Connection, run: RunTask, audit: Audit, dead: DeadLetters, max_concurrent: int
+    ) -> None:
         self._connection = connection
-        self._agent = agent
+        self._dead = dead
         self._run = run
         self._audit = audit
         self._free = max_concurrent
         self._changed = asyncio.Event()
-        self._puller = Puller(connection, names.TASKS, agent)
+        self._puller = Puller(connection, names.TASKS, dead.agent)
         self._running = Background()
         self._at_work: set[int] = set()
         """Stream sequences of the tasks that run here."""
@@ -110,6 +113,8 @@ class TaskWorker:
                 "task.refused", action="task", resource=message.subject, outcome="denied", reason=str(refusal),
                 metadata={"sequence": delivery.stream_sequence},
             )  # fmt: skip
+            if not isinstance(refusal, Steered):  # what was steered is nobody's task
+                await self._dead.bury(message, delivery, str(refusal))
             await self._say(message, _TERM)
             return
         self._at_work.add(delivery.stream_sequence)
@@ -135,7 +140,11 @@ class TaskWorker:
         except asyncio.CancelledError:
             await self._say(message, _NAK)
             raise
+        except GivenUp as end:
+            await self._dead.bury(message, delivery, str(end))
+            await self._say(message, _ACK)
         except AgentbusError as error:
+            await self._dead.note(call.caller, delivery, error)
             _log.warning("task.not_finished", sequence=delivery.stream_sequence, reason=str(error))
             delay_s = min(_LONGEST_DELAY_S, 2 ** min(delivery.delivered, 6) / 2)
             await self._say(message, _NAK + b' {"delay": %d}' % (delay_s * 1e9))

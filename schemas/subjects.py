@@ -124,6 +124,15 @@ class Task(Subject):
 
 
 @dataclass(frozen=True, slots=True)
+class DeadLetter(Subject):
+    """A durable task that was given up, kept in stream DEAD."""
+
+    template: ClassVar[str] = "a2a.v1.dead.{agent}.{caller}"
+    agent: str
+    caller: str
+
+
+@dataclass(frozen=True, slots=True)
 class TaskEvent(Subject):
     """An update of one task, kept in stream EVENTS."""
 
@@ -240,6 +249,6 @@ def micro_subjects(verb: str, agent: str, instance: str) -> tuple[str, str, str]
 
 
 FAMILIES: tuple[type[Subject], ...] = (
-    Request, Reply, Task, TaskEvent, TaskUpdate, TaskCommand, Heartbeat, RollCall, AgentAudit,
-    SystemAudit, Propose, Review, Apply, Outcome, Notify,
+    Request, Reply, Task, DeadLetter, TaskEvent, TaskUpdate, TaskCommand, Heartbeat, RollCall, AgentAudit, SystemAudit,
+    Propose, Review, Apply, Outcome, Notify,
 )  # fmt: skip

@@ -41,15 +41,22 @@ async def operator(root: Path, name: str) -> AsyncIterator[Caller]:
 @asynccontextmanager
 async def listening_operator(root: Path, name: str) -> AsyncIterator[tuple[Caller, Heartbeats]]:
     """The same, who also hears the agents' heartbeats."""
+    async with operators_connection(root, name) as (connection, chosen):
+        caller = Caller(connection, chosen, breaking=NEVER)
+        await caller.start()
+        yield caller, Heartbeats(connection, chosen)
+
+
+@asynccontextmanager
+async def operators_connection(root: Path, name: str) -> AsyncIterator[tuple[Connection, str]]:
+    """The connection of operator `name`, the fleet's first when empty, and who that is."""
     home = Home(root.resolve())
     fleet = fleet_of(home)
     chosen = _one_of(fleet.operators, name, "operator")
     profile = _profile(fleet, home, chosen, names.BUS_CREDENTIAL, names.tool_inbox_prefix(chosen))
     connection = await Connection.open(profile)
     try:
-        caller = Caller(connection, chosen, breaking=NEVER)
-        await caller.start()
-        yield caller, Heartbeats(connection, chosen)
+        yield connection, chosen
     finally:
         await connection.close()
 

@@ -9,7 +9,7 @@ import typer
 from agents.cli.options import HOME, AgentArgument, CallerOption, ExtensionOption, HomeOption, JsonOption, TaskArgument
 
 tasks_app = typer.Typer(
-    help="Tasks: leave one, list them, read, follow and cancel one.\n\nExample: agentbus tasks add greeter hello"
+    help="Tasks: leave one, list them, read, follow and cancel one, see what was given up.\n\nExample: agentbus tasks add greeter hello"
 )
 
 
@@ -111,3 +111,38 @@ def tasks_cancel(
     from agents.cli import task_commands
 
     task_commands.cancel(home, caller, (agent, task), as_json=as_json)
+
+
+@tasks_app.command("dead")
+def tasks_dead(
+    agent: Annotated[str, typer.Argument(help="The agent's id; all agents if not given.")] = "",
+    home: HomeOption = HOME,
+    caller: CallerOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """List your tasks that were given up or could not be read, with the reason; the agent may be down.
+
+    Example: agentbus tasks dead greeter
+    """
+    from agents.cli import dead_commands
+
+    dead_commands.show_dead(home, caller, agent, as_json=as_json)
+
+
+@tasks_app.command("retry")
+def tasks_retry(
+    agent: AgentArgument,
+    task: TaskArgument,
+    home: HomeOption = HOME,
+    caller: CallerOption = "",
+    again: Annotated[bool, typer.Option("--again", help="Also when it was retried before.")] = False,
+) -> None:
+    """Leave a task that was given up again, as a new task that refers to it; prints the new task's id.
+
+    Repeating this prints the same id and does nothing; --again makes one more.
+
+    Example: agentbus tasks retry greeter task-1
+    """
+    from agents.cli import dead_commands
+
+    dead_commands.retry(home, caller, (agent, task), again=again)

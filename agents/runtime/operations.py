@@ -21,6 +21,7 @@ from bus import chain
 from bus.audit.emit import Audit
 from bus.background import Background
 from bus.caller import Caller
+from bus.dead_letters import GivenUp
 from bus.inbound import Call
 from bus.responder import Operation
 from bus.streaming import Stream
@@ -43,6 +44,7 @@ from schemas.ids import task_id
 _log = structlog.get_logger("agent")
 MAX_DELIVERIES = 10
 """A task that ended this many workers, or could not be recorded this often, is ended as failed."""
+_GIVEN_UP = f"given up after {MAX_DELIVERIES} deliveries, none of which came to an end; the agent's log says why"
 _RUN, _NUMBERS = os.urandom(8).hex(), itertools.count(1)
 """What ids of answers are made of: this process, and a number."""
 _LOST = "the instance that ran it has ended"
@@ -252,6 +254,7 @@ class Operations:
         """Bring the durable task with this stream sequence to where it ends or waits, unless it is there already.
 
         Raises:
+            GivenUp: it ended because it was delivered too often, or cannot be read.
             AgentbusError: deliver it again.
         """
         identity = task_id(sequence)
@@ -259,6 +262,8 @@ class Operations:
         record = await self._parts.book.find(call.caller, identity) if delivered > 1 else None
         if record is not None and _is_over(record.task):
             self._parts.book.found(record)
+            if why := _given_up(record.task):
+                raise GivenUp(why)  # the worker that ended it may have died before it kept the dead letter
             return  # effects happen once
         try:
             chain.refuse_loop(call)
@@ -267,15 +272,14 @@ class Operations:
                 raise InvalidArgument("a durable task begins a task; send a further message to a task with SendMessage")
         except (ExtensionSupportRequired, InvalidArgument, LoopDetected) as error:
             await self._reject(call, record, identity, error)
-            return
+            raise GivenUp(str(error)) from None
         if record is None:
             record = self._new(call, identity, message, is_durable=True)
         else:
             await self._take_over(record)
         if delivered > MAX_DELIVERIES:
-            why = f"given up after {MAX_DELIVERIES} deliveries, none of which came to an end; the agent's log says why"
-            await self._parts.book.save(record, a2a.FAILED, message=note(record.task, why))
-            return
+            await self._parts.book.save(record, a2a.FAILED, message=note(record.task, _GIVEN_UP))
+            raise GivenUp(_GIVEN_UP)
         await self._runs.run(call, record, message)
 
     async def _take_over(self, record: TaskRecord) -> None:
@@ -354,6 +358,13 @@ def _decoded(payload: bytes) -> a2a.SendMessageRequest:
 def _is_over(task: a2a.Task) -> bool:
     """Nothing will happen to it by itself."""
     return task.is_final or task.status.state in a2a.INTERRUPTED
+
+
+def _given_up(task: a2a.Task) -> str:
+    """Why the task's message is a dead letter; empty when it is none: its handler had its say."""
+    said = task.status.message.text() if task.status.message else ""
+    was_unreadable = task.status.state == a2a.REJECTED and not any(message.parts for message in task.history)
+    return said if said == _GIVEN_UP or was_unreadable else ""
 
 
 def _first(record: TaskRecord, history_length: int | None = None) -> Update:

@@ -34,6 +34,7 @@ from bus.breaker import BreakerRules
 from bus.caller import Caller
 from bus.cards import sign_card
 from bus.connection import Connection
+from bus.dead_letters import DeadLetters
 from bus.flow import Rate
 from bus.heartbeat import Heartbeats, Pulse
 from bus.micro import Micro, Service
@@ -88,7 +89,8 @@ async def run_agent(path: Path, place: Surroundings) -> None:
             )
         )
         responder = Responder(running.bus, agent.id, operations.table(), running.audit, _bounds(limits))
-        tasks = TaskWorker(running.bus, agent.id, operations.run_task, running.audit, limits.max_concurrent)
+        dead = DeadLetters(agent.id, running.own, running.bus)
+        tasks = TaskWorker(running.bus, operations.run_task, running.audit, dead, limits.max_concurrent)
         micro = Micro(running.bus, _service_of(agent, tree, running), responder.counts)
         here = Here(agent.id, calls, Heartbeats(running.bus, agent.id))
         lifespans = await _opened(agent, here)

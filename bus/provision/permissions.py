@@ -111,6 +111,7 @@ def _bus_agent(agent: str, role: AgentRole) -> User:
             *(_reading_cards(agent) if role.reads_cards else ()),
             subjects.Reply.pattern(agent=agent),
             subjects.TaskEvent.pattern(agent=agent),
+            subjects.DeadLetter.pattern(agent=agent),
             subjects.Heartbeat.pattern(agent=agent),
             "_INBOX.>",
             _consumer(names.TASKS, agent),
@@ -160,6 +161,7 @@ def _operator(operator: str) -> User:
             subjects.Request.pattern(caller=operator),
             subjects.Task.pattern(caller=operator),
             str(subjects.RollCall(operator)),
+            *_replay(names.DEAD, operator),
             *(f"$SRV.{verb}{below}" for verb in subjects.MICRO_VERBS for below in ("", ".>")),
         ),
         subscribe=(

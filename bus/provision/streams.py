@@ -37,6 +37,7 @@ def streams_of(fleet: Fleet) -> tuple[Stream, ...]:
     streams = (
         Stream(names.ACCOUNT_BUS, _tasks(), tuple(map(_task_consumer, fleet.agents))),
         Stream(names.ACCOUNT_BUS, _events()),
+        Stream(names.ACCOUNT_BUS, _dead(), tuple(map(_dead_letters_of, fleet.operators))),
         Stream(names.ACCOUNT_AUDIT, _audit()),
         *(Stream(names.ACCOUNT_APPROVALS, config, _FOLDS) for config in _approvals()),
         *(
@@ -73,6 +74,14 @@ def _events() -> dict[str, Any]:
     return _log(
         names.EVENTS, [subjects.TaskEvent.pattern()], discard="old", max_age=7 * _DAY, max_bytes=4 * 1024**3,
         max_msgs_per_subject=10_000,
+    )  # fmt: skip
+
+
+def _dead() -> dict[str, Any]:
+    # One caller's unreadable messages push out older ones of its own only, as long as there is room at all.
+    return _log(
+        names.DEAD, [subjects.DeadLetter.pattern()], discard="old", max_age=30 * _DAY, max_bytes=1024**3,
+        max_msgs_per_subject=1_000,
     )  # fmt: skip
 
 
@@ -131,6 +140,11 @@ def _task_consumer(agent: str) -> dict[str, Any]:
         "max_deliver": -1,  # the server would drop the task without a word; the worker ends it, and says so
         "deliver_policy": "all",
     }
+
+
+def _dead_letters_of(operator: str) -> dict[str, Any]:
+    # Read from its start each time; a right to DIRECT.GET in this account could be used to steer the server.
+    return _fold(operator) | {"filter_subject": subjects.DeadLetter.pattern(caller=operator)}
 
 
 def _fold(name: str) -> dict[str, Any]:

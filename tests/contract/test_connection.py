@@ -32,6 +32,7 @@ from nats.aio.client import Client
 from bus import headers as strict_headers
 from bus.background import Background
 from bus.connection import Connection, Msg, Profile
+from bus.dead_letters import DeadLetters
 from bus.errors import NotProvisioned
 from bus.inbound import Call
 from bus.jetstream import Puller, call, store
@@ -302,7 +303,9 @@ async def test_tasks_are_taken_after_each_of_many_restarts(fleet_bench: Bench) -
         ran.put_nowait(sequence)
 
     bus = await fleet_bench.connect("textstats")
-    worker = TaskWorker(bus, "textstats", run, await fleet_bench.audit("textstats"), 10)
+    own = await fleet_bench.connect("textstats", names.OWN_CREDENTIAL)
+    dead = DeadLetters("textstats", own, bus)
+    worker = TaskWorker(bus, run, await fleet_bench.audit("textstats", own), dead, 10)
     ops = await caller(fleet_bench)
     worker.start()
 
@@ -333,9 +336,9 @@ async def test_an_error_that_nobody_expected_is_logged_and_the_task_comes_again(
         ran.put_nowait(sequence)
 
     ops = await caller(fleet_bench)
-    worker = TaskWorker(
-        await fleet_bench.connect("textstats"), "textstats", run, await fleet_bench.audit("textstats"), 1
-    )
+    own, bus = await fleet_bench.connect("textstats", names.OWN_CREDENTIAL), await fleet_bench.connect("textstats")
+    dead = DeadLetters("textstats", own, bus)
+    worker = TaskWorker(bus, run, await fleet_bench.audit("textstats", own), dead, 1)
     with structlog.testing.capture_logs() as logged:
         worker.start()
         for text in "ab":

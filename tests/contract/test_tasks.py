@@ -9,6 +9,7 @@ import pytest
 
 from agents.runtime.operations import MAX_DELIVERIES
 from bus.connection import Msg
+from bus.dead_letters import GivenUp
 from bus.inbound import read_task
 from bus.jetstream import Puller, delivery_of
 from bus.responder import Bounds
@@ -133,7 +134,8 @@ async def test_a_task_that_never_ends_is_given_up_with_a_word(fleet_bench: Bench
     async with serving(fleet_bench, "textstats", counting.skill, takes_tasks=False) as agent:
         message = await _pull_one(agent)
         call, sequence = read_task(message), delivery_of(message).stream_sequence
-        await agent.operations.run_task(call, sequence, MAX_DELIVERIES + 1)
+        with pytest.raises(GivenUp):
+            await agent.operations.run_task(call, sequence, MAX_DELIVERIES + 1)
         found = await _state(fleet_bench, task)
     assert found.status.state == a2a.FAILED
     assert found.status.message is not None

@@ -28,6 +28,7 @@ from bus.breaker import NEVER, BreakerRules
 from bus.caller import Caller
 from bus.connection import Connection
 from bus.credentials import Credential
+from bus.dead_letters import DeadLetters
 from bus.responder import Bounds, Responder
 from bus.task_commands import TaskCommands
 from bus.task_worker import TaskWorker
@@ -94,7 +95,7 @@ async def _parts(bench: Bench, name: str, skills: tuple[Skill, ...], slot: str, 
         )
     )
     responder = Responder(bus, name, operations.table(), audit, bounds)
-    worker = TaskWorker(bus, name, operations.run_task, audit, bounds.max_concurrent)
+    worker = TaskWorker(bus, operations.run_task, audit, DeadLetters(name, own, bus), bounds.max_concurrent)
     return Agent(name, bus, own, audit, calls, book, operations, responder, worker)
 
 
