@@ -14,6 +14,7 @@ import pytest
 from schemas import a2a, protojson
 from schemas.approvals import ChangedFile, OutcomeRecord, Proposal, Receipt, decode_proposal, name_of
 from schemas.audit import GENESIS, AuditEvent, EventData, decode_event, digest, encode_event
+from schemas.dead import Attempt, DeadLetter, decode_letter, encode_letter
 
 V1 = Path(__file__).parent / "v1"
 REQUEST = a2a.SendMessageRequest(
@@ -90,6 +91,15 @@ RECEIPT = Receipt(proposal=PROPOSAL_ID, digest=PROPOSAL_DIGEST, problem="")
 OUTCOME = OutcomeRecord(
     proposal=PROPOSAL_ID, digest=PROPOSAL_DIGEST, result="rolled_back", reason="not healthy", verdict_sequence=3
 )
+LETTER = DeadLetter(
+    task="task-7",
+    sequence=7,
+    reason="given up: Grüße",
+    left_at="2026-01-02T03:04:05.678Z",
+    at="2026-01-02T03:05:05.678Z",
+    attempts=(Attempt(1), Attempt(2, "2026-01-02T03:04:35.678Z", "Unavailable")),
+    headers={"A2A-Version": "1.0"},
+)
 WRITTEN: dict[str, Any] = {
     "send_message_request.json": REQUEST,
     "task.json": TASK,
@@ -97,6 +107,7 @@ WRITTEN: dict[str, Any] = {
     "proposal.json": PROPOSAL,
     "receipt.json": RECEIPT,
     "outcome.json": OUTCOME,
+    "dead_letter.json": LETTER,
 }
 
 
@@ -142,3 +153,10 @@ def test_a_proposal_is_read_with_the_same_digest_and_name() -> None:
 def test_answers_and_outcomes_are_read(name: str, kind: type[Any]) -> None:
     """The rest of the approval path."""
     assert msgspec.json.decode(golden(name), type=kind) == WRITTEN[name]
+
+
+def test_a_dead_letter_is_read() -> None:
+    """What was given up then can be looked at and left again now."""
+    text = golden("dead_letter.json").decode()
+    assert decode_letter(text) == LETTER
+    assert encode_letter(LETTER) == text

@@ -55,6 +55,7 @@ def _edited(folder: Path, name: str, edit: Callable[[str], str]) -> Path:
         (("tasks", "show", "greeter", "task-999"), 1, ("TASK_NOT_FOUND", "task-999")),
         (("tasks", "watch", "nobody", "task-1"), 69, ("nobody serves nobody",)),
         (("tasks", "cancel", "greeter", "task-999"), 1, ("TASK_NOT_FOUND", "task-999")),
+        (("tasks", "retry", "greeter", "task-999"), 1, ("TASK_NOT_FOUND", "agentbus tasks dead")),
         (("tasks", "list", "greeter", "--state", "sleeping"), 78, ("sleeping", "input-required")),
         (("tasks", "list", "greeter", "--limit", "0"), 78, ("--limit",)),
         (("tasks", "list", "No.Body"), 1, ("No.Body", "subject token")),
@@ -150,7 +151,7 @@ def test_a_service_without_its_surroundings(tmp_path: Path) -> None:
     [
         *[(name,) for name in ("up", "down", "status", "provision", "ask", "card", "demo")],
         *[("agent", verb) for verb in ("run", "stop", "start", "restart", "validate")],
-        *[("tasks", verb) for verb in ("add", "list", "show", "watch", "cancel")],
+        *[("tasks", verb) for verb in ("add", "list", "show", "watch", "cancel", "dead", "retry")],
         *[("audit", verb) for verb in ("tail", "replay", "verify")],
         ("approvals", "serve"),
         ("applier", "serve"),

@@ -13,8 +13,11 @@ from typing import Any, Self
 
 import pytest
 
+from agents.cli.people import operators_connection
 from agents.cli.task_commands import _LARGEST_PAGE
-from schemas import a2a, protojson
+from bus.jetstream import store
+from schemas import a2a, names, protojson, subjects
+from schemas.ids import task_id
 from tests.harness.fake_llm import FakeLlm, Gate, Held, Say
 from tests.harness.fleet import CHECKOUT, RunningFleet, running_fleet, until
 from tests.system.model import with_model
@@ -94,6 +97,37 @@ def test_the_exit_code_says_how_it_ended(fleet: RunningFleet) -> None:
         assert ended.returncode == 1
         assert "CountInput" in ended.stdout
     assert fleet.run("tasks", "show", "textstats", bad).returncode == 0
+
+
+async def test_what_was_given_up_is_listed_and_left_again(fleet: RunningFleet) -> None:
+    """`dead` names what could not be taken and why, for this operator; `retry` leaves it again, once, if it can be read."""
+    readable = b'{"message": {"messageId": "1", "role": "ROLE_USER", "parts": [{"data": {"text": "a"}}]}}'
+    async with operators_connection(fleet.home.root, "") as (connection, operator):
+        subject = str(subjects.Task("textstats", operator))
+        versionless = task_id(await store(connection, subject, readable))
+        hopeless = task_id(await store(connection, subject, b"\xff", headers={names.A2A_VERSION: "1.0"}))
+
+    async def rows() -> dict[str, Any]:
+        answer = await asyncio.to_thread(fleet.run, "tasks", "dead", "textstats", "--json")
+        found = {row["task"]: row for row in json.loads(answer.stdout)["dead"]}
+        return found if {versionless, hopeless} <= found.keys() else {}
+
+    found = await until(rows)
+    assert "A2A-Version" in found[versionless]["reason"]
+    assert (found[versionless]["payload"], found[hopeless]["payload"]) == (json.loads(readable), None)
+    listed = (await asyncio.to_thread(fleet.run, "tasks", "dead")).stdout.splitlines()
+    assert [line.split()[1] for line in listed[1:]][:2] == [hopeless, versionless]
+    assert "task-" not in (await asyncio.to_thread(fleet.run, "tasks", "dead", "greeter")).stdout
+
+    refused = await asyncio.to_thread(fleet.run, "tasks", "retry", "textstats", hopeless, check=False)
+    assert refused.returncode == 78
+    assert "would fail again" in refused.stderr
+    again = [
+        (await asyncio.to_thread(fleet.run, "tasks", "retry", "textstats", versionless)).stdout.strip() for _ in "ab"
+    ]
+    assert again[0] == again[1] != versionless
+    shown = await asyncio.to_thread(fleet.run, "tasks", "show", "textstats", again[0], "--wait", "--json")
+    assert json.loads(shown.stdout)["history"][0]["referenceTaskIds"] == [versionless]
 
 
 def test_an_ended_task_is_not_canceled(fleet: RunningFleet) -> None:
