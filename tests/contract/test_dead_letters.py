@@ -11,13 +11,15 @@ from agents.cli.dead_commands import left_again
 from agents.runtime.operations import MAX_DELIVERIES
 from bus.connection import Connection
 from bus.dead_letters import Dead, DeadLetters, GivenUp, read_dead_letters
-from bus.inbound import Call
-from bus.jetstream import Puller, delivery_of
+from bus.inbound import Call, read_task
+from bus.jetstream import Puller, call, delivery_of
+from bus.provision.streams import streams_of
 from bus.task_worker import TaskWorker
 from schemas import a2a, names, protojson
 from schemas.dead import LOST
 from schemas.errors import InvalidDocument, TaskNotFound, Unavailable
 from tests.contract.skills import SECRET, Counting
+from tests.harness.admin import administrator, consumer_state
 from tests.harness.agent import Agent, caller, saying, serving
 from tests.harness.fleet import Bench, until
 
@@ -195,3 +197,41 @@ async def test_a_retry_needs_the_agent_to_know_what_was_retried(fleet_bench: Ben
     with pytest.raises(Unavailable):
         await left_again(ops, calls, "ops", ("textstats", "task-1"), again=False)
     assert await left_again(ops, calls, "ops", ("textstats", "task-1"), again=True) == "task-2"
+
+
+async def test_a_worker_that_dies_before_it_kept_the_letter_is_made_up_for(fleet_bench: Bench) -> None:
+    """A task that was ended as given up and comes again is kept then; one that its handler ended never is."""
+    counting = Counting()
+    async with serving(fleet_bench, "textstats", counting.skill, takes_tasks=False) as agent:
+        for text in ("poison", "fine"):
+            await _left(fleet_bench, protojson.encode(saying(text)), VERSION)
+        puller = Puller(agent.bus, names.TASKS, agent.id)
+        poison, fine = [read_task(message) for message in await until(lambda: puller.pull(2, wait_s=1))]
+        for delivered in (MAX_DELIVERIES + 1, MAX_DELIVERIES + 2):
+            with pytest.raises(GivenUp):
+                await agent.operations.run_task(poison, 1, delivered)
+        for delivered in (1, MAX_DELIVERIES + 1):
+            await agent.operations.run_task(fine, 2, delivered)
+    assert counting.runs == {"fine": 1}
+
+
+async def test_a_letter_is_kept_through_an_outage(fleet_bench: Bench) -> None:
+    """While stream DEAD is away the task is not acknowledged; its letter is there when the stream is."""
+    admin = await administrator(fleet_bench, names.ACCOUNT_BUS)
+    (dead,) = [stream for stream in streams_of(fleet_bench.fleet) if stream.name == names.DEAD]
+    await call(admin, f"STREAM.DELETE.{names.DEAD}")
+    async with serving(fleet_bench, "textstats"):
+        task = await _left(fleet_bench, b"", VERSION)
+        looking = await caller(fleet_bench)
+
+        async def is_rejected() -> bool:
+            return [found.id for found in (await looking.list_tasks("textstats")).tasks] == [task]
+
+        await until(is_rejected)
+        assert (await consumer_state(admin, names.TASKS, "textstats"))["num_ack_pending"] == 1
+        await call(admin, f"STREAM.CREATE.{names.DEAD}", dead.config)
+        for consumer in dead.consumers:
+            body = {"stream_name": names.DEAD, "config": consumer}
+            await call(admin, f"CONSUMER.DURABLE.CREATE.{names.DEAD}.{consumer['durable_name']}", body)
+        (letter,) = await _letters(await fleet_bench.connect("ops"), 1)
+    assert letter.letter.task == task
