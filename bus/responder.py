@@ -116,6 +116,8 @@ class Responder:
         self._running = Background()
         self.counts = {operation: Counts() for operation in operations}
         """What each operation has done."""
+        self.activated: Callable[[Call], frozenset[str]] = _none
+        """Which of the extensions that a caller declares are active, by URI: answers name them. Set before `start`."""
         self._subscription: Subscription | None = None
         self._draining = asyncio.Event()
         self._streams = 0
@@ -183,7 +185,7 @@ class Responder:
         else:
             trace.enter(call.trace)
             if body:
-                await self._send(call, body, PLAIN_ANSWER)
+                await self._send(call, body, self._plain(call))
             took_s = time.perf_counter() - started
             self.counts[call.operation].add(took_s)
             self._record(
@@ -206,15 +208,21 @@ class Responder:
 
     async def _stream(self, call: Call, stream: Stream) -> None:
         """Send the frames. It takes no place of those who work: what it shows runs elsewhere."""
+        plain = self._plain(call)
 
         async def send(body: bytes, headers: dict[str, str]) -> None:
-            await self._send(call, self._fitting(body), extended(PLAIN_ANSWER, headers))
+            await self._send(call, self._fitting(body), extended(plain, headers))
 
         self._streams += 1
         try:
             await send_frames(stream, send, self._draining)
         finally:
             self._streams -= 1
+
+    def _plain(self, call: Call) -> Block:
+        """The headers of an answer that is no error."""
+        active = self.activated(call) if call.extensions else None
+        return extended(PLAIN_ANSWER, {names.A2A_EXTENSIONS: ",".join(sorted(active))}) if active else PLAIN_ANSWER
 
     def _fitting(self, body: bytes) -> bytes:
         if len(body) + _HEADER_ROOM > self._connection.max_payload_bytes:
@@ -276,6 +284,10 @@ class Responder:
             await self._connection.publish(call.reply, body, headers=headers)
         except A2AError as error:
             _log.warning("bus.answer_lost", operation=call.operation, caller=call.caller, reason=error.reason)
+
+
+def _none(_: Call) -> frozenset[str]:
+    return frozenset()
 
 
 def _outcome(error: A2AError) -> Outcome:

@@ -92,6 +92,10 @@ class Operations:
             "GetExtendedAgentCard": self.get_card,
         }
 
+    def activated(self, call: Call) -> frozenset[str]:
+        """The extensions that the card lists and the caller declares."""
+        return self._extensions.declared(call)
+
     async def drain(self, timeout_s: float) -> int:
         """Wait for tasks that were answered before they were done; returns how many had to be given up, as failed."""
         unfinished = await self._background.drain(timeout_s)

@@ -94,6 +94,7 @@ async def run_agent(path: Path, place: Surroundings) -> None:
         micro = Micro(running.bus, _service_of(agent, tree, running), responder.counts)
         here = Here(agent.id, calls, Heartbeats(running.bus, agent.id))
         lifespans = await _opened(agent, here)
+        responder.activated = operations.activated
         await responder.start()
         await micro.start()
         tasks.start(running.signs.fail)

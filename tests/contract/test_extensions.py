@@ -145,3 +145,23 @@ async def test_a_header_holds_uris_and_nothing_else(extended: Bench) -> None:
     for uri in ("a:b,c:d", "a:b\r\nAgentbus-Chain: x"):
         with pytest.raises(InvalidArgument):
             ops.declaring(uri)
+
+
+async def test_answers_name_the_extensions_that_were_active(extended: Bench) -> None:
+    """Those declared and listed, in an answer and in each frame of a stream; none where nothing was declared."""
+    headers = {names.A2A_VERSION: "1.0"}
+    declared = headers | {"a2a-extensions": f"urn:example:unknown, {NEEDED}"}
+    message = b'{"message": {"messageId": "1", "role": "ROLE_USER", "parts": [{"text": "x"}]}}'
+    async with serving(extended, "textstats", told):
+        ops = (await extended.attacker("ops")).client
+        plain = await ops.request("a2a.v1.req.textstats.ops.GetExtendedAgentCard", b"{}", timeout=10, headers=headers)
+        answer = await ops.request("a2a.v1.req.textstats.ops.SendMessage", message, timeout=10, headers=declared)
+        frames = await ops.subscribe("_INBOX.ops.frames")
+        stream = "a2a.v1.req.textstats.ops.SendStreamingMessage"
+        await ops.publish(stream, message, reply="_INBOX.ops.frames", headers=declared)
+        first = await frames.next_msg(timeout=10)
+    assert plain.headers is not None
+    assert names.A2A_EXTENSIONS not in plain.headers
+    for said in (answer.headers, first.headers):
+        assert said is not None
+        assert said[names.A2A_EXTENSIONS] == NEEDED

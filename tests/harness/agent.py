@@ -95,6 +95,7 @@ async def _parts(bench: Bench, name: str, skills: tuple[Skill, ...], slot: str, 
         )
     )
     responder = Responder(bus, name, operations.table(), audit, bounds)
+    responder.activated = operations.activated
     worker = TaskWorker(bus, operations.run_task, audit, DeadLetters(name, own, bus), bounds.max_concurrent)
     return Agent(name, bus, own, audit, calls, book, operations, responder, worker)
 
