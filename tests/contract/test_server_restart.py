@@ -116,9 +116,14 @@ async def test_work_goes_on_over_restarts_of_the_server(
         assert set(states.values()) == {a2a.COMPLETED}
         assert len(set(load.tasks.values())) == len(load.tasks) >= 60
         assert set(load.tasks) <= set(counting.runs)
-        changes = await trail(fleet_bench, agent, kind="task.changed")
-    ends = Counter(event.data.resource for event in changes if event.data.action == "completed")
-    assert {f"textstats/{task}" for task in load.tasks.values()} <= ends.keys()
+
+        async def told() -> Counter[str]:
+            """The ends on the trail, when all are there: an agent whose acknowledgement was lost knows of its own late."""
+            changes = await trail(fleet_bench, agent, kind="task.changed")
+            ends = Counter(event.data.resource for event in changes if event.data.action == "completed")
+            return ends if {f"textstats/{task}" for task in load.tasks.values()} <= ends.keys() else Counter()
+
+        ends = await until(told, timeout_s=20, every_s=0.5)
     assert set(ends.values()) == {1}
     report = await _verified(fleet_bench)
     assert (report.verdict, report.findings) == ("sound", ())

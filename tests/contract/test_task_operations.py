@@ -163,8 +163,11 @@ async def test_what_has_ended_cannot_be_canceled(fleet_bench: Bench) -> None:
             await greeter.cancel_task("textstats", task.id)
 
 
-async def test_a_task_whose_instance_is_gone_is_failed_when_it_is_looked_at(fleet_bench: Bench) -> None:
+async def test_a_task_whose_instance_is_gone_is_failed_when_it_is_looked_at(
+    fleet_bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Work that nobody does any more, and nothing begins again, does not stand as WORKING for ever."""
+    monkeypatch.setattr("bus.tasks._PATIENCE_S", 1.0)  # the dead instance would try to store its end for that long
     gate, ops = Gate(), await caller(fleet_bench)
     async with serving(fleet_bench, "textstats", gate.skill) as agent:
         task = await background(ops, "held")
