@@ -26,6 +26,7 @@ class ClusterBench(Bench):
     """A bench whose server is three. `profile`, `connect` and the rest know all their addresses."""
 
     servers: tuple[LocalServer, ...] = ()
+    _reads_the_trail: Connection | None = None
 
     @property
     def url(self) -> str:
@@ -51,15 +52,23 @@ class ClusterBench(Bench):
         await server.stop()
         await server.start()
 
+    async def _auditor(self) -> Connection:
+        if self._reads_the_trail is None:
+            inbox = names.inbox_prefix("auditor")
+            self._reads_the_trail = await self.connect("auditor", names.OWN_CREDENTIAL, inbox_prefix=inbox)
+        return self._reads_the_trail
+
     async def leader(self, own: Connection, stream: str) -> LocalServer:
         """The server that leads `stream` in the account of `own`."""
         name = (await call(own, f"STREAM.INFO.{stream}"))["cluster"]["leader"]
         return self.servers[int(name.rsplit("-", 1)[1]) - 1]
 
     async def is_whole(self, own: Connection) -> bool:
-        """Whether all three servers hold all of the streams in the account of `own`."""
+        """Whether all three servers hold all of the trail, and of the streams in the account of `own`."""
+        auditor = await self._auditor()
+        looks = ((own, f"KV_{names.TASK_BUCKET}"), (own, names.TASK_LOG), (auditor, names.AUDIT))
         try:
-            infos = [await call(own, f"STREAM.INFO.{name}") for name in (f"KV_{names.TASK_BUCKET}", names.TASK_LOG)]
+            infos = [await call(connection, f"STREAM.INFO.{name}") for connection, name in looks]
         except A2AError:
             return False
         return all(_is_whole(info["cluster"]) for info in infos)
