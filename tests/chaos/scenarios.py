@@ -200,7 +200,7 @@ class Scenario:
 SCENARIOS = (
     Scenario("server restarts", server_restarts, 4, 100),
     Scenario("worker kills", worker_kills, 2, 24),
-    Scenario("partitions", partitions, 2, 6),
+    Scenario("partitions", partitions, 1, 6),
     Scenario("slow consumer", slow_consumers, 1, 3),
     Scenario("full stream", full_streams, 1, 3),
 )

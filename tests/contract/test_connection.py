@@ -315,11 +315,11 @@ async def test_tasks_are_taken_after_each_of_many_restarts(fleet_bench: Bench) -
         except (Unavailable, UnknownOutcome):
             return ""
 
-    for number in range(6):
+    for number in range(4):
         task = await until(partial(leave, f"after restart {number}"), timeout_s=20)
         while f"task-{await ran.get()}" != task:
             pass
-        if number < 5:
+        if number < 3:
             (fleet_bench.server.process.kill if number % 2 else fleet_bench.server.process.terminate)()
             await fleet_bench.server.process.wait()
             await fleet_bench.server.start()
