@@ -38,7 +38,7 @@ def streams_of(fleet: Fleet) -> tuple[Stream, ...]:
         Stream(names.ACCOUNT_BUS, _tasks(), tuple(map(_task_consumer, fleet.agents))),
         Stream(names.ACCOUNT_BUS, _events()),
         Stream(names.ACCOUNT_BUS, _dead(), tuple(map(_dead_letters_of, fleet.operators))),
-        Stream(names.ACCOUNT_AUDIT, _audit()),
+        Stream(names.ACCOUNT_AUDIT, _audit(is_cluster=bool(fleet.nats.cluster))),
         *(Stream(names.ACCOUNT_APPROVALS, config, _FOLDS) for config in _approvals()),
         *(
             Stream(names.own_account(agent), config)
@@ -85,10 +85,13 @@ def _dead() -> dict[str, Any]:
     )  # fmt: skip
 
 
-def _audit() -> dict[str, Any]:
+def _audit(*, is_cluster: bool) -> dict[str, Any]:
     # `discard: new`: a flooder must never push history out. No age limit, no deletion, no purge.
+    # Compressed on one server only: nats-server 2.15 cannot cut a compressed block back when a killed member
+    # of a cluster replays its log ("smb.truncate: … s2: unsupported input"), and the stream is left without a leader.
     return _log(
-        names.AUDIT, ["audit.>"], discard="new", max_age=0, allow_direct=True, allow_atomic=True, compression="s2",
+        names.AUDIT, ["audit.>"], discard="new", max_age=0, allow_direct=True, allow_atomic=True,
+        compression="none" if is_cluster else "s2",
         duplicate_window=3600 * _S, max_msg_size=names.MAX_AUDIT_EVENT_BYTES,
     )  # fmt: skip
 
