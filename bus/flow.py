@@ -105,18 +105,23 @@ class Bulkhead:
             raise Unavailable(f"{self._longest_queue} requests wait already", retry_after_s="1")
         place = asyncio.get_running_loop().create_future()
         self._queue.append(place)
+        has_entered = False
         try:
             async with asyncio.timeout(self._queue_s):
                 await place
-        except BaseException as error:
-            if place.done() and not place.cancelled():
-                self._leave()  # it was given in the same moment
-            elif place in self._queue:
-                self._queue.remove(place)
-            if isinstance(error, TimeoutError):
-                raise Unavailable(f"no place was free within {self._queue_s:g} s", retry_after_s="5") from None
-            raise
+            has_entered = True
+        except TimeoutError:
+            raise Unavailable(f"no place was free within {self._queue_s:g} s", retry_after_s="5") from None
+        finally:
+            if not has_entered:
+                self._give_up(place)
         return self
+
+    def _give_up(self, place: asyncio.Future[None]) -> None:
+        if place in self._queue:
+            self._queue.remove(place)
+        elif place.done() and not place.cancelled():
+            self._leave()  # it was given in the same moment
 
     def __enter__(self) -> None:
         """Work."""
