@@ -8,8 +8,10 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, JsonValue, StringConstraints, field_validator, model_validator
 
 from schemas.documents import Document
+from schemas.errors import InvalidDocument
 from schemas.fleet import AgentId
 from schemas.heartbeat import LONGEST_INTERVAL_S, MISSED
+from schemas.json_schema import JsonSchema
 from schemas.subjects import TOKEN
 
 SkillId = Annotated[str, StringConstraints(pattern=f"^{TOKEN}$")]
@@ -20,13 +22,29 @@ _SEMVER = r"^\d+\.\d+\.\d+$"
 
 
 class SkillText(Document):
-    """How a skill is described to others. Types come from the handler's signature."""
+    """How a skill is described to others. A handler's types come from its signature."""
 
     id: SkillId
     name: str
     description: str
     tags: tuple[str, ...] = ()
     examples: tuple[str, ...] = ()
+    input: dict[str, JsonValue] | None = Field(
+        None, description="JSON Schema of the data part that a model takes; text when there is none"
+    )
+    output: dict[str, JsonValue] | None = Field(
+        None, description="JSON Schema of the data part that a model gives; text when there is none"
+    )
+
+    @field_validator("input", "output")
+    @classmethod
+    def _is_a_schema(cls, value: dict[str, JsonValue] | None) -> dict[str, JsonValue] | None:
+        if value is not None:
+            try:
+                JsonSchema(value)
+            except InvalidDocument as error:
+                raise ValueError(str(error)) from None
+        return value
 
 
 class Identity(Document):
@@ -38,6 +56,18 @@ class Identity(Document):
     skills: tuple[SkillText, ...] = ()
 
 
+class Price(Document):
+    """What a model's tokens cost, in US dollars for a million, as its provider's price list says."""
+
+    input_usd_per_million: float = Field(ge=0, allow_inf_nan=False)
+    output_usd_per_million: float = Field(ge=0, allow_inf_nan=False)
+
+    def of(self, input_tokens: int, output_tokens: int) -> float:
+        """The cost in US dollars, to a millionth."""
+        cost = input_tokens * self.input_usd_per_million + output_tokens * self.output_usd_per_million
+        return round(cost / 1_000_000, 6)
+
+
 class ModelChoice(Document):
     """One model of the pool. `offline` is the built-in stand-in that needs no key and is not a model."""
 
@@ -46,6 +76,7 @@ class ModelChoice(Document):
     api_key: str | None = Field(None, description="a reference (env:NAME, file:PATH, credential:NAME), never a key")
     base_url: str | None = None
     max_tokens: int = Field(1024, ge=1)
+    price: Price | None = Field(None, description="for the trail: the cost of each call stands in llm.called")
     when_key_is_missing: Literal["skip", "fail"] = "fail"
 
     @field_validator("api_key")
@@ -83,7 +114,7 @@ class Breaker(Document):
 class Limits(Document):
     """What one instance takes on at once."""
 
-    max_concurrent: int = Field(100, ge=1, description="requests and tasks that run at the same time")
+    max_concurrent: int = Field(100, ge=1, description="requests and tasks of all kinds that run at the same time")
     max_queued: int = Field(1000, ge=0, description="requests that may wait for a place")
     queue_timeout_s: float = Field(30.0, gt=0, description="how long a request may wait for a place")
     requests_per_s: float = Field(10.0, ge=0, description="messages a second of one caller, on average; 0: no limit")
@@ -95,6 +126,22 @@ class Limits(Document):
     breaker: Breaker = Breaker()
     request_timeout_s: float = Field(300.0, gt=0)
     drain_timeout_s: float = Field(25.0, gt=0)
+
+
+class Canary(Document):
+    """A request that the agent must answer after each change of itself. Without one, its card is asked for."""
+
+    text: str | None = None
+    data: JsonValue = None
+    skill: str = ""
+    contains: str = Field("", description="text that the answer must contain")
+    timeout_s: float = Field(10.0, gt=0, le=300)
+
+    @model_validator(mode="after")
+    def _asks_one_thing(self) -> Self:
+        if (self.text is None) == (self.data is None):
+            raise ValueError("a canary has exactly one of 'text' and 'data'")
+        return self
 
 
 class Extension(Document):
@@ -124,6 +171,7 @@ class AgentFile(Document):
     tools: tuple[Literal["propose_change"], ...] = ()
     extensions: tuple[Extension, ...] = ()
     limits: Limits = Limits()
+    canary: Canary | None = None
     heartbeat_interval_s: float = Field(
         30.0, gt=0, le=LONGEST_INTERVAL_S, description=f"an instance that misses {MISSED} is offline"
     )
@@ -146,4 +194,11 @@ class AgentFile(Document):
     def _one_way_to_answer(self) -> Self:
         if (self.handler is None) == (self.llm is None):
             raise ValueError("an agent has exactly one of 'handler' and 'llm'")
+        return self
+
+    @model_validator(mode="after")
+    def _types_have_one_source(self) -> Self:
+        for skill in self.agent.skills:
+            if self.handler and (skill.input or skill.output):
+                raise ValueError(f"skill {skill.id}: a handler's types come from its signature; leave the schemas out")
         return self

@@ -14,16 +14,23 @@ import msgspec
 from schemas.errors import UNREADABLE, InvalidDocument
 from schemas.ids import proposal_id, sha256_hex
 
-Kind = Literal["config", "prompt", "code", "tool", "model", "budget"]
+Kind = Literal["config", "prompt", "code", "tool", "model", "budget", "authority", "policy", "halt", "revert"]
+"""`authority` is what an agent may do on the bus, `policy` who decides; `halt` and `revert` break the glass."""
+PROTECTED: frozenset[Kind] = frozenset({"authority", "policy", "halt", "revert"})
+"""Kinds that no rule can make lenient: always the highest quorum."""
+Scope = Literal["agent", "fleet"]
+GlassVerb = Literal["halt", "revert"]
 VotingVerb = Literal["approve", "reject", "revoke"]
 ReadingVerb = Literal["list", "show", "history"]
 VOTING_VERBS: tuple[VotingVerb, ...] = ("approve", "reject", "revoke")
 READING_VERBS: tuple[ReadingVerb, ...] = ("list", "show", "history")
+GLASS_VERBS: tuple[GlassVerb, ...] = ("halt", "revert")
+Result = Literal["checked", "applied", "rolled_back", "refused", "expired", "overturned"]
 FileMode = Literal["100644", "100755"]
 
 
 class ChangedFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One file of the change; `path` is relative to the agent's folder; no `sha256` means it is removed."""
+    """One file of the change; `path` is relative to the scope's folder; no `sha256` means it is removed."""
 
     path: str
     mode: FileMode
@@ -31,10 +38,11 @@ class ChangedFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class Proposal(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A change to one agent's folder.
+    """A change to one agent's folder (scope `agent`), or to the fleet's own files (scope `fleet`).
 
-    `base` and `tree` are git tree ids of that folder before and after; `diff` is `git diff
-    --full-index --no-renames` between them; times are nanoseconds since the Unix epoch.
+    `base` and `tree` are git tree ids of that folder before and after (of the fleet: everything but `agents/`);
+    `diff` is `git diff --full-index --no-renames` between them; times are nanoseconds since the Unix epoch.
+    `agent` is whom the change is about; empty where it is about nobody alone. Who proposes is the subject's word.
     """
 
     agent: str
@@ -49,6 +57,25 @@ class Proposal(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     nonce: str
     task: str = ""
     correlation: str = ""
+    scope: Scope | msgspec.UnsetType = msgspec.UNSET
+
+    @property
+    def is_of_fleet(self) -> bool:
+        """Whether it changes the fleet's own files."""
+        return self.scope == "fleet"
+
+
+class BrokenGlass(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What an operator does to an agent at once: stop it, or put back the release before its present one.
+
+    The verb is the subject's. It holds until `expires_at_ns` unless reviewers confirm it before.
+    """
+
+    agent: str
+    reason: str
+    made_at_ns: int
+    expires_at_ns: int
+    nonce: str
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,6 +84,28 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     proposal: str
     digest: str
     problem: str = ""
+
+
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """What a proposer is told of a proposal: its state as in the state machine, and why.
+
+    `is_final`: nothing will change any more. Times are nanoseconds since the Unix epoch.
+    """
+
+    proposal: str
+    digest: str
+    agent: str
+    kind: Kind
+    proposer: str
+    state: str
+    is_final: bool
+    approvals: int
+    quorum: int
+    proposed_at_ns: int
+    expires_at_ns: int
+    rationale: str
+    note: str = ""
+    commit: str = ""
 
 
 class Vote(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,14 +118,30 @@ class Vote(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OutcomeRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What the applier did: `verdict_sequence` is the DECISIONS sequence it acted upon."""
+    """What the applier did: `verdict_sequence` is the DECISIONS sequence it acted upon.
+
+    `checked` decides nothing: the proposal's own tests passed in the sandbox, and `reason` says what ran where.
+    `expired`: nobody decided in time. `overturned`: what broken glass had done was undone.
+    """
 
     proposal: str
     digest: str
-    result: Literal["applied", "rolled_back", "refused"]
+    result: Result
     reason: str
     verdict_sequence: int
     commit: str = ""
+
+
+class RulesRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The rules that are in force from here on: policy and fleet file at `commit`, with their SHA-256.
+
+    `proposal` is what was approved to bring them; empty where an operator put them there by hand.
+    """
+
+    commit: str
+    policy: str
+    fleet: str
+    proposal: str = ""
 
 
 _PROPOSAL = msgspec.json.Decoder(Proposal)
@@ -111,6 +176,29 @@ def parse_vote(verb: VotingVerb, body: bytes) -> Vote:
         raise InvalidDocument(f"approving needs the full digest; approvals.show {words[0]} prints the command")
     reason = " ".join(words[2:] if digest else words[1:])[:_MAX_REASON]
     return Vote(verb=verb, proposal=words[0], digest=digest, reason=reason)
+
+
+def parse_withdrawal(body: bytes) -> tuple[str, str]:
+    """Read what a proposer sends to take a proposal back, `<proposal> [reason]`: the proposal, and the reason.
+
+    Raises:
+        InvalidDocument: with the form that is expected.
+    """
+    words = body.decode("utf-8", "replace").strip().split(maxsplit=1)
+    if not words or not _ID.fullmatch(words[0]):
+        raise InvalidDocument("send '<proposal> <reason>', for example p-7q2fabcd 'no longer needed'")
+    return words[0], " ".join(words[1:])[:_MAX_REASON]
+
+
+def require_proposal_id(text: str) -> str:
+    """Return `text` when it is the id of a proposal.
+
+    Raises:
+        InvalidDocument: it is not.
+    """
+    if not _ID.fullmatch(text):
+        raise InvalidDocument(f"{text[:40]!r} is no id of a proposal; one looks like p-7q2fabcd")
+    return text
 
 
 def name_of(digest: str) -> str:

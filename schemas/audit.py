@@ -9,6 +9,7 @@ severity numbers; DSSE v1 pre-authentication encoding.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, Literal, NamedTuple
 
 import msgspec
@@ -17,6 +18,7 @@ from msgspec import UNSET, UnsetType
 from schemas.ids import sha256_hex
 
 CLOUDEVENTS_MEDIA_TYPE: Final = "application/cloudevents+json"
+BATCH_MEDIA_TYPE: Final = "application/cloudevents-batch+json"
 PAYLOAD_TYPE: Final = "application/vnd.agentbus.audit.batch.v1"
 GENESIS: Final = "0" * 64
 """`prev` of the first event that a producer's slot ever wrote."""
@@ -43,6 +45,7 @@ class EventType(NamedTuple):
 
 _ROWS = (
     EventType("process", "started", INFO, False, "a process is ready to serve"),
+    EventType("process", "alive", INFO, False, "a process that had nothing to tell for an hour is there"),
     EventType("process", "draining", INFO, False, "a process stopped taking new work"),
     EventType("process", "stopped", INFO, True, "a process ended in order"),
     EventType(
@@ -56,28 +59,40 @@ _ROWS = (
     EventType("bus", "disconnected", WARN, False, "the connection to the server was lost"),
     EventType("bus", "reconnected", INFO, False, "the connection to the server is back"),
     EventType("bus", "violated", ERROR, True, "the server refused a publish or a subscription of this process"),
+    EventType("bus", "connected", INFO, False, "a process has its connection to the server"),
     EventType("request", "sent", INFO, False, "a request went to another agent"),
     EventType("request", "completed", INFO, False, "the other agent's answer arrived, or none did"),
     EventType("request", "received", INFO, False, "a request was accepted"),
     EventType("request", "answered", INFO, False, "a request was answered"),
     EventType("request", "refused", WARN, False, "a request was refused, with the reason"),
+    EventType("task", "submitted", INFO, False, "an agent left a durable task for another one"),
     EventType("task", "received", INFO, False, "a durable task was taken from the stream"),
     EventType("task", "redelivered", WARN, False, "a durable task was taken again after an earlier try"),
     EventType("task", "refused", WARN, False, "a message on the task subject was not a task"),
     EventType("task", "changed", INFO, False, "a task entered a state"),
+    EventType("task", "scheduled", INFO, False, "a durable task was put off to the time that its caller named"),
     EventType("task", "found", INFO, False, "a task that was delivered again had ended already; it was not run"),
+    EventType("task", "given_up", WARN, True, "a durable task was given up, and kept among the dead letters"),
     EventType("breaker", "opened", WARN, False, "another agent failed again and again; it is not asked for a while"),
     EventType("breaker", "half_opened", INFO, False, "an agent that was left alone is tried again"),
     EventType("breaker", "closed", INFO, False, "an agent that was left alone answers again"),
+    EventType("card", "refused", WARN, False, "an agent's card was not believed, with the reason"),
     EventType("llm", "called", INFO, False, "a model was called: provider, model, tokens, outcome"),
     EventType("tool", "intended", INFO, True, "a tool with effects is about to run"),
     EventType("tool", "finished", INFO, False, "a tool ended"),
+    EventType("proposal", "sent", INFO, True, "an agent sends a proposal; what became of it the approval service says"),
     EventType("proposal", "made", INFO, True, "an agent asked to change itself"),
     EventType("proposal", "refused", WARN, True, "a proposal was not accepted for review"),
     EventType("proposal", "shown", INFO, False, "a reviewer read a proposal"),
     EventType("proposal", "voted", INFO, True, "a reviewer's vote was counted"),
     EventType("proposal", "vote_refused", WARN, True, "a vote was not counted, with the reason"),
     EventType("proposal", "decided", INFO, True, "a proposal reached a verdict"),
+    EventType("policy", "loaded", INFO, True, "proposals are judged by the policy and the fleet with these digests"),
+    EventType("glass", "broken", ERROR, True, "an operator acted at once, without a vote"),
+    EventType("policy", "changed", WARN, True, "other rules are in force from here on, by a proposal or by hand"),
+    EventType("apply", "checked", INFO, False, "a proposal's own checks passed in the sandbox"),
+    EventType("apply", "overturned", WARN, True, "what broken glass had done was undone"),
+    EventType("release", "drifted", ERROR, True, "what runs, or lies on the disk, is not what was approved"),
     EventType("apply", "intended", INFO, True, "the applier is about to take a step"),
     EventType("apply", "refused", ERROR, True, "the applier does not find the approval it was woken for"),
     EventType("apply", "applied", INFO, True, "the approved change is live"),
@@ -89,6 +104,23 @@ _ROWS = (
         ERROR,
         True,
         "the stream holds other events in the place of those of the spool, which were kept in a file",
+    ),
+    EventType(
+        "audit",
+        "duplicate_refused",
+        ERROR,
+        True,
+        "the stream refused events as known that it does not hold: somebody else used their ids. They were stored again",
+    ),
+    EventType("audit", "contradicted", ERROR, True, "the stream is not what was sealed; nothing is sealed any more"),
+    EventType("audit", "unwitnessed", WARN, True, "a witness does not cosign the trail's checkpoints, with the reason"),
+    EventType("audit", "witnessed", INFO, False, "a witness cosigns the trail's checkpoints"),
+    EventType(
+        "audit",
+        "spool_damaged",
+        ERROR,
+        True,
+        "the end of the spool cannot be read and was kept in a file: a write that was cut short, or damage",
     ),
 )
 CATALOGUE: Final[dict[str, EventType]] = {f"{row.domain}.{row.verb}": row for row in _ROWS}
@@ -159,7 +191,7 @@ def decode_event(data: bytes) -> AuditEvent:
 
 
 def digest(event_bytes: bytes) -> str:
-    """What the next event's `prev` says, and the event's `Nats-Msg-Id`."""
+    """What the next event's `prev` says, and what a message's `Nats-Msg-Id` begins with."""
     return sha256_hex(event_bytes)
 
 
@@ -174,11 +206,14 @@ def pre_authentication_encoding(payload_type: str, payload: bytes) -> bytes:
     return b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)
 
 
-def batch_payload(subject: str, last_digest: str, count: int, after: int) -> bytes:
+def batch_payload(subject: str, last_digest: str, parts: Sequence[int], after: int) -> bytes:
     """What one batch signature covers: where the last event was written, its digest, how many it closes, after what.
 
-    The digest covers all earlier events through `prev`; the subject binds them to the producer's slot;
-    `after`, the stream sequence of the slot's event before the batch, binds the batch before this one to
-    its place among other producers' events.
+    `parts` is the number of events in each message of the batch. The digest covers all earlier events through
+    `prev`; the subject binds them to the producer's slot; `after`, the stream sequence of the slot's event before
+    the batch, binds the batch before this one to its place among other producers' events.
     """
-    return msgspec.json.encode({"subject": subject, "sha256": last_digest, "count": count, "after": after})
+    covered: dict[str, object] = {"subject": subject, "sha256": last_digest, "count": len(parts), "after": after}
+    if len(parts) != sum(parts):
+        covered["parts"] = parts
+    return msgspec.json.encode(covered)

@@ -12,8 +12,9 @@
         ├── RateLimited      429      ├── ContentTypeNotSupported       400
         ├── Internal         500      ├── InvalidAgentResponse          500
         ├── Unavailable      503      ├── ExtendedAgentCardNotConfigured 400
-        └── LoopDetected     409      ├── ExtensionSupportRequired      400
-                                      └── VersionNotSupported           400
+        ├── LoopDetected     409      ├── ExtensionSupportRequired      400
+        ├── PartNotFound     404      └── VersionNotSupported           400
+        └── IdempotencyKeyReused 409
 
 Source: A2A v1.0 §3.3.2 and §11 (HTTP+JSON error bodies, `google.rpc.Status` with `ErrorInfo`).
 """
@@ -138,6 +139,18 @@ class LoopDetected(A2AError):
     code, status, reason, fault = 409, "ABORTED", "LOOP_DETECTED", "caller"
 
 
+class PartNotFound(A2AError):
+    """The content of a large part has expired, or was never stored as a whole: the sender has to send it again."""
+
+    code, status, reason, fault = 404, "NOT_FOUND", "PART_NOT_FOUND", "caller"
+
+
+class IdempotencyKeyReused(A2AError):
+    """The key stands for a task that was begun with another message: take a new key."""
+
+    code, status, reason, fault = 409, "ALREADY_EXISTS", "IDEMPOTENCY_KEY_REUSED", "caller"
+
+
 class TaskNotFound(A2AError):
     """No task of that id belongs to this caller."""
 
@@ -166,7 +179,7 @@ class UnsupportedOperation(A2AError):
 
 
 class ContentTypeNotSupported(A2AError):
-    """A part's media type is not among the skill's input modes."""
+    """A part's media type is not among the skill's input modes, or none of its output modes is accepted by the caller."""
 
     code, status, domain, fault = 400, "INVALID_ARGUMENT", A2A_DOMAIN, "caller"
     reason = "CONTENT_TYPE_NOT_SUPPORTED"
@@ -203,7 +216,7 @@ WIRE_ERRORS: dict[str, type[A2AError]] = {
     error.reason: error
     for error in (
         InvalidArgument, PermissionDenied, DeadlineExceeded, PayloadTooLarge, RateLimited, Internal, Unavailable,
-        LoopDetected,
+        LoopDetected, PartNotFound, IdempotencyKeyReused,
         TaskNotFound, TaskNotCancelable, PushNotificationNotSupported, UnsupportedOperation,
         ContentTypeNotSupported, InvalidAgentResponse, ExtendedAgentCardNotConfigured,
         ExtensionSupportRequired, VersionNotSupported,

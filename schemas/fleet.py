@@ -22,8 +22,14 @@ class AgentRole(Document):
     reads_cards: bool = Field(
         False, description="whether it may call the roll and ask every agent for its card, as a directory does"
     )
+    instances: int = Field(1, ge=1, le=8, description="how many processes serve it at the same time on this machine")
     may_propose: bool = Field(True, description="whether it may propose changes to itself")
     storage_mb: int = Field(64, ge=1, le=65536, description="quota of its own JetStream account")
+    parts_mb: int = Field(256, ge=1, le=65536, description="room for the large parts that it sends")
+
+
+OPERATORS_PARTS_MB = 256
+"""Room for the large parts that one operator sends."""
 
 
 class Reviewer(Document):
@@ -46,6 +52,7 @@ class Listen(Document):
     host: str = "127.0.0.1"
     port: int = Field(4222, ge=1, le=65535)
     cluster: tuple[Member, ...] = ()
+    encryption: bool = Field(True, description="whether what the server keeps on its disk is encrypted")
 
     @model_validator(mode="after")
     def _one_or_three(self) -> Self:
@@ -70,17 +77,39 @@ class Fleet(Document):
     operators: tuple[PersonId, ...] = ("ops",)
     reviewers: dict[PersonId, Reviewer] = {}
     auditors: tuple[PersonId, ...] = ("auditor",)
+    witnesses: tuple[PersonId, ...] = Field(
+        ("witness-a", "witness-b"),
+        max_length=8,
+        description="processes that cosign the trail's checkpoints; each is best run where the others are not",
+    )
+    same_person: tuple[tuple[PersonId, ...], ...] = Field(
+        (), description="names of operators and reviewers that are one person: one vote, and none on what it proposed"
+    )
+    tasks_per_caller: int = Field(
+        100_000, ge=1, description="durable tasks that one caller may leave for one agent within 30 days, done or not"
+    )
     nats: Listen = Listen()
+
+    def person(self, name: str) -> str:
+        """The person behind a name: the first of its names."""
+        return next((names[0] for names in self.same_person if name in names), name)
 
     @model_validator(mode="after")
     def _names_are_distinct_and_known(self) -> Self:
-        names = [*self.agents, *self.operators, *self.reviewers, *self.auditors]
+        names = [*self.agents, *self.operators, *self.reviewers, *self.auditors, *self.witnesses]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ValueError(f"each name may be used once in a fleet; used twice: {', '.join(twice)}")
         reserved = sorted(RESERVED.intersection(names))
         if reserved:
             raise ValueError(f"these names belong to the product itself: {', '.join(reserved)}")
+        shared = [name for names in self.same_person for name in names]
+        unknown = sorted(set(shared) - {*self.operators, *self.reviewers})
+        if unknown or len(set(shared)) < len(shared):
+            raise ValueError(
+                "same_person takes operators and reviewers of the fleet, each once"
+                + (f"; not among them: {', '.join(unknown)}" if unknown else "")
+            )
         for agent, role in self.agents.items():
             strangers = sorted(set(role.asks) - set(self.agents))
             if strangers:

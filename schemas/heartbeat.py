@@ -34,7 +34,7 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
     slot: Annotated[str, msgspec.Meta(pattern=rf"^{SLOT}\Z")] = "0"
     version: Annotated[str, msgspec.Meta(max_length=64)] = ""
     running: _Count = 0
-    """Requests and tasks at work."""
+    """Requests, tasks in the background and durable tasks at work."""
     queued: _Count = 0
     """Requests that wait for a place."""
     streams: _Count = 0

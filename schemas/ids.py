@@ -35,3 +35,12 @@ def proposal_id(digest: str) -> str:
 def task_id(stream_sequence: int) -> str:
     """The id of a durable task: anybody who published it knows it from the PubAck."""
     return f"task-{stream_sequence}"
+
+
+def task_sequence(identity: str) -> int:
+    """The sequence that `task_id` made it of.
+
+    Raises:
+        ValueError: it is no such id.
+    """
+    return int(identity.removeprefix("task-"))

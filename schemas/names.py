@@ -19,10 +19,17 @@ PUSH_BUCKET: Final = "push"
 TASK_LOG: Final = "TASK_LOG"
 """Stream of an agent's own account: the updates of its tasks, numbered per task, for subscribers that come late."""
 
+TASK_LATER: Final = "TASK_LATER"
+"""Stream of an agent's own account: tasks that are put off, which the server gives back when they are due."""
+DUE: Final = "due"
+"""The consumer of those that are due."""
+
 # Accounts.
 ACCOUNT_BUS: Final = "BUS"
 ACCOUNT_AUDIT: Final = "AUDIT"
 ACCOUNT_APPROVALS: Final = "APPROVALS"
+ACCOUNT_PARTS: Final = "PARTS"
+"""Content that is too large for a message, in a bucket for each who writes some."""
 ACCOUNT_SYS: Final = "SYS"
 
 # Components that are not agents; no agent, operator or reviewer may take these names.
@@ -32,16 +39,28 @@ SEALER: Final = "sealer"
 GATEWAY: Final = "gateway"
 MONITOR: Final = "monitor"
 SUPERVISOR: Final = "supervisor"
-RESERVED: Final = frozenset({APPROVALS, APPLIER, SEALER, GATEWAY, MONITOR, SUPERVISOR, "sys"})
+NATS_SERVER: Final = "nats-server"
+CLUSTER: Final = "cluster"
+"""What the servers of a cluster know each other by is in its folder of credentials."""
+RESERVED: Final = frozenset(
+    {APPROVALS, APPLIER, SEALER, GATEWAY, MONITOR, SUPERVISOR, NATS_SERVER, CLUSTER, "sys", "none"}
+)
 
-# Headers. Source: A2A v1.0 §3.2.6, W3C Trace Context, ADR-4, ADR-32, ADR-50.
+# Headers. Source: A2A v1.0 §3.2.6, W3C Trace Context, ADR-4, ADR-32, ADR-50, ADR-51.
 A2A_VERSION: Final = "A2A-Version"
 A2A_EXTENSIONS: Final = "A2A-Extensions"
 """URIs of the extensions that the client supports, with commas."""
 CONTENT_TYPE: Final = "Content-Type"
 TRACEPARENT: Final = "traceparent"
+TRACESTATE: Final = "tracestate"
 DEADLINE: Final = "Agentbus-Deadline"
 """Absolute deadline of a request, milliseconds since the Unix epoch."""
+NOT_BEFORE: Final = "Agentbus-Not-Before"
+"""On a durable task: when it may be begun, milliseconds since the Unix epoch."""
+NOT_BEFORE_KEY: Final = "notBefore"
+"""In the metadata of a task that was put off: when it may be begun, as RFC 3339."""
+CHANGES_KEY: Final = "changes"
+"""In a task's metadata: what it has asked to change, each proposal with its id."""
 CORRELATION: Final = "Agentbus-Correlation"
 """Carried along a whole conversation across agents; a label for the trail, never a decision."""
 CAUSATION: Final = "Agentbus-Causation"
@@ -54,6 +73,8 @@ END: Final = "Agentbus-End"
 """On the last frame, which has no object: `complete`."""
 EVENT: Final = "Agentbus-Event"
 """Number of an update among those of its task, the same for every subscriber."""
+IDEMPOTENCY_KEY: Final = "Agentbus-Idempotency-Key"
+"""On a message that begins a task: calls of one caller with the same key are one task. On durable tasks: `Nats-Msg-Id`."""
 LAST_EVENT: Final = "Agentbus-Last-Event"
 """In SubscribeToTask: the last update that the caller has; the stream goes on after it."""
 RUN: Final = "Agentbus-Run"
@@ -61,6 +82,14 @@ RUN: Final = "Agentbus-Run"
 DEAD_LETTER: Final = "Agentbus-Dead-Letter"
 """On a dead letter: why the message was given up, as JSON; the body is the message's own."""
 MSG_ID: Final = "Nats-Msg-Id"
+SKILL_KEY: Final = "skill"
+"""Key in a message's metadata that names the skill it is for."""
+SCHEDULE: Final = "Nats-Schedule"
+SCHEDULE_TARGET: Final = "Nats-Schedule-Target"
+SCHEDULE_TTL: Final = "Nats-Schedule-TTL"
+"""What the server puts as `Nats-TTL` on a message when it is due."""
+TTL: Final = "Nats-TTL"
+"""How many seconds the server keeps a message in a stream that allows it. Source: ADR-43."""
 SERVICE_ERROR: Final = "Nats-Service-Error"
 SERVICE_ERROR_CODE: Final = "Nats-Service-Error-Code"
 BATCH_ID: Final = "Nats-Batch-Id"
@@ -72,6 +101,8 @@ SIGNATURE: Final = "Agentbus-Signature"
 """DSSE signature (base64) over the digest of a batch's last audit event."""
 SIGNATURE_AFTER: Final = "Agentbus-After"
 """Stream sequence of the slot's event before the batch; the signature covers it."""
+SIGNATURE_PARTS: Final = "Agentbus-Parts"
+"""Where a batch has messages of many events: how many are in each of its messages, with commas; the signature covers it."""
 SIGNATURE_KEY: Final = "Agentbus-Key"
 """Public nkey of the signer; a hint which trusted key to try, never trusted itself."""
 
@@ -88,15 +119,39 @@ JETSTREAM_DELIVERY_HEADERS: Final = frozenset(
 BUS_CREDENTIAL: Final = "bus.nk"
 OWN_CREDENTIAL: Final = "own.nk"
 AUDIT_CREDENTIAL: Final = "audit.nk"
+TRAIL_CREDENTIAL: Final = "trail.nk"
+"""The sealer's user in the account of the trail: it reads the stream and writes checkpoints."""
+SEAL_CREDENTIAL: Final = "seal.nk"
+"""What the sealer signs checkpoints with, and a witness cosigns them; it opens no connection."""
 
 MAX_PAYLOAD_BYTES: Final = 1024 * 1024
+MAX_PART_BYTES: Final = 64 * 1024 * 1024
+"""The content of one part, and of all large parts of one message together."""
+MAX_DATA_PART_BYTES: Final = 8 * 1024 * 1024
+"""Of a part that is JSON: read, it is many times as large."""
+PART_CHUNK_BYTES: Final = 512 * 1024
 MAX_AUDIT_EVENT_BYTES: Final = 64 * 1024
 MAX_PROPOSAL_BYTES: Final = 512 * 1024
+
+
+def log_origin(fleet: str) -> str:
+    """What the checkpoints of a fleet's trail are called, and the key that signs them. Source: C2SP tlog-checkpoint."""
+    return f"agentbus/{fleet}/audit"
+
+
+def witness_name(fleet: str, witness: str) -> str:
+    """What a witness's cosignatures go by."""
+    return f"agentbus/{fleet}/{witness}"
 
 
 def own_account(principal: str) -> str:
     """The account that belongs to one agent or operator alone."""
     return f"A_{principal}"
+
+
+def parts_stream(writer: str) -> str:
+    """The stream behind the bucket of one who writes large parts. Source: ADR-20."""
+    return f"OBJ_{writer}"
 
 
 def reviewer_account(reviewer: str) -> str:

@@ -21,6 +21,21 @@ class Rule(Document):
     quorum: int = Field(1, ge=1, le=16, description="distinct reviewers that must approve")
     groups: tuple[Group, ...] = Field((), description="groups whose members may vote; empty means all")
     risk: Risk = "medium"
+    max_lines: int | None = Field(
+        None,
+        ge=1,
+        description="the rule is for at most so many changed lines of a path, all of a day's changes together",
+    )
+
+
+class Health(Document):
+    """What an agent must show after a change before it is kept."""
+
+    ready_within_s: float = Field(30.0, gt=0, le=600, description="how long it may take to answer as the new release")
+    steady_for_s: float = Field(30.0, ge=0, le=3600, description="how long it is watched then")
+    max_failures: float = Field(
+        0.5, ge=0, le=1, description="share of its requests that may fail meanwhile, from the fifth one on"
+    )
 
 
 class Policy(Document):
@@ -30,4 +45,13 @@ class Policy(Document):
     rules: tuple[Rule, ...]
     decide_within_s: int = Field(24 * 3600, ge=60)
     apply_within_s: int = Field(4 * 3600, ge=60)
+    glass_within_s: int = Field(
+        4 * 3600, ge=60, description="how long what an operator did by breaking the glass stands unless confirmed"
+    )
     max_open_per_agent: int = Field(5, ge=1)
+    require_sandbox: bool = Field(
+        True,
+        description="refuse changes, untried, on a machine that cannot try them without network, keys and files of "
+        "others; with false, limits on time and memory are enough",
+    )
+    health: Health = Health()

@@ -9,6 +9,7 @@ Source: the table in `nats/README.md`.
 
 from __future__ import annotations
 
+import base64
 import re
 from dataclasses import dataclass, fields
 from typing import ClassVar, Self
@@ -20,11 +21,16 @@ AGENT_ID = r"[a-z][a-z0-9-]{0,24}"
 TOKEN = r"[a-z0-9][a-z0-9_-]{0,62}"
 OPERATION = r"[A-Z][A-Za-z]{2,62}"
 SLOT = r"[0-9]{1,3}"
+CHUNK = r"[0-9]{1,4}"
+BUCKET_STREAM = r"OBJ_[a-z][a-z0-9-]{0,24}"
 
 _TOKEN_RULES = {
     "agent": AGENT_ID,
+    "proposer": AGENT_ID,
     "operation": OPERATION,
     "slot": SLOT,
+    "chunk": CHUNK,
+    "bucket": BUCKET_STREAM,
 }
 _TOKENS_ONCE_COMPILED = {name: re.compile(rule) for name, rule in {**_TOKEN_RULES, "": TOKEN}.items()}
 
@@ -161,6 +167,24 @@ class TaskCommand(Subject):
 
 
 @dataclass(frozen=True, slots=True)
+class TaskLater(Subject):
+    """A task that is put off, in the agent's own account, kept in stream TASK_LATER."""
+
+    template: ClassVar[str] = "task.later.{caller}.{task}"
+    caller: str
+    task: str
+
+
+@dataclass(frozen=True, slots=True)
+class TaskDue(Subject):
+    """A task that was put off and is due: moved here by the server, within stream TASK_LATER."""
+
+    template: ClassVar[str] = "task.due.{caller}.{task}"
+    caller: str
+    task: str
+
+
+@dataclass(frozen=True, slots=True)
 class Heartbeat(Subject):
     """A sign of life of an agent's instance."""
 
@@ -196,12 +220,59 @@ class SystemAudit(Subject):
     domain: str
 
 
+SEAL = "audit.seal"
+"""Checkpoints of the trail, in its own stream; the sealer alone may publish there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cosign(Subject):
+    """The sealer asks a witness to cosign a checkpoint."""
+
+    template: ClassVar[str] = "seal.cosign.{witness}"
+    witness: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cosigned(Subject):
+    """The witness's answer; that it is the witness's is its publish permission."""
+
+    template: ClassVar[str] = "seal.cosigned.{witness}.{nonce}"
+    witness: str
+    nonce: str
+
+
 @dataclass(frozen=True, slots=True)
 class Propose(Subject):
-    """A proposal of an agent to change itself, kept in stream PROPOSALS."""
+    """A proposal of an agent to change itself, or of an operator, kept in stream PROPOSALS."""
 
-    template: ClassVar[str] = "approvals.propose.{agent}"
-    agent: str
+    template: ClassVar[str] = "approvals.propose.{proposer}"
+    proposer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Withdraw(Subject):
+    """A proposer takes a proposal back: `<proposal> [reason]`, kept in stream PROPOSALS."""
+
+    template: ClassVar[str] = "approvals.withdraw.{proposer}"
+    proposer: str
+
+
+@dataclass(frozen=True, slots=True)
+class BreakGlass(Subject):
+    """An operator acts at once, without a vote, and answers for it afterwards; kept in stream PROPOSALS."""
+
+    template: ClassVar[str] = "approvals.glass.{operator}.{verb}"
+    operator: str
+    verb: str
+
+
+@dataclass(frozen=True, slots=True)
+class Inquire(Subject):
+    """A proposer asks what became of proposals: an agent of its own ones, an operator of all."""
+
+    template: ClassVar[str] = "approvals.ask.{proposer}.{verb}"
+    proposer: str
+    verb: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,10 +294,14 @@ class Apply(Subject):
 
 @dataclass(frozen=True, slots=True)
 class Outcome(Subject):
-    """What the applier did with a proposal, kept in stream OUTCOMES."""
+    """What the applier did with a proposal, or which rules came into force (`RULES`): kept in stream OUTCOMES."""
 
     template: ClassVar[str] = "approvals.outcome.{proposal}"
     proposal: str
+
+
+RULES = "rules"
+"""In the place of a proposal's id: the policy and the fleet file that are in force from here on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +310,52 @@ class Notify(Subject):
 
     template: ClassVar[str] = "approvals.notify.{proposal}"
     proposal: str
+
+
+@dataclass(frozen=True, slots=True)
+class PartChunk(Subject):
+    """A piece of a large part in the bucket of its writer, in account PARTS. Source: ADR-20."""
+
+    template: ClassVar[str] = "$O.{writer}.C.{reader}.{part}.{chunk}"
+    writer: str
+    reader: str
+    part: str
+    chunk: str
+
+
+@dataclass(frozen=True, slots=True)
+class PartPut(Subject):
+    """A piece of a large part, as its writer sends it from an account of its own: the server adds who that is."""
+
+    template: ClassVar[str] = "part.put.{reader}.{part}.{chunk}"
+    reader: str
+    part: str
+    chunk: str
+
+
+@dataclass(frozen=True, slots=True)
+class PartGet(Subject):
+    """Asks for a piece of a large part, from the reader's own account: the server adds whom it must be for."""
+
+    template: ClassVar[str] = "part.get.{bucket}.{writer}.{part}.{chunk}"
+    bucket: str
+    writer: str
+    part: str
+    chunk: str
+
+
+PART_NAME = "part.name.*"
+"""Where a writer names what it has put, from an account of its own."""
+
+
+def part_name(part: str) -> str:
+    """The subject that names `part`, whose name as an object is the part's id. Source: ADR-20."""
+    return PART_NAME.replace("*", base64.urlsafe_b64encode(require_token("part", part).encode()).decode())
+
+
+def part_names_of(writer: str) -> str:
+    """The same in account PARTS, where the server has added the writer."""
+    return f"$O.{require_token('writer', writer)}.M.*"
 
 
 MICRO_VERBS = ("PING", "INFO", "STATS")
@@ -249,6 +370,7 @@ def micro_subjects(verb: str, agent: str, instance: str) -> tuple[str, str, str]
 
 
 FAMILIES: tuple[type[Subject], ...] = (
-    Request, Reply, Task, DeadLetter, TaskEvent, TaskUpdate, TaskCommand, Heartbeat, RollCall, AgentAudit, SystemAudit,
-    Propose, Review, Apply, Outcome, Notify,
+    Request, Reply, Task, DeadLetter, TaskEvent, TaskUpdate, TaskCommand, TaskLater, TaskDue, Heartbeat, RollCall,
+    AgentAudit, SystemAudit, Cosign, Cosigned, Propose, Withdraw, BreakGlass, Inquire, Review,
+    Apply, Outcome, Notify, PartChunk, PartPut, PartGet,
 )  # fmt: skip

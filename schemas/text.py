@@ -24,6 +24,11 @@ def harmless(text: str, *, keep: str = "") -> str:
     return "".join(char if char in keep or _is_plain(char) else _escaped(char) for char in text)
 
 
+def harmless_name(text: str) -> str:
+    r"""`harmless`, and every space but the plain one spelt out too: in a name, `\xa0` passes for a space and is none."""
+    return "".join(char if char.isprintable() else _escaped(char) for char in harmless(text))
+
+
 def _is_plain(char: str) -> bool:
     if char.isprintable():
         return not _UNSEEN.match(char)

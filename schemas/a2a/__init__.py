@@ -8,6 +8,7 @@ Source: A2A v1.0 §4 (objects), §3 (operations), §5.5 (JSON mapping).
 
 from .card import (
     BINDING_URI,
+    LARGE_PARTS_URI,
     PROTOCOL_VERSION,
     RELEASE_URI,
     TYPED_SKILLS_URI,
@@ -89,6 +90,7 @@ __all__ = [
     "FAILED",
     "INPUT_REQUIRED",
     "INTERRUPTED",
+    "LARGE_PARTS_URI",
     "MEDIA_TYPE",
     "PROTOCOL_VERSION",
     "REJECTED",

@@ -12,6 +12,8 @@ PROTOCOL_VERSION = "1.0"
 BINDING_URI = "urn:agentbus:a2a:binding:nats:v1"
 TYPED_SKILLS_URI = "urn:agentbus:a2a:ext:typed-skills:v1"
 """Extension whose `params.skills[<id>]` holds `{input, output}` JSON Schemas of the skill's data parts."""
+LARGE_PARTS_URI = "urn:agentbus:a2a:ext:large-parts:v1"
+"""Extension: content that is too large for a message travels beside it. Key of a reference's metadata."""
 RELEASE_URI = "urn:agentbus:a2a:ext:release:v1"
 """Extension whose `params.tree` is the git tree id of the configuration that this process runs."""
 
