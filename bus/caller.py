@@ -9,37 +9,32 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import datetime
 import itertools
 import os
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from typing import Any, Unpack
+from typing import Unpack
 
-import msgspec
 import structlog
 
 from bus import chain, trace
 from bus.audit.emit import Audit, Facts
 from bus.breaker import BreakerRules, Breakers, State
+from bus.cards import CardNotTrusted, verify_card
 from bus.connection import Connection, Msg, Subscription, is_no_responders
 from bus.errors import AuditUnavailable
 from bus.headers import encode, extended
-from bus.inbound import PLAIN_ANSWER, reply_problem
-from bus.jetstream import FULL, ApiError, store
+from bus.inbound import read_answer, reply_problem
+from bus.jetstream import ApiError, store
+from bus.not_before import not_before_header
+from bus.parts import MARK, MONTH_S, MUCH_BYTES, LargeParts, payload_of, whole_of
 from bus.streaming import SILENCE_S, Broken, Frames, Place
+from bus.task_refused import refusal
 from schemas import a2a, names, protojson, subjects
 from schemas.audit import Outcome
-from schemas.errors import (
-    UNREADABLE,
-    A2AError,
-    DeadlineExceeded,
-    InvalidAgentResponse,
-    InvalidArgument,
-    PermissionDenied,
-    Unavailable,
-    error_from_body,
-)
+from schemas.errors import A2AError, DeadlineExceeded, InvalidArgument, PermissionDenied, Unavailable
 from schemas.ids import sha256_hex, task_id
 
 _log = structlog.get_logger("bus")
@@ -55,10 +50,13 @@ class Caller:
         audit: Audit | None = None,
         *,
         breaking: BreakerRules = BreakerRules(),  # noqa: B008  frozen
+        parts: LargeParts | None = None,
     ) -> None:
         self._connection = connection
         self._name = name
         self._audit = audit
+        self._parts = parts
+        """Without it what is too large for a message cannot be sent, and comes as a reference."""
         self._client = os.urandom(8).hex()
         self._numbers = itertools.count(1)
         self._waiting: dict[str, asyncio.Future[Msg]] = {}
@@ -96,6 +94,17 @@ class Caller:
         other._always = extended(_ALWAYS, header)  # noqa: SLF001  another of this class
         return other
 
+    def under_key(self, key: str) -> Caller:
+        """The same caller, whose SendMessage with returnImmediately or SendStreamingMessage begins one task under `key`.
+
+        Repeated to the same agent, it gives that task, as long as the agent keeps it. `key` is 1 to 128 of
+        `A-Z a-z 0-9 . _ : -`, new for each task; repeat exactly the same message. One with large parts cannot be
+        repeated: they are stored anew each time, which makes it another message.
+        """
+        other = copy.copy(self)
+        other._always = extended(self._always, {names.IDEMPOTENCY_KEY: key})  # noqa: SLF001  another of this class
+        return other
+
     async def send_message(
         self, agent: str, request: a2a.SendMessageRequest, *, timeout_s: float = 60
     ) -> a2a.SendMessageResponse:
@@ -106,10 +115,28 @@ class Caller:
         """The current state of one of this caller's tasks."""
         return await self.call(agent, "GetTask", a2a.GetTaskRequest(id=task), a2a.Task, timeout_s=timeout_s)
 
-    async def get_card(self, agent: str, *, timeout_s: float = 5) -> a2a.AgentCard:
-        """What the agent says of itself to known callers."""
+    async def get_card(
+        self, agent: str, *, timeout_s: float = 5, key_of: Callable[[str], str] | None = None
+    ) -> a2a.AgentCard:
+        """What the agent says of itself to known callers; with `key_of`, only when it signed that.
+
+        `key_of` gives the public nkey of an agent, as `AgentKeys(path).of` does.
+
+        Raises:
+            CardNotTrusted: the card is not signed with that key, or the key is not known; the trail has the reason.
+        """
         request = a2a.GetExtendedAgentCardRequest()
-        return await self.call(agent, "GetExtendedAgentCard", request, a2a.AgentCard, timeout_s=timeout_s)
+        card = await self.call(agent, "GetExtendedAgentCard", request, a2a.AgentCard, timeout_s=timeout_s)
+        if key_of is not None:
+            self._require_signed(agent, card, key_of)
+        return card
+
+    def _require_signed(self, agent: str, card: a2a.AgentCard, key_of: Callable[[str], str]) -> None:
+        try:
+            verify_card(card, agent=agent, public_key=key_of(agent))
+        except CardNotTrusted as error:
+            self._emit("card.refused", action="verify", resource=agent, outcome="denied", reason=str(error))
+            raise
 
     async def cancel_task(self, agent: str, task: str, *, timeout_s: float = 15) -> a2a.Task:
         """Stop one of this caller's tasks; returns it as canceled."""
@@ -145,14 +172,16 @@ class Caller:
         Raises:
             A2AError: what the agent answered; Unavailable when the stream could not be taken up for a minute.
         """
-        place = Place(operation, protojson.encode(request), last_event)
+        place = Place(operation, await payload_of(self._parts, agent, request), last_event)
         timeout_s = chain.within(timeout_s)
         with self.breakers.attempt(agent) as attempt:
             while True:
                 try:
                     async with aclosing(self._frames(agent, place, timeout_s)) as frames:
                         async for message in frames:
-                            response = _read(message, a2a.StreamResponse)
+                            response = read_answer(message, a2a.StreamResponse)
+                            if MARK in message.data:
+                                response = await whole_of(self._parts, agent, response)
                             attempt.answered()
                             place.passed(message, response)
                             yield response
@@ -180,36 +209,46 @@ class Caller:
                 silence_s = SILENCE_S
         finally:
             del self._streams[reply], self._asked[reply]
-            self._emit("request.completed", action=place.operation, resource=agent)
+            self._emit("request.completed", action=place.operation, resource=agent, trace=here)
 
     async def leave_task(
-        self, agent: str, request: a2a.SendMessageRequest, *, key: str = "", within_s: float | None = None
+        self,
+        agent: str,
+        request: a2a.SendMessageRequest,
+        *,
+        key: str = "",
+        within_s: float | None = None,
+        not_before: datetime.datetime | None = None,
     ) -> str:
         """Store a task for the agent, which may be down; returns the task's id.
 
         A task that is not done `within_s` seconds from now is cancelled, or not begun at all, and fails.
+        It is not begun before the moment `not_before`, at most 30 days away; one that has passed changes nothing.
         `key` makes repeating harmless for two minutes: the same caller, agent and key is one task.
 
         Raises:
+            InvalidArgument: `not_before` is without a time zone, too far away, or not before the end of `within_s`.
             UnknownOutcome: no acknowledgement came; repeat with the same key.
-            Unavailable: nothing was stored; the server is away, or the stream is full.
+            Unavailable: nothing was stored; the server is away, or the stream or the room for large parts is full.
+            RateLimited: nothing was stored; as many tasks of this caller for this agent are stored as may be.
         """
-        headers = (trace.current() or trace.new_trace()).headers() | chain.headers()
+        here = trace.current() or trace.new_trace()
+        headers = here.headers() | chain.headers()
         if within_s is not None:
             headers |= _deadline(int((time.time() + within_s) * 1000))
+        if not_before is not None:
+            headers |= not_before_header(not_before, within_s)
         if key:
             headers[names.MSG_ID] = self._message_id(agent, key)
         subject = str(subjects.Task(agent, self._name))
-        payload, block = protojson.encode(request), extended(self._always, headers)
+        keep_s = MONTH_S if not_before is None else 2 * MONTH_S  # put off for a month at most
+        payload, block = await payload_of(self._parts, agent, request, keep_s=keep_s), extended(self._always, headers)
         try:
-            return task_id(await store(self._connection, subject, payload, headers=block))
+            task = task_id(await store(self._connection, subject, payload, headers=block))
         except ApiError as error:
-            if error.code != FULL:
-                raise
-            raise Unavailable(
-                f"no task can be left for {agent}: the fleet's stream of tasks is full until old ones expire; "
-                "an operator can look with `nats stream info TASKS`, or give it more room"
-            ) from None
+            raise refusal(error, self._name, agent) from None
+        self._emit("task.submitted", action="task", resource=f"{agent}/{task}", payload=payload, trace=here)
+        return task
 
     def _message_id(self, agent: str, key: str) -> str:
         """What stands for this caller's `key` to `agent` in a stream that all callers share.
@@ -238,25 +277,27 @@ class Caller:
     ) -> T:
         here = trace.current() or trace.new_trace()
         payload = protojson.encode(request)
+        if len(payload) > MUCH_BYTES:
+            payload = await payload_of(self._parts, agent, request)
         started = time.perf_counter()
         event = self._emit("request.sent", action=operation, resource=agent, payload=payload)
+        here = here.caused_by(event) if event else here
         try:
-            message = await self._ask(agent, operation, payload, here.caused_by(event) if event else here, timeout_s)
-            result = _read(message, answer)
+            message = await self._ask(agent, operation, payload, here, timeout_s)
+            result = read_answer(message, answer)
+            if MARK in message.data:
+                result = await whole_of(self._parts, agent, result)
         except A2AError as error:
             outcome: Outcome = "denied" if error.fault == "caller" else "failure"
             self._emit(
-                "request.completed",
-                action=operation,
-                resource=agent,
-                outcome=outcome,
-                reason=error.reason,
-                duration_ms=_ms(started),
-            )
+                "request.completed", action=operation, resource=agent, outcome=outcome, reason=error.reason,
+                duration_ms=_ms(started), trace=here,
+            )  # fmt: skip
             raise
         self._emit(
-            "request.completed", action=operation, resource=agent, payload=message.data, duration_ms=_ms(started)
-        )
+            "request.completed", action=operation, resource=agent, payload=message.data, duration_ms=_ms(started),
+            trace=here,
+        )  # fmt: skip
         return result
 
     async def _ask(self, agent: str, operation: str, payload: bytes, here: trace.Trace, timeout_s: float) -> Msg:
@@ -352,16 +393,3 @@ def _nobody(reply: str) -> Unavailable:
 
 def _ms(started: float) -> float:
     return round((time.perf_counter() - started) * 1000, 3)
-
-
-def _read[T](message: Msg, answer: type[T]) -> T:
-    if message.block != PLAIN_ANSWER and message.headers.get(names.SERVICE_ERROR_CODE):
-        try:
-            body = msgspec.json.decode(message.data, type=dict[str, Any])
-        except UNREADABLE:
-            raise InvalidAgentResponse("the agent answered with an error that cannot be read") from None
-        raise error_from_body(body)
-    try:
-        return protojson.decode(message.data, answer)
-    except A2AError as error:
-        raise InvalidAgentResponse(f"the agent's answer cannot be read: {error}") from None

@@ -4,7 +4,8 @@ What nats-py does that is worked around here:
 - payload and headers over `max_payload` close the client for good: sizes are checked before sending;
 - a publish during an outage is accepted and may be lost: `publish` refuses while disconnected;
 - permission violations arrive only in `error_cb`: they are counted and handed to `on_violation`;
-- requests time out after 0.5 s and reconnecting stops after 60 tries unless told otherwise.
+- requests time out after 0.5 s and reconnecting stops after 60 tries unless told otherwise; told so, it goes on for
+  ever where the server does not take the key: refusals are counted, and too many end it (`bus.refusals`).
 
 Source: nats-py 2.16; NATS client protocol.
 """
@@ -29,6 +30,7 @@ from bus import headers as strict_headers
 from bus.credentials import Credential
 from bus.errors import ConnectionRefused
 from bus.headers import Block
+from bus.refusals import Patience, Refusals, is_refusal
 from bus.wire import Handler, Msg, WireClient, hpub, pub
 from schemas.errors import DeadlineExceeded, InvalidSubject, PayloadTooLarge, PermissionDenied, Unavailable
 
@@ -48,7 +50,10 @@ def _ignore(_: str) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
-    """How to connect. `wait_for_server`: keep trying for ever (a service), or fail at once (a command)."""
+    """How to connect. `wait_for_server`: keep trying for ever (a service), or fail at once (a command).
+
+    A service too ends when the server is there and does not take its key, over and over: `refused`.
+    """
 
     url: str
     credential: Credential
@@ -62,6 +67,8 @@ class Profile:
     on_disconnected: Notice = field(default=_ignore)
     on_reconnected: Notice = field(default=_ignore)
     on_closed: Notice = field(default=_ignore)
+    """Told in one sentence why the connection is over for good."""
+    refused: Patience = field(default=Patience())
 
 
 class Connection:
@@ -72,6 +79,11 @@ class Connection:
         self.profile = profile
         self.errors: dict[str, int] = {}
         """How often each kind of asynchronous error was reported, by class name."""
+        self._logins_refused = Refusals(profile.refused)
+        self._is_open = False
+        self._end = ""
+        """Why we gave up, empty when it was the client or the server who ended it."""
+        self._closing: asyncio.Task[None] | None = None
         self.refusals: list[Notice] = []
         """Called with the subject of each publish that the server refused."""
         self._inbox = f"{profile.inbox_prefix}.{self.unique()}"
@@ -85,12 +97,16 @@ class Connection:
         """Connect.
 
         Raises:
-            ConnectionRefused: not `wait_for_server`, and the server is away or refuses the key.
+            ConnectionRefused: not `wait_for_server`, and the server is away or refuses the key; or it went on
+                refusing the key (`Profile.refused`).
         """
         client = WireClient()
         connection = cls(client, profile)
         try:
             await client.connect(**connection._options())
+        except ConnectionRefused:
+            await connection.close()
+            raise
         except (OSError, nats.errors.Error, TimeoutError) as error:
             await connection.close()  # nats-py leaves the socket of a refused connection open
             reason = str(error) or type(error).__name__
@@ -98,6 +114,8 @@ class Connection:
                 f"cannot connect to {profile.url} as {profile.name}: {reason}; "
                 "is the server up, and is this key in its configuration?"
             ) from None
+        connection._logins_refused.forget()
+        connection._is_open = True
         return connection
 
     def _options(self) -> dict[str, Any]:
@@ -108,10 +126,11 @@ class Connection:
             profile.on_disconnected(profile.name)
 
         async def on_reconnected() -> None:
+            self._logins_refused.forget()
             profile.on_reconnected(profile.name)
 
         async def on_closed() -> None:
-            profile.on_closed(profile.name)
+            profile.on_closed(self._end or f"the connection {profile.name} was closed by the server")
 
         return {
             "servers": profile.url.split(","),
@@ -141,6 +160,31 @@ class Connection:
             for subject in _REFUSED_PUBLISH.findall(text):
                 self._on_refused(subject)
         _log.debug("bus.error_reported", kind=kind, error=text, connection=self.profile.name)
+        if is_refusal(error):
+            self._on_login_refused()
+
+    def _on_login_refused(self) -> None:
+        """Count it; the last one ends the connection, or its opening.
+
+        Raises:
+            ConnectionRefused: it never was open; nats-py hands this on to who opens it.
+        """
+        refused, profile = self._logins_refused, self.profile
+        refused.add()
+        if refused.count == 1 and profile.wait_for_server:
+            _log.warning(
+                "bus.refused", connection=profile.name, advice="the server does not take this key; tried again"
+            )
+        if not refused.are_for_good or self._end:
+            return
+        self._end = (
+            f"{profile.url} refused the key of {profile.name} {refused.count} times: it is not in the server's "
+            "configuration; run `agentbus provision`, or stop this process for good"
+        )
+        if not self._is_open:
+            raise ConnectionRefused(self._end)
+        self._client.drop_unsent()
+        self._closing = asyncio.create_task(self._client.close())
 
     @property
     def is_connected(self) -> bool:
@@ -166,9 +210,25 @@ class Connection:
             PayloadTooLarge: over the server's limit, headers included.
             Unavailable: there is no server now; the message was not accepted.
         """
+        if self.enqueue(subject, payload, reply=reply, headers=headers):
+            await self.relieve()
+
+    def enqueue(self, subject: str, payload: bytes, *, reply: str = "", headers: Headers | None = None) -> bool:
+        """`publish` without waiting, ever; raises as it. True when so much is unsent that one should `relieve` it."""
         block = self._checked(payload, headers)
         _require_plain(subject, reply)
-        await self._send(hpub(subject, reply, block, payload) if block else pub(subject, reply, payload))
+        return self._client.send(hpub(subject, reply, block, payload) if block else pub(subject, reply, payload))
+
+    async def relieve(self) -> None:
+        """Wait while far too much is unsent.
+
+        Raises:
+            Unavailable: it cannot be sent.
+        """
+        try:
+            await self._client.relieve()
+        except nats.errors.Error as error:
+            raise Unavailable(f"cannot publish: {error}") from None
 
     async def publish_all(self, messages: Iterable[tuple[str, bytes, Headers]]) -> None:
         """`publish` for many (subject, payload, headers) at once, in order: one write instead of many.
@@ -178,7 +238,8 @@ class Connection:
         commands = [
             hpub(subject, "", self._checked(payload, headers), payload) for subject, payload, headers in messages
         ]
-        await self._send(b"".join(commands))
+        if self._client.send(b"".join(commands)):
+            await self.relieve()
 
     async def request(
         self, subject: str, payload: bytes = b"", *, timeout_s: float, headers: Headers | None = None
@@ -213,6 +274,10 @@ class Connection:
         """Call `handler` for each message, one after the other; it must return at once and must not raise."""
         return await self._client.listen(subject, handler, queue)
 
+    def after_read(self, work: Callable[[], None]) -> None:
+        """For a handler: have `work` called once everything of this read of the socket was handed to its handlers."""
+        self._client.after_read.append(work)
+
     async def forget(self, subscription: Subscription) -> None:
         """End a subscription now. Safe while disconnected."""
         self._client.forget(subscription)
@@ -244,7 +309,7 @@ class Connection:
         """Close for good. Unsent messages are not waited for: `flush` first."""
         self._client._closed_cb = None  # noqa: SLF001  closing on purpose is not the news `on_closed` is for
         if not self._client.is_connected:
-            self._client._pending.clear()  # noqa: SLF001  nats-py would write it to the socket that is gone
+            self._client.drop_unsent()
         await self._client.close()
 
     def _checked(self, payload: bytes, headers: Headers | None) -> Block:
@@ -256,12 +321,6 @@ class Connection:
         if size > self._client.max_payload:
             raise PayloadTooLarge(f"{size} bytes are over the server's limit of {self._client.max_payload}")
         return block
-
-    async def _send(self, commands: bytes) -> None:
-        try:
-            await self._client.send(commands)
-        except nats.errors.Error as error:
-            raise Unavailable(f"cannot publish: {error}") from None
 
     def _on_answer(self, message: Msg) -> None:
         waiting, _ = self._waiting.get(message.subject, (None, ""))

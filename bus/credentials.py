@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import os
+import re
 import stat
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +19,11 @@ import nkeys
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from bus.errors import CredentialMissing
+from schemas.redaction import REGISTERED
 
 _SEED_BYTES = slice(2, 34)
 _KEY_BYTES = slice(1, 33)
+_PUBLIC = re.compile(r"U[A-Z2-7]{55}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,7 @@ class Credential:
     def signing_key(self) -> Ed25519PrivateKey:
         """The key as `cryptography` signs with it."""
         seed = self.path.read_bytes().strip()
+        REGISTERED.add(seed.decode("ascii", "replace"))
         return Ed25519PrivateKey.from_private_bytes(_unpad32(seed)[_SEED_BYTES])
 
 
@@ -65,9 +69,23 @@ def create_credential(path: Path) -> Credential:
     return Credential(path)
 
 
+def public_nkey(key: Ed25519PrivateKey) -> str:
+    """The public user nkey (`U…`) of a key that is in no file."""
+    seed = nkeys.encode_seed(key.private_bytes_raw(), nkeys.PREFIX_BYTE_USER)
+    return str(nkeys.from_seed(bytearray(seed)).public_key.decode())
+
+
 def verifying_key(public: str) -> Ed25519PublicKey:
     """The key behind a public nkey, as `cryptography` verifies with it."""
     return Ed25519PublicKey.from_public_bytes(_unpad32(public.encode())[_KEY_BYTES])
+
+
+def is_public_key(text: str) -> bool:
+    """Whether it is a user's public nkey, with a key in it."""
+    try:
+        return _PUBLIC.fullmatch(text) is not None and verifying_key(text) is not None
+    except ValueError:
+        return False
 
 
 def _keypair(path: Path) -> nkeys.KeyPair:

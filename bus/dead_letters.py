@@ -16,10 +16,12 @@ from typing import NamedTuple
 import msgspec
 import structlog
 
+from bus import retention
 from bus.connection import Connection, Msg
 from bus.errors import NotProvisioned
 from bus.headers import MALFORMED
 from bus.jetstream import NOT_FOUND, ApiError, Bucket, Delivery, Puller, delivery_of, store
+from bus.outage import through_outage
 from schemas import names, subjects
 from schemas.dead import Attempt, DeadLetter, decode_letter, encode_letter
 from schemas.errors import (
@@ -34,8 +36,7 @@ from schemas.errors import (
 from schemas.ids import rfc3339, task_id
 
 _log = structlog.get_logger("bus")
-_PATIENCE_S = 30.0
-_RETRY_S = 0.5
+_PAUSE_S = 0.5
 _LONGEST_REASON = 500
 _BATCH = 20
 _TRIES = 5
@@ -66,12 +67,12 @@ class DeadLetters:
     async def note(self, caller: str, delivery: Delivery, error: Exception) -> None:
         """Add to the history that this delivery failed. A history that cannot be kept is no reason to stop."""
         attempt = Attempt(delivery.delivered, rfc3339(time.time_ns()), type(error).__name__)
-        key = _key(caller, delivery)
+        key, kept = _key(caller, delivery), retention.keeping(retention.DURABLE_S)
         try:
             entry = await self._bucket.get(key)
             known = _ATTEMPTS.decode(entry.value) if entry else ()
             revision = entry.revision if entry else 0
-            await self._bucket.put(key, msgspec.json.encode((*known, attempt)), revision=revision)
+            await self._bucket.put(key, msgspec.json.encode((*known, attempt)), revision=revision, headers=kept)
         except (AgentbusError, *UNREADABLE) as problem:
             _log.warning("task.attempt_not_noted", sequence=delivery.stream_sequence, reason=str(problem))
 
@@ -88,17 +89,11 @@ class DeadLetters:
             attempts=await self._history(caller, delivery),
             headers={name: value for name, value in message.headers.items() if name != MALFORMED},
         )
-        deadline = time.monotonic() + _PATIENCE_S
-        while True:
-            try:
-                await self._store(subject, letter, message.data)
-            except (ApiError, A2AError, UnknownOutcome) as error:
-                if time.monotonic() > deadline:
-                    _log.error("task.dead_letter_lost", task=letter.task, reason=str(error))
-                    return
-            else:
-                return
-            await asyncio.sleep(_RETRY_S)
+        errors = (ApiError, A2AError, UnknownOutcome)
+        try:
+            await through_outage(lambda _: self._store(subject, letter, message.data), errors=errors, pause_s=_PAUSE_S)
+        except errors as error:
+            _log.error("task.dead_letter_lost", task=letter.task, reason=str(error))
 
     async def _store(self, subject: str, letter: DeadLetter, payload: bytes) -> None:
         try:

@@ -5,13 +5,16 @@ AgentbusError
 ├── ConnectionRefused    the server is away or refuses the key: environment or operator
 ├── CredentialMissing    a key file is absent or readable by others: the operator's to fix
 ├── NotProvisioned       a stream, consumer or bucket is missing or differs: run `agentbus provision`
+├── VerifierUnfit        the verifier does not see planted tampering: its verdicts are worth nothing
+├── SealContradicted     the stream is not what was sealed: somebody changed it, for a person to look at
+├── StorageFull          a bucket has no room left: more storage for the agent, or time; 503 to a caller
 └── AuditUnavailable     events cannot be made durable; consequential actions must not run
     └── AuditFenced      somebody else writes to this producer's slot: a second process or a stolen key
 """
 
 from __future__ import annotations
 
-from schemas.errors import AgentbusError
+from schemas.errors import A2AError, AgentbusError, Unavailable
 
 
 class NoServer(AgentbusError):
@@ -28,6 +31,24 @@ class CredentialMissing(AgentbusError):
 
 class NotProvisioned(AgentbusError):
     """What provisioning should have made is not there or is different."""
+
+
+class StorageFull(A2AError):
+    """Nothing was stored: the agent's storage is full, and asking again at once changes nothing. To callers it is Unavailable."""
+
+    code, status, reason, fault, retryable = 503, Unavailable.status, Unavailable.reason, "environment", True
+
+
+class SealContradicted(AgentbusError):
+    """The stream contradicts a signed checkpoint; nothing is sealed over that. `sequence` is where it begins."""
+
+    def __init__(self, sequence: int, reason: str) -> None:
+        super().__init__(f"{reason}; nothing is sealed over this: compare with a backup, see `agentbus audit verify`")
+        self.sequence = sequence
+
+
+class VerifierUnfit(AgentbusError):
+    """The verifier failed its self-test; install it again from a source that you trust, then verify."""
 
 
 class AuditUnavailable(AgentbusError):

@@ -2,7 +2,8 @@
 
     buckets = Buckets(Rate(per_s=10, burst=20))
     buckets.take("ops", now_s)                # raises RateLimited
-    with (await bulkhead.enter()): ...        # raises Unavailable
+    with bulkhead.take() or await bulkhead.wait() as place:   # raises Unavailable
+        begin(place.handed_on())              # the work goes on with the place; here it is left with
 
 Guarantees: what is refused was not begun. Memory is bounded by the callers that asked within the last few seconds.
 """
@@ -13,8 +14,9 @@ import asyncio
 import math
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
+from typing import Self
 
 from schemas.errors import RateLimited, Unavailable
 
@@ -27,6 +29,9 @@ class Rate:
 
     per_s: float
     burst: int
+
+
+UNLIMITED = Rate(0, 0)
 
 
 class Buckets:
@@ -73,14 +78,47 @@ class Buckets:
         return count + 1 if is_due else 0
 
 
+class Place:
+    """One place in a bulkhead: left once, by whoever holds it in the end. Use it as a context."""
+
+    __slots__ = ("_bulkhead",)
+
+    def __init__(self, bulkhead: Bulkhead) -> None:
+        self._bulkhead: Bulkhead | None = bulkhead
+
+    def handed_on(self) -> Place:
+        """The same place for somebody else; leaving this one changes nothing from here on."""
+        bulkhead, self._bulkhead = self._bulkhead, None
+        if bulkhead is None:
+            raise ValueError("the place was left, or handed on, before")
+        return Place(bulkhead)
+
+    def leave(self) -> None:
+        """Give it to the next in the queue; once is enough, more is no mistake."""
+        bulkhead, self._bulkhead = self._bulkhead, None
+        if bulkhead is not None:
+            bulkhead._leave()  # noqa: SLF001  one module
+
+    def __enter__(self) -> Self:
+        """Work."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.leave()
+
+
 class Bulkhead:
     """`running` places to work in, and a queue of `queued` before them in which nobody waits over `queue_s`."""
 
-    def __init__(self, running: int, queued: int, queue_s: float) -> None:
+    def __init__(self, running: int, queued: int = 0, queue_s: float = 0) -> None:
         self._places = self._free = running
         self._longest_queue = queued
         self._queue_s = queue_s
         self._queue: deque[asyncio.Future[None]] = deque()
+        self._patient: set[asyncio.Future[None]] = set()
+        """Of those in the queue: who waits for its turn without a limit."""
+        self.lent = 0
+        """Places that are held only to look whether there is work for them: as many more may wait meanwhile."""
 
     @property
     def running(self) -> int:
@@ -88,51 +126,111 @@ class Bulkhead:
         return self._places - self._free
 
     @property
-    def queued(self) -> int:
-        """How many wait for a place."""
-        return len(self._queue)
+    def free(self) -> int:
+        """Places that are not."""
+        return self._free
 
-    async def enter(self) -> Bulkhead:
-        """A place to work in: use it as a context. Places are given in the order of the requests.
+    @property
+    def queued(self) -> int:
+        """How many wait for a place and may be refused one."""
+        return len(self._queue) - len(self._patient)
+
+    def take(self) -> Place | None:
+        """A place, when one is free."""
+        if self._free <= 0:
+            return None
+        self._free -= 1
+        return Place(self)
+
+    async def wait(self) -> Place:
+        """A place when its turn has come, in the order of the requests.
 
         Raises:
             Unavailable: the queue is full, or the time in it was over.
         """
-        if self._free > 0:
-            self._free -= 1
-            return self
-        if len(self._queue) >= self._longest_queue:
-            raise Unavailable(f"{self._longest_queue} requests wait already", retry_after_s="1")
-        place = asyncio.get_running_loop().create_future()
-        self._queue.append(place)
-        has_entered = False
+        if self.queued >= self._longest_queue + self.lent:
+            raise Unavailable(f"all {self._places} places are taken, and {self.queued} wait already", retry_after_s="1")
         try:
             async with asyncio.timeout(self._queue_s):
-                await place
-            has_entered = True
+                return await self._queueing()
         except TimeoutError:
             raise Unavailable(f"no place was free within {self._queue_s:g} s", retry_after_s="5") from None
+
+    async def turn(self) -> Place:
+        """A place when its turn has come, however long that takes: for work that waits safely where it is."""
+        if place := self.take():
+            return place
+        return await self._queueing(is_patient=True)
+
+    async def _queueing(self, *, is_patient: bool = False) -> Place:
+        turn = asyncio.get_running_loop().create_future()
+        self._queue.append(turn)
+        if is_patient:
+            self._patient.add(turn)
+        has_entered = False
+        try:
+            await turn
+            has_entered = True
         finally:
             if not has_entered:
-                self._give_up(place)
-        return self
+                self._give_up(turn)
+        return Place(self)
 
-    def _give_up(self, place: asyncio.Future[None]) -> None:
-        if place in self._queue:
-            self._queue.remove(place)
-        elif place.done() and not place.cancelled():
+    def _give_up(self, turn: asyncio.Future[None]) -> None:
+        if turn in self._queue:
+            self._queue.remove(turn)
+            self._patient.discard(turn)
+        elif turn.done() and not turn.cancelled():
             self._leave()  # it was given in the same moment
-
-    def __enter__(self) -> None:
-        """Work."""
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._leave()
 
     def _leave(self) -> None:
         while self._queue:
-            place = self._queue.popleft()
-            if not place.done():
-                place.set_result(None)
+            turn = self._queue.popleft()
+            self._patient.discard(turn)
+            if not turn.done():
+                turn.set_result(None)
                 return
         self._free += 1
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How much is taken on at once, and for how long at most."""
+
+    max_concurrent: int = 100
+    max_queued: int = 1000
+    max_streams: int = 1000
+    timeout_s: float = 300.0
+    queue_timeout_s: float = 30.0
+    rate: Rate = UNLIMITED
+    """Of one caller, for what makes work: sending messages. Looking at tasks and canceling them are free."""
+    rate_of: Mapping[str, Rate] = field(default_factory=dict)
+    """In place of `rate`, by caller."""
+
+
+class Places:
+    """Where everything that one instance does finds room.
+
+    `work` bounds all that handlers do: requests, runs in the background and of streams, durable tasks. `tasks` is the
+    part of it that durable tasks may have: they wait safely in their stream, so a quarter is left to those who wait
+    for an answer. `desk` bounds the rest: looking at tasks, canceling them, handing them a message. It is apart,
+    since a cancel that waited behind the work that it is to end would never come. `waits` bounds requests that
+    follow a task that runs elsewhere.
+    """
+
+    def __init__(self, bounds: Bounds) -> None:
+        running, queued, queue_s = bounds.max_concurrent, bounds.max_queued, bounds.queue_timeout_s
+        self.work = Bulkhead(running, queued, queue_s)
+        self.tasks = Bulkhead(running - running // 4)
+        self.desk = Bulkhead(running, queued, queue_s)
+        self.waits = Bulkhead(bounds.max_streams)
+
+    @property
+    def running(self) -> int:
+        """How much is at work."""
+        return self.work.running + self.desk.running
+
+    @property
+    def queued(self) -> int:
+        """How many requests wait for a place."""
+        return self.work.queued + self.desk.queued

@@ -1,7 +1,7 @@
 """Message headers, read strictly: what is malformed is marked, not skipped.
 
 nats-py drops lines it cannot read and lets the last duplicate win. A receiver that decides anything
-from headers needs to know, so `parse` keeps the first value and adds `MALFORMED`.
+from headers needs to know, so reading keeps the first value and adds `MALFORMED`.
 """
 
 from __future__ import annotations
@@ -23,15 +23,54 @@ _FIRST = re.compile(rb"NATS/1\.0(?: (?P<status>[0-9]{3})(?: (?P<description>[ -~
 def parse_block(block: bytes) -> dict[str, str]:
     """Read a whole header block: the version line, which in the server's own notices has a status, then the lines.
 
-    Never raises, whatever the bytes: a receiver that fails on one message is disconnected by it.
+    Never raises, whatever the bytes: a receiver that fails on one message is disconnected by it. A bad line, a name
+    given twice in any case, or bytes that are not UTF-8 put the reason under `MALFORMED`.
     """
-    if block.startswith(_VERSION_LINE):
-        return parse(block[len(_VERSION_LINE) :])
+    return _parse_plain(block, lowered=False) or _parse_closely(block)
+
+
+def parse_lowered(block: bytes) -> dict[str, str]:
+    """As `parse_block`, by lower-case name: A2A parameters are case-insensitive, NATS headers are not."""
+    headers = _parse_plain(block, lowered=True)
+    if headers:
+        return headers
+    return {_lowered_name(name) or name: value for name, value in _parse_closely(block).items()}
+
+
+def _parse_plain(block: bytes, *, lowered: bool) -> dict[str, str] | None:
+    """The headers of a block without any problem, None when a closer look is needed: every message takes this way."""
+    if not block.startswith(_VERSION_LINE):
+        return None
+    try:
+        lines = block[len(_VERSION_LINE) :].decode().split("\r\n")
+    except UnicodeDecodeError:
+        return None
+    headers: dict[str, str] = {}
+    seen: set[str] = set()
+    for line in lines:
+        if not line:
+            continue
+        name, colon, value = line.partition(":")
+        low = _lowered_name(name)
+        if not colon or not low or low in seen or "\n" in value or "\r" in value:
+            return None
+        seen.add(low)
+        headers[low if lowered else name] = value.strip(" \t")
+    return headers
+
+
+@lru_cache(maxsize=256)
+def _lowered_name(name: str) -> str:
+    """Empty when it cannot be a name. The same few names come again and again."""
+    return name.lower() if _NAME.fullmatch(name.encode()) else ""
+
+
+def _parse_closely(block: bytes) -> dict[str, str]:
     first, _, lines = block.partition(b"\r\n")
     match = _FIRST.fullmatch(first)
     if match is None:
         return {MALFORMED: "the version line is not NATS/1.0"}
-    headers = parse(lines)
+    headers = _parse_line_by_line(lines)
     named = {name.lower() for name in headers}
     status = {"Status": match["status"], "Description": match["description"]}
     for name, value in status.items():
@@ -42,50 +81,10 @@ def parse_block(block: bytes) -> dict[str, str]:
     return headers
 
 
-def parse(block: bytes) -> dict[str, str]:
-    """Read `Name: value` lines (CRLF between them, no status line).
-
-    Never raises: a bad line, a name given twice in any case, or bytes that are not UTF-8 put the reason
-    under `MALFORMED`.
-    """
-    return _parse_plain(block) or _parse_line_by_line(block)
-
-
-def _parse_plain(block: bytes) -> dict[str, str] | None:
-    """The headers of a block without any problem, None when a closer look is needed: every message takes this way."""
-    try:
-        lines = block.decode().split("\r\n")
-    except UnicodeDecodeError:
-        return None
-    headers: dict[str, str] = {}
-    seen: set[str] = set()
-    for line in lines:
-        if not line:
-            continue
-        name, colon, value = line.partition(":")
-        lowered = _lowered_name(name)
-        if not colon or not lowered or lowered in seen or "\n" in value or "\r" in value:
-            return None
-        seen.add(lowered)
-        headers[name] = value.strip(" \t")
-    return headers
-
-
-@lru_cache(maxsize=256)
-def _lowered_name(name: str) -> str:
-    """Empty when it cannot be a name. The same few names come again and again."""
-    return name.lower() if _NAME.fullmatch(name.encode()) else ""
-
-
-def lowered(headers: dict[str, str]) -> dict[str, str]:
-    """The same headers by lower-case name: A2A parameters are case-insensitive, NATS headers are not."""
-    return {_lowered_name(name) or name: value for name, value in headers.items()}
-
-
-def _parse_line_by_line(block: bytes) -> dict[str, str]:
+def _parse_line_by_line(lines: bytes) -> dict[str, str]:
     headers: dict[str, str] = {}
     seen: set[bytes] = set()
-    for line in block.split(b"\r\n"):
+    for line in lines.split(b"\r\n"):
         if not line:
             continue
         name, colon, value = line.partition(b":")

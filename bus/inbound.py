@@ -8,15 +8,23 @@ nothing is accepted that carries the marks of a JetStream answer. Pure functions
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 import msgspec
 
 from bus.connection import Msg
 from bus.headers import MALFORMED, encode
 from bus.trace import Trace, continued
-from schemas import names
+from schemas import names, protojson
 from schemas.a2a import MEDIA_TYPE, PROTOCOL_VERSION
-from schemas.errors import A2AError, InvalidArgument, VersionNotSupported
+from schemas.errors import (
+    UNREADABLE,
+    A2AError,
+    InvalidAgentResponse,
+    InvalidArgument,
+    VersionNotSupported,
+    error_from_body,
+)
 from schemas.subjects import Request, Task
 
 PLAIN_ANSWER = encode({names.A2A_VERSION: PROTOCOL_VERSION, names.CONTENT_TYPE: MEDIA_TYPE})
@@ -26,6 +34,8 @@ _DEADLINE = names.DEADLINE.lower()
 _LAST_EVENT = names.LAST_EVENT.lower()
 _EXTENSIONS = names.A2A_EXTENSIONS.lower()
 _CHAIN = names.CHAIN.lower()
+_IDEMPOTENCY_KEY = names.IDEMPOTENCY_KEY.lower()
+_NOT_BEFORE = names.NOT_BEFORE.lower()
 
 
 class Steered(Exception):
@@ -55,6 +65,12 @@ class Call(msgspec.Struct, frozen=True):
     """URIs of the extensions that the caller declares, as they were sent."""
     chain: str = ""
     """As it was sent: see `bus.chain`."""
+    idempotency_key: str = ""
+    """As it was sent, with a message that begins a task: calls of one caller with the same key are one task."""
+    not_before_ms: int | None = None
+    """Of a durable task: when it may be begun, absolute."""
+    is_due: bool = False
+    """It was put off and is here again: it may be begun whatever this machine's clock says."""
 
 
 def read_request(message: Msg) -> Call:
@@ -74,7 +90,7 @@ def read_request(message: Msg) -> Call:
     return Call(
         subject.agent, subject.caller, subject.operation, message.reply, message.data, continued(headers),
         _number(headers.get(_DEADLINE)), _problem_of(headers), _number(headers.get(_LAST_EVENT)),
-        headers.get(_EXTENSIONS, ""), headers.get(_CHAIN, ""),
+        headers.get(_EXTENSIONS, ""), headers.get(_CHAIN, ""), idempotency_key=headers.get(_IDEMPOTENCY_KEY, ""),
     )  # fmt: skip
 
 
@@ -94,6 +110,7 @@ def read_task(message: Msg) -> Call:
     return Call(
         subject.agent, subject.caller, "SendMessage", "", message.data, continued(headers),
         _number(headers.get(_DEADLINE)), extensions=headers.get(_EXTENSIONS, ""), chain=headers.get(_CHAIN, ""),
+        not_before_ms=_not_before(headers.get(_NOT_BEFORE)),
     )  # fmt: skip
 
 
@@ -134,9 +151,41 @@ def _places_of(caller: str, agent: str) -> tuple[str, str]:
     return f"a2a.v1.rep.{caller}.{agent}.", f"{names.tool_inbox_prefix(caller)}."
 
 
+def _not_before(value: str | None) -> int | None:
+    """Unlike a deadline it is not left out when it cannot be read: the task would begin too early.
+
+    Raises:
+        InvalidArgument: it is no time.
+    """
+    number = _number(value)
+    if value is not None and number is None:
+        raise InvalidArgument(
+            f"header {names.NOT_BEFORE} is no time: send milliseconds since the Unix epoch, digits only"
+        )
+    return number
+
+
 _request = lru_cache(maxsize=1024)(Request.parse)
 """Few callers ask for few operations, again and again."""
 
 
 def _number(value: str | None) -> int | None:
     return int(value) if value and value.isascii() and value.isdigit() and len(value) <= 15 else None
+
+
+def read_answer[T](message: Msg, answer: type[T]) -> T:
+    """What an agent answered, as an `answer`.
+
+    Raises:
+        A2AError: the error that it answered with; InvalidAgentResponse when it cannot be read.
+    """
+    if message.block != PLAIN_ANSWER and message.headers.get(names.SERVICE_ERROR_CODE):
+        try:
+            body = msgspec.json.decode(message.data, type=dict[str, Any])
+        except UNREADABLE:
+            raise InvalidAgentResponse("the agent answered with an error that cannot be read") from None
+        raise error_from_body(body)
+    try:
+        return protojson.decode(message.data, answer)
+    except A2AError as error:
+        raise InvalidAgentResponse(f"the agent's answer cannot be read: {error}") from None

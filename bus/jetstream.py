@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from bus.connection import Connection, Headers, Msg
-from bus.errors import NotProvisioned
+from bus.errors import NotProvisioned, StorageFull
 from schemas.errors import AgentbusError, DeadlineExceeded, Unavailable, UnknownOutcome
 from schemas.names import EXPECTED_SUBJECT_SEQUENCE
 
@@ -28,6 +28,10 @@ _STILL_BEING_STORED = 10158
 """A cluster has the same message id on its way already: that of a try whose answer was lost."""
 FULL = 10077
 """The stream may not grow any more."""
+FULL_FOR_SUBJECT = "maximum messages per subject"
+"""How the description begins when that is the reason. Source: nats-server `ErrMaxMsgsPerSubject`."""
+_NO_ROOM = frozenset({FULL, 10002})
+"""The same, or the account may hold no more."""
 
 
 class ApiError(AgentbusError):
@@ -194,7 +198,8 @@ class Bucket:
             info = await call(self._connection, f"STREAM.INFO.KV_{self._name}")
         except ApiError:
             raise NotProvisioned(f"bucket {self._name} does not exist; run: agentbus provision") from None
-        if info["config"].get("max_msgs_per_subject") != 1 or not info["config"].get("allow_direct"):
+        config = info["config"]
+        if config.get("max_msgs_per_subject") != 1 or not config.get("allow_direct") or not config.get("allow_msg_ttl"):
             raise NotProvisioned(
                 f"bucket {self._name} differs from what this version provisions; run: agentbus provision"
             )
@@ -216,7 +221,17 @@ class Bucket:
 
         Raises:
             ApiError: with code WRONG_LAST_SEQUENCE when somebody else was faster.
+            StorageFull: there is no room for it.
             UnknownOutcome: no acknowledgement.
         """
         expecting = {EXPECTED_SUBJECT_SEQUENCE: str(revision)} | (headers or {})
-        return await store(self._connection, f"$KV.{self._name}.{key}", value, headers=expecting)
+        try:
+            return await store(self._connection, f"$KV.{self._name}.{key}", value, headers=expecting)
+        except ApiError as error:
+            if error.code not in _NO_ROOM:
+                raise
+            raise StorageFull(
+                f"the agent's storage of {self._name} is full; an operator can raise storage_mb of the agent in the fleet "
+                "file and start the fleet anew, or wait until older ones expire",
+                retry_after_s="5",
+            ) from None

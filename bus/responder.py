@@ -10,17 +10,17 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Unpack
 
 import structlog
 
 from bus import chain, trace
-from bus.audit.emit import Audit, Facts
+from bus.answers import Answer, Answers
+from bus.audit.emit import Audit
+from bus.audit.event import Happened
 from bus.background import Background
 from bus.connection import Connection, Msg, Subscription
 from bus.errors import AuditUnavailable
-from bus.flow import Buckets, Bulkhead, Rate
+from bus.flow import Bounds, Buckets, Places
 from bus.headers import Block, extended
 from bus.inbound import PLAIN_ANSWER, Call, Steered, read_request
 from bus.micro import Counts
@@ -41,57 +41,49 @@ from schemas.errors import (
 
 _log = structlog.get_logger("bus")
 
-_UNLIMITED = Rate(0, 0)
 _WORK = frozenset({"SendMessage", "SendStreamingMessage"})
+"""Their operations take the place for their work themselves."""
 _STREAMING = frozenset({"SendStreamingMessage", "SubscribeToTask"})
+_TRAIL_RETRY_S = "5"
+"""What a caller is told to wait when the trail takes nothing."""
 _HEADER_ROOM = 1024
 """Bytes kept free for an answer's headers."""
 
 Operation = Callable[[Call], Awaitable[A2AObject | Stream]]
 """Answers with one object, or with a stream of updates."""
+Lighter = Callable[[str, A2AObject], Awaitable[A2AObject]]
 
 
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """How much is taken on at once, and for how long at most."""
+class _Request:
+    """A request that is served, and how long the work on it may take.
 
-    max_concurrent: int = 100
-    max_queued: int = 1000
-    max_streams: int = 1000
-    timeout_s: float = 300.0
-    queue_timeout_s: float = 30.0
-    rate: Rate = _UNLIMITED
-    """Of one caller, for what makes work: sending messages. Looking at tasks and canceling them are free."""
-    rate_of: Mapping[str, Rate] = field(default_factory=dict)
-    """In place of `rate`, by caller."""
-
-
-class _Limit:
-    """How long the work on one request may take. A timer is begun only for work that has to wait for something.
-
-    `seconds` is set before the work first waits, None when it does not count (any more).
+    A timer is begun only for work that has to wait for something.
     """
 
-    __slots__ = ("_timer", "is_expired", "seconds")
+    __slots__ = ("_is_over", "_timer", "call", "is_expired", "operation", "seconds", "started")
 
-    def __init__(self) -> None:
-        self.seconds: float | None = None
+    def __init__(self, call: Call) -> None:
+        self.started = time.perf_counter()
+        self.call = call
+        self.operation: Operation = _nothing
+        self.seconds = 0.0
         self.is_expired = False
+        self._is_over = False
         self._timer: asyncio.TimerHandle | None = None
 
     def watch(self, task: asyncio.Task[None]) -> None:
         """Cancel the work in `task` when the time is over, unless it has ended."""
-        if self.seconds is not None:
+        if not self._is_over:
             self._timer = asyncio.get_running_loop().call_later(self.seconds, self._expire, task)
 
     def end(self) -> None:
         """The work has ended; what is still to be done takes no time of it."""
-        self.seconds = None
+        self._is_over = True
         if self._timer is not None:
             self._timer.cancel()
 
     def forgive(self) -> None:
-        """The cancellation was this limit's, and has done what it was for."""
+        """The cancellation was for the time, and has done what it was for."""
         if task := asyncio.current_task():
             task.uncancel()
 
@@ -104,28 +96,39 @@ class Responder:
     """Answers `a2a.v1.req.<agent>.*.*` in the agent's queue group."""
 
     def __init__(
-        self, connection: Connection, agent: str, operations: Mapping[str, Operation], audit: Audit, bounds: Bounds
+        self,
+        connection: Connection,
+        agent: str,
+        operations: Mapping[str, Operation],
+        audit: Audit,
+        bounds: Bounds,
+        places: Places,
     ) -> None:
         self._connection = connection
         self._agent = agent
         self._operations = operations
         self._audit = audit
+        self._answers = Answers(connection, audit)
         self._bounds = bounds
         self._buckets = Buckets(bounds.rate, bounds.rate_of)
-        self._bulkhead = Bulkhead(bounds.max_concurrent, bounds.max_queued, bounds.queue_timeout_s)
+        self._places = places
         self._running = Background()
         self.counts = {operation: Counts() for operation in operations}
         """What each operation has done."""
         self.activated: Callable[[Call], frozenset[str]] = _none
         """Which of the extensions that a caller declares are active, by URI: answers name them. Set before `start`."""
+        self.lighter: Lighter | None = None
+        """Makes an answer to a caller fit into a message. Set before `start`."""
         self._subscription: Subscription | None = None
+        self._arrived: list[Msg] = []
+        """What this read of the socket has brought so far."""
         self._draining = asyncio.Event()
         self._streams = 0
 
     @property
-    def load(self) -> tuple[int, int, int]:
-        """Requests at work, requests that wait for a place, open streams."""
-        return self._bulkhead.running, self._bulkhead.queued, self._streams
+    def streams(self) -> int:
+        """Open streams."""
+        return self._streams
 
     async def start(self) -> None:
         """Take requests from now on."""
@@ -142,76 +145,153 @@ class Responder:
         self._draining.set()
         if self._subscription is not None:
             await self._connection.drain(self._subscription)
-        return await self._running.drain(timeout_s)
+        unfinished = await self._running.drain(timeout_s)
+        self._answers.send()
+        return unfinished
 
     def _on_message(self, message: Msg) -> None:
-        limit = _Limit()
-        task = self._running.begin(self._serve(message, limit))
-        if not task.done():
-            limit.watch(task)
+        if not self._arrived:
+            self._connection.after_read(self._take_in)
+        self._arrived.append(message)
 
-    async def _serve(self, message: Msg, limit: _Limit) -> None:
-        started = time.perf_counter()
+    def _take_in(self) -> None:
+        """Everything that one read of the socket brought is written down together, then begun, then answered."""
+        arrived, self._arrived = self._arrived, []
+        self._answers.hold()
         try:
-            call = read_request(message)
-        except (Steered, AgentbusError) as refusal:
-            self._record(
-                "request.refused", action="unknown", resource=message.subject, outcome="denied", reason=str(refusal)
-            )
-            return
-        trace.enter(call.trace)
-        chain.enter(call)
-        await self._answer(call, limit, started)
-
-    async def _answer(self, call: Call, limit: _Limit, started: float) -> None:
-        try:
-            operation = self._admit(call)
-            limit.seconds = self._seconds(call)
+            requests = [request for message in arrived if (request := self._admitted(message))]
             if self._audit.is_behind:
-                await self._audit.catch_up()
-            event = self._audit.emit("request.received", action=call.operation, actor=call.caller, payload=call.payload)
-            trace.enter(call.trace.caused_by(event))
-            body = await self._body(call, await self._within_deadline(operation, call, limit))
-        except AuditUnavailable as error:
-            await self._refuse(call, Unavailable(f"the audit trail cannot be written: {error}"), started)
-        except A2AError as error:
-            await self._refuse(call, error, started)
-        except asyncio.CancelledError:
-            await self._refuse(call, Unavailable(f"{self._agent} stopped before it was done"), started)
-            raise
-        except Exception:  # noqa: BLE001  the process's message boundary: one bad request must not end the others
-            _log.exception("bus.handler_failed", operation=call.operation, caller=call.caller)
-            await self._refuse(call, Internal("the agent failed; its log says why"), started)
-        else:
-            trace.enter(call.trace)
-            if body:
-                await self._send(call, body, self._plain(call))
-            took_s = time.perf_counter() - started
-            self.counts[call.operation].add(took_s)
-            self._record(
-                "request.answered", action=call.operation, actor=call.caller, payload=body, duration_ms=_ms(took_s)
-            )
+                self._running.begin(self._begin_later(requests))
+            else:
+                self._begin(requests)
+        finally:
+            self._answers.send()
 
-    def _record(self, kind: str, **facts: Unpack[Facts]) -> None:
-        """Write down what cannot be undone any more: a full spool refuses the next request, not this one's answer."""
+    def _admitted(self, message: Msg) -> _Request | None:
+        """What is to be worked on; what is not has been refused."""
         try:
-            self._audit.emit(kind, **facts)
-        except AuditUnavailable as error:
-            _log.error("bus.not_audited", kind=kind, reason=str(error))
+            request = _Request(read_request(message))
+        except (Steered, AgentbusError) as refusal:
+            self._answers.record([
+                Happened(
+                    kind="request.refused", action="unknown", resource=message.subject, outcome="denied",
+                    reason=str(refusal),
+                )
+            ])  # fmt: skip
+            return None
+        try:
+            request.operation = self._operation(request.call)
+            request.seconds = self._seconds(request.call)
+        except A2AError as error:
+            self._refuse(request, error)
+            return None
+        return request
 
-    async def _body(self, call: Call, answer: A2AObject | Stream) -> bytes:
-        """What is still to be sent: nothing after a stream."""
-        if isinstance(answer, Stream):
-            await self._stream(call, answer)
-            return b""
-        return self._fitting(protojson.encode(answer))
+    async def _begin_later(self, requests: list[_Request]) -> None:
+        try:
+            await self._audit.catch_up()
+        except asyncio.CancelledError:
+            for request in requests:
+                self._refuse(request, self._cancelled(request))
+            raise
+        self._begin(requests)
+
+    def _begin(self, requests: list[_Request]) -> None:
+        try:
+            events = self._audit.emit_all([
+                Happened(
+                    kind="request.received", action=call.operation, actor=call.caller, payload=call.payload,
+                    trace=call.trace,
+                )
+                for call in [request.call for request in requests]
+            ])  # fmt: skip
+        except AuditUnavailable as error:
+            for request in requests:
+                self._refuse(request, _defect(request.call, error))
+            return
+        for request, event in zip(requests, events, strict=True):
+            task = self._running.begin(self._serve(request, event))
+            if not task.done():
+                request.watch(task)
+
+    async def _serve(self, request: _Request, event: str) -> None:
+        call = request.call
+        trace.enter(call.trace.caused_by(event))
+        chain.enter(call)
+        try:
+            answer = await self._answered(request.operation, call)
+            request.end()
+            if isinstance(answer, Stream):
+                await self._stream(call, answer)
+                body = b""
+            else:
+                body = protojson.encode(answer)
+                if self._is_too_large(body):
+                    body = await self._lighter_body(call, answer)
+        except A2AError as error:
+            self._refuse(request, error)
+        except asyncio.CancelledError:
+            self._refuse(request, self._cancelled(request))
+            if not request.is_expired:
+                raise
+            request.forgive()
+        except Exception as error:  # noqa: BLE001  the process's message boundary: one bad request must not end the others
+            self._refuse(request, _defect(call, error))
+        else:
+            self._answer(request, body)
+
+    async def _answered(self, operation: Operation, call: Call) -> A2AObject | Stream:
+        if call.operation in _WORK:
+            return await operation(call)  # it takes a place when it begins work, and that goes on with the place
+        with self._places.desk.take() or await self._places.desk.wait():
+            return await operation(call)
+
+    def _answer(self, request: _Request, body: bytes) -> None:
+        """Send the answer, nothing after a stream, and write down that it was sent."""
+        call, took_s = request.call, time.perf_counter() - request.started
+        self.counts[call.operation].add(took_s)
+        happened = Happened(
+            kind="request.answered", action=call.operation, actor=call.caller, payload=body, duration_ms=_ms(took_s),
+            trace=call.trace,
+        )  # fmt: skip
+        self._answers.add(Answer(call, body, self._plain(call), happened))
+
+    def _refuse(self, request: _Request, error: A2AError) -> None:
+        request.end()
+        call, took_s = request.call, time.perf_counter() - request.started
+        if counts := self.counts.get(call.operation):
+            counts.add(took_s, error.reason)
+        line = error.message.splitlines()[0] if error.message else error.reason
+        headers = {names.SERVICE_ERROR: f"{error.reason}: {line}"[:200], names.SERVICE_ERROR_CODE: str(error.code)}
+        count = self._buckets.refused(call.caller, time.monotonic()) if isinstance(error, RateLimited) else 1
+        happened = Happened(
+            kind="request.refused", action=call.operation, actor=call.caller, outcome=_outcome(error),
+            reason=f"{error.reason}: {line}", duration_ms=_ms(took_s), trace=call.trace,
+            metadata={"requests": count} if count > 1 else None,
+        )  # fmt: skip
+        body = protojson.encode(error.to_body())
+        self._answers.add(Answer(call, body, extended(PLAIN_ANSWER, headers), happened if count else None))
+
+    def _cancelled(self, request: _Request) -> A2AError:
+        """What to tell the caller of work that was cancelled."""
+        if request.is_expired:
+            return DeadlineExceeded(f"no answer within {request.seconds:.3g} s; the work was cancelled")
+        return Unavailable(f"{self._agent} stopped before it was done")
+
+    async def _lighter_body(self, call: Call, answer: A2AObject) -> bytes:
+        """An answer that was too large, with what is large in it beside it."""
+        return self._fitting(protojson.encode(await self.lighter(call.caller, answer) if self.lighter else answer))
 
     async def _stream(self, call: Call, stream: Stream) -> None:
         """Send the frames. It takes no place of those who work: what it shows runs elsewhere."""
         plain = self._plain(call)
 
         async def send(body: bytes, headers: dict[str, str]) -> None:
-            await self._send(call, self._fitting(body), extended(plain, headers))
+            frame = self._fitting(body)
+            try:
+                await self._connection.publish(call.reply, frame, headers=extended(plain, headers))
+            except A2AError as error:
+                _log.warning("bus.answer_lost", operation=call.operation, caller=call.caller, reason=error.reason)
 
         self._streams += 1
         try:
@@ -224,12 +304,20 @@ class Responder:
         active = self.activated(call) if call.extensions else None
         return extended(PLAIN_ANSWER, {names.A2A_EXTENSIONS: ",".join(sorted(active))}) if active else PLAIN_ANSWER
 
+    def _is_too_large(self, body: bytes) -> bool:
+        return len(body) + _HEADER_ROOM > self._connection.max_payload_bytes
+
     def _fitting(self, body: bytes) -> bytes:
-        if len(body) + _HEADER_ROOM > self._connection.max_payload_bytes:
+        if self._is_too_large(body):
             raise InvalidAgentResponse(f"the answer is {len(body)} bytes, over the server's limit")
         return body
 
-    def _admit(self, call: Call) -> Operation:
+    def _operation(self, call: Call) -> Operation:
+        """What to do.
+
+        Raises:
+            A2AError: why it is not done.
+        """
         if call.problem:
             raise call.problem
         operation = self._operations.get(call.operation)
@@ -250,44 +338,21 @@ class Responder:
             raise DeadlineExceeded("the deadline had passed when the request arrived")
         return limit_s
 
-    async def _within_deadline(self, operation: Operation, call: Call, limit: _Limit) -> A2AObject | Stream:
-        limit_s = limit.seconds
-        try:
-            with await self._bulkhead.enter():
-                return await operation(call)
-        except asyncio.CancelledError:
-            if not limit.is_expired:
-                raise
-            limit.forgive()
-            raise DeadlineExceeded(f"no answer within {limit_s:.3g} s; the work was cancelled") from None
-        finally:
-            limit.end()
 
-    async def _refuse(self, call: Call, error: A2AError, started: float) -> None:
-        trace.enter(call.trace)
-        took_s = time.perf_counter() - started
-        if counts := self.counts.get(call.operation):
-            counts.add(took_s, error.reason)
-        line = error.message.splitlines()[0] if error.message else error.reason
-        headers = {names.SERVICE_ERROR: f"{error.reason}: {line}"[:200], names.SERVICE_ERROR_CODE: str(error.code)}
-        await self._send(call, protojson.encode(error.to_body()), extended(PLAIN_ANSWER, headers))
-        count = self._buckets.refused(call.caller, time.monotonic()) if isinstance(error, RateLimited) else 1
-        if count:
-            self._record(
-                "request.refused", action=call.operation, actor=call.caller, outcome=_outcome(error),
-                reason=f"{error.reason}: {line}", duration_ms=_ms(took_s),
-                metadata={"requests": count} if count > 1 else {},
-            )  # fmt: skip
-
-    async def _send(self, call: Call, body: bytes, headers: Block) -> None:
-        try:
-            await self._connection.publish(call.reply, body, headers=headers)
-        except A2AError as error:
-            _log.warning("bus.answer_lost", operation=call.operation, caller=call.caller, reason=error.reason)
+def _defect(call: Call, error: Exception) -> A2AError:
+    """What to tell the caller of an error that is not for it; the log has the rest."""
+    if isinstance(error, AuditUnavailable):
+        return Unavailable(f"the audit trail cannot be written: {error}", retry_after_s=_TRAIL_RETRY_S)
+    _log.error("bus.handler_failed", operation=call.operation, caller=call.caller, exc_info=error)
+    return Internal("the agent failed; its log says why")
 
 
 def _none(_: Call) -> frozenset[str]:
     return frozenset()
+
+
+async def _nothing(_: Call) -> A2AObject:
+    raise AssertionError
 
 
 def _outcome(error: A2AError) -> Outcome:

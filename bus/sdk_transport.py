@@ -36,6 +36,8 @@ except ImportError as error:
 from bus.caller import Caller
 from bus.connection import Connection, Profile
 from bus.credentials import Credential
+from bus.part_store import OwnAccount
+from bus.parts import large_parts
 from schemas import a2a, names, protojson
 from schemas.errors import A2AError, DeadlineExceeded, InvalidArgument
 
@@ -59,11 +61,13 @@ async def caller_at(url: str, name: str, key: Path) -> AsyncIterator[Caller]:
         wait_for_server=False,
     )
     connection = await Connection.open(profile)
+    own = OwnAccount(connection)
     try:
-        caller = Caller(connection, name)
+        caller = Caller(connection, name, parts=large_parts(name, own))
         await caller.start()
         yield caller
     finally:
+        await own.close()
         await connection.close()
 
 

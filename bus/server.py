@@ -98,13 +98,23 @@ def end_with_parent() -> None:
         _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
-class LocalServer:
-    """A nats-server child process that runs a given configuration file."""
+def _variables(file: Path | None) -> dict[str, str]:
+    """As systemd reads an `EnvironmentFile=` that needs no quotes."""
+    lines = file.read_text().splitlines() if file else []
+    return {name: value for name, _, value in (line.partition("=") for line in lines)}
 
-    def __init__(self, config: Path, log: Path, host: str, port: int) -> None:
+
+class LocalServer:
+    """A nats-server child process that runs a given configuration file.
+
+    `environment` is a file with lines `NAME=value` for it alone; it is read at each start and kept nowhere.
+    """
+
+    def __init__(self, config: Path, log: Path, host: str, port: int, environment: Path | None = None) -> None:
         self._config = config
         self._log = log
         self._address = (host, port)
+        self._environment = environment
         self._process: asyncio.subprocess.Process | None = None
 
     @property
@@ -131,7 +141,7 @@ class LocalServer:
         with self._log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 binary, "-c", self._config, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-                preexec_fn=end_with_parent,
+                preexec_fn=end_with_parent, env={**os.environ, **_variables(self._environment)},
             )  # fmt: skip
         try:
             await asyncio.wait_for(self._until_ready(), timeout_s)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bus.connection import Msg
-from bus.task_log import Update
+from bus.task_copies import Update
 from schemas import a2a, names, protojson
 from schemas.errors import A2AError, Unavailable
 

@@ -10,6 +10,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from schemas import names
 from schemas.errors import InvalidDocument
 
 NATS_URL = "AGENTBUS_NATS_URL"
@@ -42,9 +43,24 @@ class Home:
         return self.root / "nats" / "jetstream"
 
     @property
+    def store_key(self) -> Path:
+        """The environment of nats-server, with the key of JetStream's files in it; no other process's."""
+        return self.credentials(names.NATS_SERVER) / "store.env"
+
+    @property
     def trust(self) -> Path:
         """Public keys of every audit producer, for auditors."""
         return self.root / "trust.json"
+
+    @property
+    def agent_keys(self) -> Path:
+        """Public keys of every agent on the bus, for whoever verifies cards; every process of the fleet may read it."""
+        return self.root / "public" / "agents.json"
+
+    @property
+    def seal_policy(self) -> Path:
+        """Whose checkpoints of the trail are believed: public keys of the sealer and the witnesses (C2SP tlog-policy)."""
+        return self.root / "public" / "seal.policy"
 
     @property
     def contexts(self) -> Path:

@@ -2,7 +2,7 @@
 
 One run writes a task's updates at a time, so their numbers are 1, 2, 3 … without a gap; a reader puts them
 in order, drops what it has, and reads the stream again after a silence. Copies go to stream EVENTS
-for those who watch all agents.
+for those who watch all agents (`bus.task_copies`).
 
 Guarantees: every subscriber of a task sees the same updates in the same order. Not guaranteed: that the
 updates of more than a week ago, or beyond the last 10,000 of a task, are still there; the snapshot is.
@@ -11,60 +11,43 @@ updates of more than a week ago, or beyond the last 10,000 of a task, are still 
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import NamedTuple, Self
+from typing import Self
 
 import structlog
 
 from bus.audit.read import Reader
 from bus.background import Background
 from bus.connection import Connection, Msg
-from bus.jetstream import ApiError, store
+from bus.task_copies import TaskCopies, Update, headers_of, store_patiently
 from schemas import a2a, names, protojson, subjects
-from schemas.errors import A2AError, AgentbusError, UnknownOutcome
+from schemas.errors import AgentbusError
 
 _log = structlog.get_logger("bus")
 _WINDOW = 64
 """Updates of this process that may be on their way to the stream."""
-_PATIENCE_S = 30.0
-_RETRY_S = 0.2
 _LOOK_AGAIN_S = 5.0
 """A subscriber that heard nothing for so long looks whether the task has ended without telling."""
-
-
-class Update(NamedTuple):
-    """One update of a task: `event` is its number, `body` a StreamResponse in ProtoJSON."""
-
-    event: int
-    body: bytes
-
-    @property
-    def is_end(self) -> bool:
-        """Whether with it the task ended, or began to wait for somebody."""
-        response = protojson.decode(self.body, a2a.StreamResponse)
-        state = response.status_update.status.state if response.status_update else ""
-        return state in a2a.TERMINAL or state in a2a.INTERRUPTED
 
 
 class TaskLog:
     """The updates of one agent's tasks. `own` is the agent's account, `bus` the one that agents share."""
 
     def __init__(self, agent: str, own: Connection, bus: Connection) -> None:
-        self._agent = agent
         self._own = own
-        self._bus = bus
+        self._copies = TaskCopies(agent, bus)
         self._places = asyncio.Semaphore(_WINDOW)
         self._sending = Background()
 
     async def append(self, caller: str, task: str, update: Update) -> None:
         """Send an update on its way, in the order of the calls; waits only while too many are on their way."""
+        await self._copies.append(caller, task, update)
         await self._places.acquire()
         self._sending.begin(self._store(caller, task, update)).add_done_callback(lambda _: self._places.release())
 
     async def settle(self) -> None:
         """Wait until everything that was appended is stored, or was given up."""
-        await self._sending.settle()
+        await asyncio.gather(self._sending.settle(), self._copies.settle())
 
     async def last_event(self, caller: str, task: str) -> int:
         """The number of the task's newest update, 0 when there is none."""
@@ -83,33 +66,9 @@ class TaskLog:
         return [found[event] for event in sorted(found)]
 
     async def _store(self, caller: str, task: str, update: Update) -> None:
-        headers = {names.A2A_VERSION: a2a.PROTOCOL_VERSION, names.EVENT: str(update.event)}
-        # no message id on EVENTS: that stream is shared, and a guessed id would suppress another agent's event
-        watched = (self._bus, str(subjects.TaskEvent(self._agent, caller, task)), headers)
-        message_id = {names.MSG_ID: f"{caller}.{task}.{update.event}"}
-        kept = (self._own, str(subjects.TaskUpdate(caller, task)), headers | message_id)
-        for place, (connection, subject, carried) in enumerate((kept, watched)):
-            try:
-                await _stored(connection, subject, update.body, carried, is_repeatable=place == 0)
-            except (ApiError, A2AError, UnknownOutcome) as error:
-                # The snapshot is what counts and is stored; who misses an update finds the state there.
-                _log.warning("task.event_lost", task=task, subject=subject, reason=str(error))
-
-
-async def _stored(
-    connection: Connection, subject: str, body: bytes, headers: dict[str, str], *, is_repeatable: bool
-) -> None:
-    """Store through an outage: again with the same message id, as often as it takes half a minute."""
-    deadline = time.monotonic() + _PATIENCE_S
-    while True:
-        try:
-            await store(connection, subject, body, headers=headers)
-        except (A2AError, UnknownOutcome):
-            if not is_repeatable or time.monotonic() > deadline:
-                raise
-        else:
-            return
-        await asyncio.sleep(_RETRY_S)
+        subject = str(subjects.TaskUpdate(caller, task))
+        headers = headers_of(update) | {names.MSG_ID: f"{caller}.{task}.{update.event}"}
+        await store_patiently(self._own, subject, update, headers)
 
 
 Snapshot = Callable[[], Awaitable[tuple[a2a.Task, int]]]

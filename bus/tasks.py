@@ -9,21 +9,23 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 
+from bus import retention
 from bus.audit.emit import Audit
-from bus.audit.read import Reader
 from bus.connection import Connection
+from bus.errors import StorageFull
 from bus.jetstream import WRONG_LAST_SEQUENCE, ApiError, Bucket, Entry
-from bus.task_log import TaskLog, Update, Watch, status_update
+from bus.outage import AWAY, through_outage
+from bus.task_copies import Update
+from bus.task_index import TaskHead, TaskIndex
+from bus.task_log import TaskLog, Watch, status_update
 from schemas import a2a, names, protojson, subjects
-from schemas.errors import AgentbusError, DeadlineExceeded, TaskNotFound, Unavailable, UnknownOutcome
+from schemas.errors import AgentbusError, TaskNotFound, Unavailable
 from schemas.ids import rfc3339
 
-_PATIENCE_S = 30.0
-_RETRY_S = 0.2
 _TRIES = 8
 _DURABLE, _UNATTENDED = "durable", "unattended"
 
@@ -35,7 +37,7 @@ class StaleTask(AgentbusError):
 class TaskRecord:
     """One task of one caller, as this process last saw it; `save` moves it on.
 
-    `event` numbers its newest update. `is_durable`: when its worker dies, the stream delivers it again.
+    `event` numbers its newest update. `is_durable`: when its worker dies, it is begun again.
     """
 
     def __init__(self, caller: str, task: a2a.Task, *, revision: int, event: int, is_durable: bool) -> None:
@@ -63,8 +65,8 @@ class TaskBook:
     ) -> None:
         self._agent = agent
         self._audit = audit
-        self._own = own
         self._bucket = Bucket(own, names.TASK_BUCKET)
+        self._index = TaskIndex(own)
         self._log = TaskLog(agent, own, bus)
         self._now = now
 
@@ -100,12 +102,14 @@ class TaskBook:
         """The task itself; raises as `require_record`."""
         return (await self.require_record(caller, task)).task
 
-    async def all_of(self, caller: str) -> list[a2a.Task]:
-        """Every task of `caller`, the one that changed last first."""
-        reader = Reader(self._own, stream=f"KV_{names.TASK_BUCKET}")
-        pattern = f"$KV.{names.TASK_BUCKET}.{subjects.require_token('caller', caller)}.*"
-        tasks = [protojson.decode(entry.payload, a2a.Task) async for entry in reader.records(subject=pattern)]
-        return tasks[::-1]
+    async def heads_of(self, caller: str) -> list[TaskHead]:
+        """Of every task of `caller` what a list is chosen and ordered by."""
+        return await self._index.of(caller)
+
+    async def those(self, caller: str, ids: Sequence[str]) -> list[a2a.Task]:
+        """The tasks with these ids, in this order, as they are now; without those that are gone."""
+        records = await asyncio.gather(*(self.find(caller, task) for task in ids))
+        return [record.task for record in records if record is not None]
 
     def watch(self, caller: str, task: str) -> Watch:
         """Follow the task's updates."""
@@ -132,6 +136,7 @@ class TaskBook:
 
         Raises:
             StaleTask: another instance was faster, or the task has ended already, or its id is taken.
+            StorageFull: there is no room for a new task, or for more of this one within half a minute.
             Unavailable, UnknownOutcome: the server stayed away for longer than half a minute.
         """
         if record.task.is_final:
@@ -185,6 +190,7 @@ class TaskBook:
     async def _write(self, record: TaskRecord, task: a2a.Task) -> None:
         event = record.event + 1
         headers = {names.EVENT: str(event), names.RUN: _DURABLE if record.is_durable else _UNATTENDED}
+        headers |= retention.keeping(retention.of_task(task, is_durable=record.is_durable))
         record.revision = await self._put(record, protojson.encode(task), headers)
         record.task, record.event = task, event
         self._tell("task.changed", record)
@@ -192,27 +198,20 @@ class TaskBook:
 
     async def _put(self, record: TaskRecord, value: bytes, headers: dict[str, str]) -> int:
         """Write through an outage: a result in hand is worth waiting for, giving up means that the work is done twice."""
-        deadline = time.monotonic() + _PATIENCE_S
-        is_unsure = False
-        while True:
-            try:
-                return await self._put_once(record, value, headers, is_unsure=is_unsure)
-            except (UnknownOutcome, Unavailable, DeadlineExceeded):
-                if time.monotonic() > deadline:
-                    raise
-            is_unsure = True
-            await asyncio.sleep(_RETRY_S)
 
-    async def _put_once(self, record: TaskRecord, value: bytes, headers: dict[str, str], *, is_unsure: bool) -> int:
-        try:
-            return await self._bucket.put(record.key, value, revision=record.revision, headers=headers)
-        except ApiError as error:
-            if error.code != WRONG_LAST_SEQUENCE:
-                raise
-        entry = await self._bucket.get(record.key) if is_unsure else None
-        if entry is not None and entry.value == value:
-            return entry.revision  # it was stored at the try whose answer was lost
-        raise StaleTask(f"task {record.task.id} was changed elsewhere")
+        async def put(is_unsure: bool) -> int:  # noqa: FBT001  as `through_outage` calls it
+            try:
+                return await self._bucket.put(record.key, value, revision=record.revision, headers=headers)
+            except ApiError as error:
+                if error.code != WRONG_LAST_SEQUENCE:
+                    raise
+            entry = await self._bucket.get(record.key) if is_unsure else None
+            if entry is not None and entry.value == value:
+                return entry.revision  # it was stored at the try whose answer was lost
+            raise StaleTask(f"task {record.task.id} was changed elsewhere")
+
+        # room may come while a result is in hand; what is not begun yet is better refused at once
+        return await through_outage(put, errors=(*AWAY, StorageFull) if record.revision else AWAY)
 
 
 def _record(caller: str, entry: Entry) -> TaskRecord:

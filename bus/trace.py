@@ -15,6 +15,7 @@ from contextvars import ContextVar
 
 import msgspec
 
+from bus import trace_state
 from schemas import names
 
 _TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
@@ -30,6 +31,8 @@ class Trace(msgspec.Struct, frozen=True, gc=False):
     span_id: str
     correlation: str
     causation: str = ""
+    state: str = ""
+    """What tracing systems gave along, as `tracestate` has it."""
 
     @property
     def traceparent(self) -> str:
@@ -43,11 +46,13 @@ class Trace(msgspec.Struct, frozen=True, gc=False):
             carried[names.CORRELATION] = self.correlation
         if self.causation:
             carried[names.CAUSATION] = self.causation
+        if self.state:
+            carried[names.TRACESTATE] = self.state
         return carried
 
     def caused_by(self, event_id: str) -> Trace:
         """The same conversation, after `event_id`."""
-        return Trace(self.trace_id, self.span_id, self.correlation, event_id)
+        return Trace(self.trace_id, self.span_id, self.correlation, event_id, self.state)
 
 
 def new_trace() -> Trace:
@@ -56,12 +61,20 @@ def new_trace() -> Trace:
     return Trace(trace_id, _span(), trace_id)
 
 
+def of_conversation(correlation: str) -> Trace | None:
+    """A trace for what belongs to a conversation and is done apart from it; None where `correlation` is no label."""
+    label = _label(correlation)
+    return Trace(os.urandom(16).hex(), _span(), label) if label else None
+
+
 def continued(headers: dict[str, str]) -> Trace:
     """The trace that lower-case `headers` carry, in a new span; a new one where they carry none."""
     match = _TRACEPARENT.fullmatch(headers.get(names.TRACEPARENT, ""))
     trace_id = match[1] if match else os.urandom(16).hex()
     correlation = _label(headers.get(_CORRELATION, "")) or trace_id
-    return Trace(trace_id, _span(), correlation, _label(headers.get(_CAUSATION, "")))
+    given = headers.get(names.TRACESTATE, "") if match else ""  # without a trace it belongs to none
+    state = trace_state.carried(given) if given else ""
+    return Trace(trace_id, _span(), correlation, _label(headers.get(_CAUSATION, "")), state)
 
 
 def _span() -> str:

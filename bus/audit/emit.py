@@ -8,26 +8,25 @@
 Guarantees: an event that `emit` took is sent once, in order, by this process or the next one on the
 same directory; after `confirm` it is on the stream, on the server's disk. Not guaranteed: that an
 emitted event is on the stream when `emit` returns, nor, before `confirm`, that it survives a power
-cut of this host within the first tenth of a second.
+cut of this host: what waits is made durable a tenth of a second after its turn to be sent has come.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import math
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Required, TypedDict, Unpack
+from typing import Final, NamedTuple, Required, TypedDict, Unpack
 
-import msgspec
 import structlog
 from msgspec import UNSET
 
 from bus import trace as tracing
+from bus.audit.event import Happened, Plain, exact_bytes
 from bus.audit.head import Head, read_head, reconcile
 from bus.audit.producer import Producer
 from bus.audit.publisher import Backlog, Publisher
@@ -35,37 +34,33 @@ from bus.audit.spool import Entry, Spool
 from bus.audit.store import SlotStore
 from bus.connection import Connection
 from bus.credentials import Credential
-from bus.errors import AuditFenced, AuditUnavailable
+from bus.errors import AuditUnavailable
 from schemas.audit import (
     CATALOGUE,
     AuditEvent,
-    EventData,
     EventType,
     Outcome,
     digest,
-    encode_event,
     severity_text,
 )
 from schemas.errors import A2AError
-from schemas.ids import rfc3339, sha256_hex, ulid
-from schemas.names import MAX_AUDIT_EVENT_BYTES
+from schemas.ids import rfc3339, ulid
 
 _log = structlog.get_logger("audit")
-Plain = str | int | float | bool
 SPOOL_BYTES: Final = 64 * 1024 * 1024
 LINGER_S: Final = 0.05
-MAX_TEXT: Final = 1000
-"""Longer texts in an event are cut, with `…` at the end."""
-_MAX_METADATA = 40
+ALIVE_S: Final = 3600.0
+"""A producer that has nothing to tell says so as often as this, so that silence means something."""
 _MILLISECONDS = [f"{number:03d}Z" for number in range(1000)]
 _BEHIND, _CATCH_UP_S = 4096, 1.0
 """Events that may wait in memory before work is slowed down to the stream's pace, and for how long it is."""
-_HEADROOM_BYTES = 2048
-"""What the headers of a stored event may take of the stream's message limit."""
+THROTTLE_FILL: Final = 0.8
+"""Above so much of the spool work is slowed down, and no durable task begun: what is done must be told, and there is
+hardly room to tell it."""
 
 
 class Facts(TypedDict, total=False):
-    """What happened. `actor` is the producer unless given; of a `payload` only size and digest are kept."""
+    """What `Audit.emit` takes: see `Happened`."""
 
     action: Required[str]
     actor: str
@@ -77,21 +72,40 @@ class Facts(TypedDict, total=False):
     payload_sha256: str
     payload: bytes
     metadata: Mapping[str, Plain]
+    trace: tracing.Trace | None
 
 
-def _ignore(_: AuditFenced) -> None:
+def _ignore(_: AuditUnavailable) -> None:
     """Nobody asked to be told."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """`on_fenced` is called once, on the event loop, when another process took the slot: leave then."""
+    """`on_stopped` is called once, on the event loop, when nothing can be written any more, because another process took
+    the slot or the disk lost what it had: leave then; the next process sends what can be sent."""
 
     now: Callable[[], int] = time.time_ns
-    on_fenced: Callable[[AuditFenced], None] = _ignore
+    on_stopped: Callable[[AuditUnavailable], None] = _ignore
     spool_bytes: int = SPOOL_BYTES
     linger_s: float = LINGER_S
     open_timeout_s: float = 10.0
+    alive_s: float = ALIVE_S
+
+
+class _Row(NamedTuple):
+    """A row of the catalogue as this producer writes it."""
+
+    name: str
+    severity: int
+    text: str
+    subject: str
+    linger_s: float
+
+    @classmethod
+    def of(cls, row: EventType, producer: Producer, options: Options) -> _Row:
+        """For events of `producer`."""
+        linger_s = 0.0 if row.is_urgent else options.linger_s
+        return cls(row.name, row.severity, severity_text(row.severity), producer.subject(row.domain), linger_s)
 
 
 class Audit:
@@ -105,12 +119,13 @@ class Audit:
         self._spool = spool
         self._publisher = publisher
         self._options = options
-        self._subjects = {row.domain: producer.subject(row.domain) for row in CATALOGUE.values()}
+        self._rows = {kind: _Row.of(row, producer, options) for kind, row in CATALOGUE.items()}
         self._counter = 0
         self._prev = ""
         self._second = -1
         self._second_text = ""
         self._task: asyncio.Task[None] | None = None
+        self._alive: asyncio.TimerHandle | None = None
 
     @classmethod
     async def open(
@@ -135,7 +150,7 @@ class Audit:
             store = SlotStore(connection, producer, credential)
             head = read_head(directory)
             lasts = await _ask_for(store, head, options.open_timeout_s)
-            spooled = spool.load()
+            spooled = _load(spool)
         except BaseException:
             spool.close()
             raise
@@ -145,20 +160,27 @@ class Audit:
         if start.is_contradicted:
             audit._set_aside(len(spooled))
         elif spooled:
-            spool.cut(start.pending[0].counter - 1 if start.pending else start.counter)
+            _cut(spool, start.pending[0].counter - 1 if start.pending else start.counter)
+        if spool.damaged:
+            audit._report_damage(spool.damaged)
         return audit
 
     @property
     def fill(self) -> float:
-        """How full the spool is, 0 to 1; take less work on before it is 1."""
+        """How full the spool is, 0 to 1."""
         return self._spool.fill
+
+    @property
+    def is_filling(self) -> bool:
+        """Whether the spool is so full that less work should be taken on."""
+        return self._spool.fill > THROTTLE_FILL
 
     @property
     def problem(self) -> AuditUnavailable | None:
         """Why nothing can be written any more, if so."""
         return self._publisher.problem
 
-    def emit(self, kind: str, *, trace: tracing.Trace | None = None, **facts: Unpack[Facts]) -> str:
+    def emit(self, kind: str, **facts: Unpack[Facts]) -> str:
         """Write down that `kind` (a short name of the catalogue) happened; return the event's id. Never waits.
 
         Raises:
@@ -166,28 +188,51 @@ class Audit:
             AuditUnavailable: the spool is full or cannot be written; nothing was written down.
             AuditFenced: this process has lost the slot.
         """
-        row = CATALOGUE[kind]
+        return self.emit_all([Happened(kind=kind, **facts)])[0]
+
+    def emit_all(self, happened: Sequence[Happened]) -> list[str]:
+        """`emit` for many at once, which costs less each; all are written down, or none. Returns their ids."""
+        if not happened:
+            return []
         if self._publisher.problem:
             raise self._publisher.problem
-        now_ns = self._options.now()
-        event = self._event(row, now_ns, _data(self.producer.name, facts), trace or tracing.current())
-        data = _encoded(event)
-        entry = Entry(event.sequence, now_ns, self._subjects[row.domain], digest(data), data)
-        self._spool.append(entry)
-        self._counter, self._prev = entry.counter, entry.digest
-        self._publisher.put(entry, 0 if row.is_urgent else self._options.linger_s)
-        return event.id
+        now_ns, here = self._options.now(), tracing.current()
+        time_text, counter, prev, linger_s = self._time(now_ns), self._counter, self._prev, self._options.linger_s
+        entries: list[Entry] = []
+        for one in happened:
+            row, trace = self._rows[one.kind], one.trace or here
+            counter += 1
+            data = exact_bytes(AuditEvent(
+                id=f"{self.epoch}.{counter}", source=self._source, type=row.name, time=time_text,
+                sequence=counter, prev=prev, epoch=self.epoch,
+                severitynumber=row.severity, severitytext=row.text,
+                data=one.data(self.producer.name), subject=one.resource or UNSET,
+                traceparent=trace.traceparent if trace else UNSET,
+                correlationid=trace.correlation if trace else UNSET,
+                causationid=(trace.causation or UNSET) if trace else UNSET,
+            ))  # fmt: skip
+            prev = digest(data)
+            entries.append(Entry(counter, now_ns, row.subject, prev, data))
+            linger_s = min(linger_s, row.linger_s)
+        self._spool.append(entries)
+        self._counter, self._prev = counter, prev
+        self._publisher.put(entries, linger_s)
+        return [f"{self.epoch}.{entry.counter}" for entry in entries]
 
     @property
     def is_behind(self) -> bool:
         """Whether so much of what was emitted is not on the stream yet that one should wait before emitting more."""
-        return self._counter - self._publisher.confirmed > _BEHIND
+        return self.is_filling or self._counter - self._publisher.confirmed > _BEHIND
 
     async def catch_up(self) -> None:
-        """Wait until it is not behind any more; a second at most, for then the stream is away and the spool takes it."""
-        with contextlib.suppress(TimeoutError):
+        """Wait until it is not behind any more; a second at most, for then the stream is away and the spool takes it.
+
+        What cannot be written any more is for the next `emit` to say.
+        """
+        enough = self._counter if self.is_filling else self._counter - _BEHIND // 2
+        with contextlib.suppress(TimeoutError, AuditUnavailable):
             async with asyncio.timeout(_CATCH_UP_S):
-                await self._publisher.wait(self._counter - _BEHIND // 2)
+                await self._publisher.wait(enough)
 
     async def confirm(self, timeout_s: float = 10) -> None:
         """Return when everything emitted so far is on the stream.
@@ -208,6 +253,8 @@ class Audit:
         """Send what can be sent within `timeout_s`; the rest stays in the spool for the next process."""
         with contextlib.suppress(AuditUnavailable):
             await self.confirm(timeout_s)
+        if self._alive:
+            self._alive.cancel()
         if self._task:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -224,18 +271,51 @@ class Audit:
             metadata={"events": events, "file": kept.name},
         )
 
+    def _report_damage(self, kept: Path) -> None:
+        size = kept.stat().st_size
+        _log.error("audit.spool_damaged", bytes=size, file=str(kept))
+        self.emit(
+            "audit.spool_damaged",
+            action="open",
+            outcome="unknown",
+            reason="the end of the spool cannot be read: a write was cut short, or the file was damaged",
+            metadata={"bytes": size, "file": kept.name},
+        )
+
     def _begin(self, counter: int, last_digest: str) -> None:
         self._counter, self._prev = counter, last_digest
         self._publisher.now = self._options.now
-        self._publisher.on_fenced = self._options.on_fenced
+        self._publisher.on_stopped = self._options.on_stopped
         self._publisher.on_caught_up = self._report
+        self._publisher.on_ids_taken = self._report_taken
         self._task = asyncio.create_task(self._publisher.run(), name=f"audit {self.producer.slot_prefix}")
         self._task.add_done_callback(self._publisher.ended)
+        self._look_again(counter)
+
+    def _look_again(self, told: int) -> None:
+        self._alive = asyncio.get_running_loop().call_later(self._options.alive_s, self._say_alive, told)
+
+    def _say_alive(self, told: int) -> None:
+        """Say that this process is there, unless it has said something else since `told`."""
+        if self._counter == told:
+            with contextlib.suppress(AuditUnavailable):
+                self.emit("process.alive", action="run")
+        self._look_again(self._counter)
 
     def _report(self, ended: Backlog) -> None:
         waited_s = round(ended.waited_ns / 1e9, 3)
         with contextlib.suppress(AuditUnavailable):
             self.emit("audit.backlog", action="send", metadata={"events": ended.events, "waited_s": waited_s})
+
+    def _report_taken(self, events: int) -> None:
+        with contextlib.suppress(AuditUnavailable):  # the log has it
+            self.emit(
+                "audit.duplicate_refused",
+                action="send",
+                outcome="denied",
+                reason="somebody else's message had the id of one of these; they are stored under fresh ids",
+                metadata={"events": events},
+            )
 
     def _time(self, now_ns: int) -> str:
         second, rest_ns = divmod(now_ns, 1_000_000_000)
@@ -243,23 +323,19 @@ class Audit:
             self._second, self._second_text = second, rfc3339(now_ns)[:-4]
         return self._second_text + _MILLISECONDS[rest_ns // 1_000_000]
 
-    def _event(self, row: EventType, now_ns: int, data: EventData, trace: tracing.Trace | None) -> AuditEvent:
-        return AuditEvent(
-            id=f"{self.epoch}.{self._counter + 1}",
-            source=self._source,
-            type=row.name,
-            time=self._time(now_ns),
-            sequence=self._counter + 1,
-            prev=self._prev,
-            epoch=self.epoch,
-            severitynumber=row.severity,
-            severitytext=severity_text(row.severity),
-            data=data,
-            subject=data.resource or UNSET,
-            traceparent=trace.traceparent if trace else UNSET,
-            correlationid=trace.correlation if trace else UNSET,
-            causationid=(trace.causation or UNSET) if trace else UNSET,
-        )
+
+def _load(spool: Spool) -> list[Entry]:
+    try:
+        return spool.load()
+    except OSError as error:
+        raise AuditUnavailable(f"the audit spool {spool.path} cannot be read: {error}") from None
+
+
+def _cut(spool: Spool, through: int) -> None:
+    try:
+        spool.cut(through)
+    except OSError as error:
+        _log.warning("audit.spool_not_cut", reason=str(error))  # sent again never: the stream is asked first
 
 
 async def _ask_for(store: SlotStore, head: Head | None, timeout_s: float) -> list[Head]:
@@ -275,49 +351,3 @@ async def _ask_for(store: SlotStore, head: Head | None, timeout_s: float) -> lis
                     "is the fleet provisioned with this producer?"
                 ) from None
             await asyncio.sleep(0.2)
-
-
-def _data(actor: str, facts: Facts) -> EventData:
-    payload = facts.get("payload")
-    resource, reason, metadata = facts.get("resource"), facts.get("reason"), facts.get("metadata")
-    return EventData(
-        actor=_short(facts.get("actor") or actor),
-        action=_short(facts["action"]),
-        outcome=facts.get("outcome", "success"),
-        resource=_short(resource) if resource else "",
-        reason=_short(reason) if reason else "",
-        duration_ms=facts.get("duration_ms"),
-        size=facts.get("size") if payload is None else len(payload),
-        payload_sha256=facts.get("payload_sha256", "") if payload is None else sha256_hex(payload),
-        metadata=_plain(metadata) if metadata else {},
-    )
-
-
-def _short(text: str) -> str:
-    if text.isascii() and len(text) <= MAX_TEXT:
-        return text
-    text = text.encode(errors="replace").decode()  # there may be half a surrogate pair, from somebody's JSON
-    return text if len(text) <= MAX_TEXT else text[: MAX_TEXT - 1] + "…"
-
-
-def _plain(metadata: Mapping[str, Plain]) -> dict[str, Plain]:
-    """Only what every reader can read back: no infinite numbers, no huge ones, nothing nested."""
-    few = list(metadata.items())[:_MAX_METADATA]
-    return {_short(str(key)): _plain_value(value) for key, value in few}
-
-
-def _plain_value(value: Plain) -> Plain:
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    if isinstance(value, int) and abs(value) >= 2**53:
-        return str(value)
-    return value if isinstance(value, bool | int | float) else _short(str(value))
-
-
-def _encoded(event: AuditEvent) -> bytes:
-    """The event's bytes, always within the stream's limit: where they are too many, the metadata goes."""
-    data = encode_event(event)
-    if len(data) <= MAX_AUDIT_EVENT_BYTES - _HEADROOM_BYTES:
-        return data
-    marker: dict[str, Plain] = {"metadata_dropped": len(event.data.metadata)}
-    return encode_event(msgspec.structs.replace(event, data=msgspec.structs.replace(event.data, metadata=marker)))

@@ -6,6 +6,7 @@ the stream lost its tail or was rebuilt; it proves nothing to others.
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -49,8 +50,10 @@ def write_head(directory: Path, head: Head) -> None:
     """
     temporary = directory / f"{FILE}.new"
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    data = msgspec.json.encode(head)
     try:
-        os.write(descriptor, msgspec.json.encode(head))
+        if os.write(descriptor, data) != len(data):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(temporary))
     finally:
         os.close(descriptor)
     temporary.replace(directory / FILE)

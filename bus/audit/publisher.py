@@ -2,15 +2,18 @@
 
 States of a batch: waiting → sent → confirmed. *Sent* without a confirmation is never guessed about:
 the slot's last events are read back, and the batch is confirmed (its last event is there), waiting
-again (the stream has not moved), or fenced (the stream holds somebody else's event).
+again (the stream has not moved), or fenced (the stream holds somebody else's event). Where the server says
+that it has an id of the batch and the stream has not moved, the id is somebody else's: the batch waits again,
+under fresh ids that nobody can know before, and the trail says so after it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
+import secrets
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -19,7 +22,7 @@ import structlog
 
 from bus.audit.head import Head, Start, write_head
 from bus.audit.spool import Entry, Spool, sync
-from bus.audit.store import NotStored, SlotStore
+from bus.audit.store import IdTaken, NotStored, SlotStore
 from bus.errors import AuditFenced, AuditUnavailable
 from schemas.errors import A2AError
 
@@ -48,6 +51,8 @@ class Publisher:
         self._directory = directory
         self._pending: deque[Entry] = deque(start.pending)
         self._fence = start.fence
+        self._durable = 0
+        """The last event that the spool was made durable with."""
         self._wake = asyncio.Event()
         self._waiters: list[tuple[int, asyncio.Future[None]]] = []
         self._timer: asyncio.TimerHandle | None = None
@@ -57,14 +62,18 @@ class Publisher:
         """Why nothing can be written any more; set once, never taken back."""
         self.backlog = Backlog()
         self.now: Callable[[], int] = lambda: 0
-        self.on_fenced: Callable[[AuditFenced], None] = lambda _: None
+        self.on_stopped: Callable[[AuditUnavailable], None] = lambda _: None
         self.on_caught_up: Callable[[Backlog], None] = lambda _: None
+        self.on_ids_taken: Callable[[int], None] = lambda _: None
+        """Called when so many events got onto the stream of which somebody else had taken an id."""
+        self._salt = ""
+        """Makes the ids of a batch fresh whose own were taken; empty for any other."""
         if start.pending:
             self._wake.set()
 
-    def put(self, entry: Entry, linger_s: float) -> None:
-        """Take an event that the spool has; it is sent within `linger_s`, or earlier with a full batch."""
-        self._pending.append(entry)
+    def put(self, entries: Sequence[Entry], linger_s: float) -> None:
+        """Take events that the spool has; they are sent within `linger_s`, or earlier with a full batch."""
+        self._pending.extend(entries)
         if linger_s <= 0 or len(self._pending) >= FLUSH_EVENTS:
             self._wake.set()
         elif self._timer is None:
@@ -105,11 +114,21 @@ class Publisher:
             self._fail(problem)
 
     async def _send_one(self) -> None:
-        """Get the next batch confirmed, whatever it takes."""
+        """Get the next batch confirmed, whatever it takes; for as long as that takes, the spool is made durable."""
+        sending = asyncio.ensure_future(self._until_confirmed())
+        try:
+            while not sending.done():
+                await asyncio.wait((sending,), timeout=_SYNC_AFTER_S)
+                if not sending.done():
+                    await self._sync()
+            sending.result()
+        finally:
+            sending.cancel()
+
+    async def _until_confirmed(self) -> None:
         attempt = 0
         batch = self._next_batch()
         while not await self._attempt(batch):
-            await self._sync()
             attempt += 1
             await asyncio.sleep(min(1.0, 0.05 * 2 ** min(attempt, 5)) * random.uniform(0.5, 1.0))  # noqa: S311  jitter
             batch = self._next_batch()
@@ -127,32 +146,33 @@ class Publisher:
         return batch
 
     async def _attempt(self, batch: list[Entry]) -> bool:
-        sending = asyncio.ensure_future(self._store.append(batch, self._fence))
         try:
-            await asyncio.wait((sending,), timeout=_SYNC_AFTER_S)
-            if not sending.done():
-                await self._sync()
-            sequence = await sending
+            sequence = await self._store.append(batch, self._fence, self._salt)
         except (A2AError, NotStored) as error:
             _log.warning("audit.batch_unconfirmed", events=len(batch), reason=str(error))
-            return await self._settle()
-        finally:
-            sending.cancel()
+            return await self._settle(is_taken=isinstance(error, IdTaken))
         self._confirm(batch[-1], sequence)
         return True
 
-    async def _settle(self) -> bool:
-        """Find out what became of a batch; whether the stream moved on through an event of ours."""
+    async def _settle(self, *, is_taken: bool) -> bool:
+        """Find out what became of a batch; whether the stream moved on through an event of ours.
+
+        Where an id `is_taken`, the stream is expected to have moved, by an earlier try: that it has not is believed
+        only when every copy had the time to hear of it.
+        """
         try:
-            lasts = await self._store.lasts(self._fence)
+            lasts = await self._store.lasts(self._fence + is_taken)
         except A2AError:
             return False
         last = max(lasts, key=lambda head: head.stream_sequence, default=None)
-        if last is None or last.stream_sequence < self._fence:
-            _log.error("audit.stream_lost_its_tail", had=self._fence, has=last.stream_sequence if last else 0)
-            self._fence = last.stream_sequence if last else 0
-            return False
-        if last.stream_sequence == self._fence:
+        if last is None or last.stream_sequence <= self._fence:
+            found = last.stream_sequence if last else 0
+            if found < self._fence:
+                _log.error("audit.stream_lost_its_tail", had=self._fence, has=found)
+                self._fence = found
+            elif is_taken:
+                _log.error("audit.duplicate_refused", slot=self._store.producer.slot_prefix, after=self._fence)
+                self._salt = secrets.token_hex(16)
             return False
         ours = {entry.digest: entry for entry in self._pending}.get(last.sha256)
         if ours is None:
@@ -164,27 +184,35 @@ class Publisher:
         return True
 
     def _confirm(self, last: Entry, sequence: int) -> None:
-        now_ns = self.now()
+        waited_since_ns, before, had_fresh_ids = self.now() - _BACKLOG_NS, len(self._pending), bool(self._salt)
         while self._pending and self._pending[0].counter <= last.counter:
             entry = self._pending.popleft()
-            waited_ns = now_ns - entry.time_ns
-            if waited_ns > _BACKLOG_NS:
+            if entry.time_ns < waited_since_ns:
                 self.backlog.events += 1
-                self.backlog.waited_ns = max(self.backlog.waited_ns, waited_ns)
+                self.backlog.waited_ns = max(self.backlog.waited_ns, waited_since_ns + _BACKLOG_NS - entry.time_ns)
         self._fence, self.confirmed = sequence, last.counter
         slot = self._store.producer.slot_prefix
-        try:
-            write_head(
-                self._directory,
-                Head(slot=slot, counter=last.counter, sha256=last.digest, stream_sequence=sequence),
-            )
-            self._spool.cut(last.counter)
-        except OSError as error:
-            _log.warning("audit.spool_not_cut", reason=str(error))  # sent again never: the stream is asked first
+        self._tidy(Head(slot=slot, counter=last.counter, sha256=last.digest, stream_sequence=sequence))
         self._wake_waiters()
+        self._salt = ""
+        if had_fresh_ids:
+            self.on_ids_taken(before - len(self._pending))
         if self.backlog.events and not self._pending:
             ended, self.backlog = self.backlog, Backlog()
             self.on_caught_up(ended)
+
+    def _tidy(self, head: Head) -> None:
+        """Keep the head, then cut the spool; on a disk that the spool itself has filled, the other way round."""
+        try:
+            try:
+                write_head(self._directory, head)
+            except OSError:
+                self._spool.cut(head.counter)
+                write_head(self._directory, head)
+            else:
+                self._spool.cut(head.counter)
+        except OSError as error:
+            _log.warning("audit.spool_not_cut", reason=str(error))  # sent again never: the stream is asked first
 
     def _wake_waiters(self) -> None:
         for _, future in (due := [waiter for waiter in self._waiters if waiter[0] <= self.confirmed]):
@@ -193,8 +221,12 @@ class Publisher:
         self._waiters = [waiter for waiter in self._waiters if waiter not in due and not waiter[1].done()]
 
     async def _sync(self) -> None:
+        last = self._pending[-1].counter if self._pending else self._durable
+        if last == self._durable:
+            return
         try:
             await asyncio.to_thread(sync, self._spool.duplicate())
+            self._durable = last
         except OSError as error:
             raise AuditUnavailable(f"the audit spool cannot be made durable: {error}") from None
 
@@ -211,5 +243,4 @@ class Publisher:
                 future.set_exception(problem)
                 future.exception()  # its waiter may be gone
         self._waiters.clear()
-        if isinstance(problem, AuditFenced):
-            self.on_fenced(problem)
+        self.on_stopped(problem)

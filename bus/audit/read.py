@@ -11,6 +11,7 @@ Source: ADR-31 (direct get, batches), measured on nats-server 2.15.
 from __future__ import annotations
 
 import asyncio
+import datetime
 import secrets
 import time
 from collections.abc import AsyncIterator
@@ -18,6 +19,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from bus.audit.packing import unpacked
 from bus.connection import Connection, Msg
 from bus.errors import NotProvisioned
 from bus.headers import MALFORMED
@@ -26,13 +28,14 @@ from schemas.errors import DeadlineExceeded, Unavailable
 from schemas.names import JETSTREAM_DELIVERY_HEADERS
 
 _LAST: Final = "Nats-Last-Sequence"
+_STREAM: Final = b"\r\nNats-Stream: "
 _ADDED = frozenset({"Nats-Stream", "Nats-Subject", "Nats-Sequence", "Nats-Time-Stamp", "Nats-Num-Pending", _LAST})
 _LOOK_AGAIN_S = 0.2
 _STREAM_NOT_FOUND = 10059
 
 
 class Record(NamedTuple):
-    """One message of the stream. `time` is the server's (RFC 3339, nanoseconds); `headers` the producer's.
+    """One message of the stream, or one event in it. `time` is the server's (RFC 3339, nanoseconds); `headers` the producer's.
 
     `problem` is set when the producer sent headers that only the server may: then `sequence` is the
     place where the message was found, and `subject` may be false.
@@ -44,13 +47,18 @@ class Record(NamedTuple):
     headers: dict[str, str]
     payload: bytes
     problem: str = ""
+    place: int = 0
+    """Of an event among those of its message, from 0."""
+    block: bytes = b""
+    """The message's headers as the server sent them, its own lines included: see `tlog.leaf`."""
 
 
 class Bounds(NamedTuple):
-    """What the stream says it holds: `first` is `last` + 1 when it is empty."""
+    """What the stream says it holds: `first` is `last` + 1 when it is empty. `created` is when the stream was (RFC 3339)."""
 
     first: int
     last: int
+    created: str = ""
 
 
 class Reader:
@@ -77,7 +85,25 @@ class Reader:
             missing = error.get("err_code") == _STREAM_NOT_FOUND
             kind = NotProvisioned if missing else Unavailable
             raise kind(f"stream {self._stream}: {error.get('description')}; has this fleet been provisioned?")
-        return Bounds(info["state"]["first_seq"], info["state"]["last_seq"])
+        return Bounds(info["state"]["first_seq"], info["state"]["last_seq"], info["created"])
+
+    async def first_since(self, moment: datetime.datetime) -> int:
+        """The sequence of the first record that the server stored at `moment` or later; the next to come if there is none.
+
+        One question to the server, however long the stream is.
+
+        Raises:
+            Unavailable, DeadlineExceeded: the server does not say.
+        """
+        end = (await self.bounds()).last + 1
+        body = msgspec.json.encode({"start_time": moment.astimezone(datetime.UTC).isoformat()})
+        subject = f"$JS.API.DIRECT.GET.{self._stream}"
+        answer = await self._connection.request(subject, body, timeout_s=self._timeout_s)
+        status = answer.headers.get("Status", "")
+        if status and status != "404":
+            raise Unavailable(f"the stream cannot be read: {status} {answer.headers.get('Description', '')}")
+        sequence = answer.headers.get("Nats-Sequence", "")
+        return int(sequence) if sequence.isdecimal() else end
 
     async def records(
         self,
@@ -93,7 +119,8 @@ class Reader:
         `subject` is a NATS subject pattern. When following, an outage is waited out.
 
         Raises:
-            Unavailable, DeadlineExceeded: not `follow`, and the server went away; what was yielded is good.
+            Unavailable, DeadlineExceeded: not `follow`, and the server went away, or a mirror answers in the stream's
+                place; what was yielded is good.
         """
         wanted = _Wanted(self._connection, self._stream, {"batch": self._batch}, self._timeout_s, subject)
         position = start
@@ -116,6 +143,11 @@ class Reader:
                     await asyncio.sleep(poll_s)
 
 
+def events_of(record: Record) -> list[Record]:
+    """A record for each event in this one: usually there is one."""
+    return [record._replace(payload=event, place=place) for place, event in enumerate(unpacked(record.payload))]
+
+
 class _Wanted:
     """One subscription that batches of records arrive on; every request gets a reply subject of its own."""
 
@@ -123,6 +155,7 @@ class _Wanted:
         self, connection: Connection, stream: str, request: dict[str, Any], timeout_s: float, subject: str
     ) -> None:
         self._connection = connection
+        self._stream = stream
         self._get = f"$JS.API.DIRECT.GET.{stream}"
         self._request = request | ({"next_by_subj": subject} if subject else {})
         self._timeout_s = timeout_s
@@ -148,6 +181,7 @@ class _Wanted:
         body = msgspec.json.encode({"seq": position, **self._request})
         await self._connection.publish(self._get, body, reply=self._reply)
         await self._wait()
+        _refuse_copy(self._arrived[0].block, self._stream)  # one stream answers a whole batch
         return _whole(self._arrived, position)
 
     async def fetch_patiently(self, position: int) -> tuple[list[Record], bool]:
@@ -186,11 +220,25 @@ def _whole(messages: list[Msg], position: int) -> tuple[list[Record], bool]:
         headers = message.headers
         if not _is_next(headers, found):
             return found, False
-        found.append(_record(message, headers, found[-1].sequence + 1 if found else position))
+        found.append(record_of(message, found[-1].sequence + 1 if found else position))
     end = messages[-1].headers
     _refuse_unknown(end.get("Status", ""), end)
     is_last = end.get("Status") == "404" or end.get("Nats-Num-Pending") == "0"
     return found, is_last and _is_next(end, found)
+
+
+def _refuse_copy(block: bytes, stream: str) -> None:
+    """Refuse the answer of a mirror: the server lets it answer for its origin, and it holds other headers than the origin does.
+
+    The server's own line is the last; what a producer wrote before it does not count.
+    """
+    _, line, rest = block.rpartition(_STREAM)
+    answering = rest.partition(b"\r\n")[0].decode(errors="replace")
+    if line and answering != stream:
+        raise Unavailable(
+            f"stream {answering} answers for {stream}: it is a mirror, whose headers are not those that were stored; "
+            "keep mirrors in an account of their own"
+        )
 
 
 class _NobodyHasIt(Unavailable):
@@ -211,7 +259,9 @@ def _is_next(headers: dict[str, str], found: list[Record]) -> bool:
     return bool(found[-1].problem) or int(headers[_LAST]) == found[-1].sequence
 
 
-def _record(message: Msg, headers: dict[str, str], expected: int) -> Record:
+def record_of(message: Msg, expected: int) -> Record:
+    """From what a direct get answered; `expected` is where it stands when its own words cannot be believed."""
+    headers = message.headers
     own = {name: value for name, value in headers.items() if name not in _ADDED}
     forged = sorted(name for name in own if name.lower() in JETSTREAM_DELIVERY_HEADERS)
     problem = headers.get(MALFORMED, "") or (f"header {forged[0]} was sent by the producer" if forged else "")
@@ -223,4 +273,5 @@ def _record(message: Msg, headers: dict[str, str], expected: int) -> Record:
         headers=own,
         payload=message.data,
         problem=problem,
+        block=message.block,
     )

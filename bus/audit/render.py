@@ -16,6 +16,7 @@ from typing import Literal
 import msgspec
 
 from bus.audit.read import Record
+from schemas import names, subjects
 from schemas.audit import CATALOGUE, AuditEvent, decode_event
 from schemas.text import harmless
 
@@ -48,8 +49,16 @@ def render_event(event: AuditEvent, *, zone: datetime.tzinfo = datetime.UTC, mar
     return "  ".join(columns)
 
 
+def summary(event: AuditEvent) -> str:
+    """What happened, without when and by whom it was written."""
+    actor = f"{harmless(event.data.actor)} → " if event.data.actor != _source(event.source) else ""
+    return f"{harmless(event.short_type)}: {actor}{harmless(event.data.action)} {_outcome(event)}"
+
+
 def render_record(record: Record, *, zone: datetime.tzinfo = datetime.UTC, markup: Markup = plain) -> str:
     """One line for a record, whatever is in it."""
+    if record.subject == subjects.SEAL and not record.problem:
+        return _checkpoint_line(record, zone, markup)
     try:
         event = decode_event(record.payload)
     except msgspec.DecodeError:
@@ -59,6 +68,18 @@ def render_record(record: Record, *, zone: datetime.tzinfo = datetime.UTC, marku
         ))  # fmt: skip
     line = render_event(event, zone=zone, markup=markup)
     return line if not record.problem else f"{line}  {markup('bad', harmless(record.problem))}"
+
+
+def _checkpoint_line(record: Record, zone: datetime.tzinfo, markup: Markup) -> str:
+    text, _, signatures = record.payload.decode(errors="replace").rpartition("\n\n")
+    size = text.split("\n")[1] if text.count("\n") else "?"
+    return "  ".join((
+        markup("time", _clock(record.time, zone)),
+        markup("source", names.SEALER.ljust(_SOURCE_WIDTH)),
+        markup("type", "checkpoint".ljust(_KIND_WIDTH)),
+        markup("action", f"the first {harmless(size)[:20]} messages are sealed"),
+        markup("detail", f"{signatures.count(chr(10))} signatures"),
+    ))  # fmt: skip
 
 
 def _source(source: str) -> str:

@@ -12,12 +12,14 @@ cut stays away after a crash; the reader compares with the stream before it send
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import os
 import struct
 import zlib
 from collections import deque
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,7 +30,9 @@ from bus.errors import AuditFenced, AuditUnavailable
 _log = structlog.get_logger("audit")
 _FRAME = struct.Struct("<II")
 _BODY = struct.Struct("<QQH")
+_CLOSED = -1
 _COMPACT_BYTES = 4 * 1024 * 1024
+"""The file holds at most so much, or as much as is waiting, of what was cut."""
 
 
 class Entry(NamedTuple):
@@ -56,7 +60,10 @@ class Spool:
         self._sizes: deque[tuple[int, int]] = deque()
         self._live = 0
         self._end = 0
+        self._compact_at = _COMPACT_BYTES
         self._is_broken = False
+        self.damaged: Path | None = None
+        """Where `load` kept what it could not read."""
         try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._lock = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -68,7 +75,11 @@ class Spool:
             raise AuditUnavailable(f"the audit spool {path} cannot be opened: {error}") from None
 
     def load(self) -> list[Entry]:
-        """Every whole record of an earlier process, in order; what follows the first bad one is dropped."""
+        """Every whole record of an earlier process, in order; what follows the last good one goes into another file.
+
+        Raises:
+            OSError: that file cannot be written; nothing was changed.
+        """
         data = self.path.read_bytes()
         entries, offset = [], 0
         while (entry := _parse(data, offset)) is not None:
@@ -77,7 +88,7 @@ class Spool:
             entries.append(entry)
             offset += size
         if offset < len(data):
-            _log.warning("audit.spool_torn", path=str(self.path), dropped_bytes=len(data) - offset)
+            self._set_rest_aside(data[offset:])
             os.ftruncate(self._fd, offset)
         self._live = self._end = offset
         return entries
@@ -87,29 +98,31 @@ class Spool:
         """How full it is, 0 to 1."""
         return self._live / self._limit
 
-    def append(self, entry: Entry) -> None:
-        """Keep `entry`.
+    def append(self, entries: Sequence[Entry]) -> None:
+        """Keep all of `entries`, in one write.
 
         Raises:
             AuditUnavailable: the spool is full or the disk refuses; nothing was kept.
         """
-        record = _format(entry)
-        if self._live + len(record) > self._limit:
+        records = [_format(entry) for entry in entries]
+        written = b"".join(records)
+        if self._live + len(written) > self._limit:
             raise AuditUnavailable(
                 f"the audit spool {self.path} is full ({self._limit} bytes); it empties when the server is back"
             )
         if self._is_broken:
             raise AuditUnavailable(f"the audit spool {self.path} could not be repaired after a disk error; restart")
         try:
-            written = os.write(self._fd, record)
+            count = os.write(self._fd, written)
         except OSError as error:
+            self._undo()  # a disk may keep what it says that it refused, and two events would have one number
             raise AuditUnavailable(f"the audit spool {self.path} cannot be written: {error}") from None
-        if written != len(record):
+        if count != len(written):
             self._undo()
             raise AuditUnavailable(f"the audit spool {self.path} cannot be written: the disk is full")
-        self._end += written
-        self._live += written
-        self._sizes.append((entry.counter, written))
+        self._end += count
+        self._live += count
+        self._sizes.extend([(entry.counter, len(record)) for entry, record in zip(entries, records, strict=True)])
 
     def cut(self, through: int) -> None:
         """Forget the records up to the counter `through`."""
@@ -118,7 +131,7 @@ class Spool:
         if not self._sizes:
             os.ftruncate(self._fd, 0)
             self._end = 0
-        elif self._end - self._live > _COMPACT_BYTES:
+        elif self._end - self._live > max(self._compact_at, self._live):
             self._compact()
 
     def set_aside(self, suffix: str) -> Path:
@@ -131,14 +144,27 @@ class Spool:
         self._live = self._end = 0
         return kept
 
+    def _set_rest_aside(self, rest: bytes) -> None:
+        if not rest.strip(b"\0"):
+            return  # a file that had grown before the power was cut, but not yet been filled
+        self.damaged = self.path.with_suffix(f".damaged-{hashlib.sha256(rest).hexdigest()[:16]}")
+        descriptor = os.open(self.damaged, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            if os.write(descriptor, rest) != len(rest):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.damaged))
+        finally:
+            os.close(descriptor)
+
     def duplicate(self) -> int:
         """A descriptor of the file for `sync` in another thread, which closes it."""
         return os.dup(self._fd)
 
     def close(self) -> None:
-        """Let another process have it."""
-        os.close(self._fd)
-        os.close(self._lock)
+        """Let another process have it. Closed again it does nothing: the numbers may be somebody else's files by then."""
+        for descriptor in (self._fd, self._lock):
+            if descriptor != _CLOSED:
+                os.close(descriptor)
+        self._fd = self._lock = _CLOSED
 
     def _undo(self) -> None:
         try:
@@ -151,12 +177,19 @@ class Spool:
         live = self.path.read_bytes()[self._end - self._live : self._end]
         temporary.unlink(missing_ok=True)
         descriptor = _open(temporary)
-        if os.write(descriptor, live) != len(live):
+        try:
+            if os.write(descriptor, live) != len(live):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            os.fdatasync(descriptor)  # what was durable in the old file is so in the new one
+        except OSError as error:
             os.close(descriptor)
-            return  # no room to tidy up: the file stays as it is and is still right
+            temporary.unlink()
+            self._compact_at = self._end - self._live + _COMPACT_BYTES  # the file is still right; tried again later
+            _log.warning("audit.spool_not_compacted", path=str(self.path), reason=str(error))
+            return
         os.rename(temporary, self.path)  # noqa: PTH104
         os.close(self._fd)
-        self._fd, self._end = descriptor, self._live
+        self._fd, self._end, self._compact_at = descriptor, self._live, _COMPACT_BYTES
 
 
 def sync(descriptor: int) -> None:
@@ -180,9 +213,15 @@ def _take(lock: int, path: Path) -> None:
 
 
 def _format(entry: Entry) -> bytes:
-    subject = entry.subject.encode()
-    body = b"%b%b%b" % (_BODY.pack(entry.counter, entry.time_ns, len(subject)), subject, entry.data)
-    return _FRAME.pack(len(body), zlib.crc32(body)) + body
+    begin = _beginning(entry.counter, entry.time_ns, entry.subject)
+    checksum = zlib.crc32(entry.data, zlib.crc32(begin))
+    return b"%b%b%b" % (_FRAME.pack(len(begin) + len(entry.data), checksum), begin, entry.data)
+
+
+def _beginning(counter: int, time_ns: int, subject: str) -> bytes:
+    """What stands before the event's bytes in a body."""
+    named = subject.encode()
+    return _BODY.pack(counter, time_ns, len(named)) + named
 
 
 def _parse(data: bytes, offset: int) -> Entry | None:

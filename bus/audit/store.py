@@ -16,14 +16,14 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from bus.audit.head import Head
+from bus.audit.packing import Message, packed, unpacked
 from bus.audit.producer import Producer
 from bus.audit.spool import Entry
 from bus.connection import Connection
 from bus.credentials import Credential
-from bus.headers import Block, extended
+from bus.headers import Block, encode
 from schemas import names
 from schemas.audit import (
-    CLOUDEVENTS_MEDIA_TYPE,
     DOMAINS,
     PAYLOAD_TYPE,
     batch_payload,
@@ -36,10 +36,19 @@ from schemas.errors import AgentbusError, Unavailable
 _REQUEST_TIMEOUT_S = 3.0
 _LOOK_UP_S = 0.1
 _BEHIND_S = 3.0
+_BATCH_HAS_DUPLICATE = 10201
 
 
 class NotStored(AgentbusError):
     """The server refused the batch, or its answer cannot be read: read back before sending anything again."""
+
+
+class IdTaken(NotStored):
+    """The stream has a message under an id of the batch: an earlier try of it whose answer was lost, or somebody else's.
+
+    Ids count for the whole stream, so a process that knows an event before it is stored (it reads the spool, or has
+    the key) can keep it out, from a slot of its own. Read back which of the two it is, and compare.
+    """
 
 
 class SlotStore:
@@ -70,37 +79,49 @@ class SlotStore:
                 return found
             await asyncio.sleep(_LOOK_UP_S)
 
-    async def append(self, batch: Sequence[Entry], fence: int) -> int:
+    async def append(self, batch: Sequence[Entry], fence: int, salt: str = "") -> int:
         """Store all of `batch` or nothing, signed as one; return the stream sequence of the last event.
 
+        `salt` makes the messages' ids others than their digests alone.
+
         Raises:
+            IdTaken: the stream has had a message with one of the ids.
             NotStored: the server refused it; a fence that is no longer right is the usual reason.
             Unavailable, DeadlineExceeded: no word from the server; it may have been stored.
         """
-        identifier = secrets.token_hex(12)
-        first = {names.EXPECTED_SUBJECT_SEQUENCE: str(fence), names.EXPECTED_SUBJECT_FILTER: self.producer.fence}
-        last = self._commit(batch[-1], len(batch), fence)
-        if len(batch) == 1:
-            return _sequence(await self._ask(batch[0], _headers(identifier, 1, batch[0], first | last)), 1)
-        _accepted(await self._ask(batch[0], _headers(identifier, 1, batch[0], first)))
+        messages, identifier = packed(batch), secrets.token_hex(12)
+        if salt:
+            messages = [message._replace(digest=f"{message.digest}.{salt}") for message in messages]
+        count, first, last = len(messages), messages[0], messages[-1]
+        parts = [message.events for message in messages]
+        begin = {names.EXPECTED_SUBJECT_SEQUENCE: str(fence), names.EXPECTED_SUBJECT_FILTER: self.producer.fence}
+        end = self._signature(last.subject, batch[-1].digest, parts, fence)
+        if count == 1:  # whole by itself: as an atomic batch it would take the server six times as long (measured)
+            return _sequence(await self._ask(first, _headers(first, begin | end)), 1)
+        _accepted(await self._ask(first, _headers(first, begin | _place(identifier, 1))))
         await self._connection.publish_all(
-            (entry.subject, entry.data, _headers(identifier, number, entry))
-            for number, entry in enumerate(batch[1:-1], 2)
+            (message.subject, message.payload, _headers(message, _place(identifier, number)))
+            for number, message in enumerate(messages[1:-1], 2)
         )
-        return _sequence(await self._ask(batch[-1], _headers(identifier, len(batch), batch[-1], last)), len(batch))
+        end |= _place(identifier, count) | {names.BATCH_COMMIT: "1"}
+        return _sequence(await self._ask(last, _headers(last, end)), count)
 
-    def _commit(self, entry: Entry, count: int, after: int) -> dict[str, str]:
-        payload = batch_payload(entry.subject, entry.digest, count, after)
+    def _signature(self, subject: str, last_digest: str, parts: list[int], after: int) -> dict[str, str]:
+        payload = batch_payload(subject, last_digest, parts, after)
         signature = self._key.sign(pre_authentication_encoding(PAYLOAD_TYPE, payload))
-        return {
-            names.BATCH_COMMIT: "1",
+        headers = {
             names.SIGNATURE: base64.b64encode(signature).decode(),
             names.SIGNATURE_KEY: self._public,
             names.SIGNATURE_AFTER: str(after),
         }
+        if len(parts) != sum(parts):
+            headers[names.SIGNATURE_PARTS] = ",".join(map(str, parts))
+        return headers
 
-    async def _ask(self, entry: Entry, headers: Block) -> bytes:
-        request = self._connection.request(entry.subject, entry.data, headers=headers, timeout_s=_REQUEST_TIMEOUT_S)
+    async def _ask(self, message: Message, headers: Block) -> bytes:
+        request = self._connection.request(
+            message.subject, message.payload, headers=headers, timeout_s=_REQUEST_TIMEOUT_S
+        )
         asking, before = asyncio.ensure_future(request), self._connection.reconnects
         try:
             while not asking.done():
@@ -119,20 +140,21 @@ class SlotStore:
             return None
         if "Nats-Sequence" not in headers:
             raise Unavailable(f"the last event of {domain} cannot be read: {headers.get('Description', 'no sequence')}")
+        event = unpacked(answer.data)[-1]
         return Head(
             slot=self.producer.slot_prefix,
-            counter=_counter(answer.data),
-            sha256=digest(answer.data),
+            counter=_counter(event),
+            sha256=digest(event),
             stream_sequence=int(headers["Nats-Sequence"]),
         )
 
 
-def _headers(batch: str, number: int, entry: Entry, more: dict[str, str] | None = None) -> Block:
-    always = f"{_ALWAYS}{entry.digest}\r\n{names.BATCH_ID}: {batch}\r\n{names.BATCH_SEQUENCE}: {number}\r\n\r\n"
-    return Block(always.encode()) if more is None else extended(Block(always.encode()), more)
+def _place(batch: str, number: int) -> dict[str, str]:
+    return {names.BATCH_ID: batch, names.BATCH_SEQUENCE: str(number)}
 
 
-_ALWAYS = f"NATS/1.0\r\n{names.CONTENT_TYPE}: {CLOUDEVENTS_MEDIA_TYPE}\r\n{names.MSG_ID}: "
+def _headers(message: Message, more: dict[str, str]) -> Block:
+    return encode({names.CONTENT_TYPE: message.media_type, names.MSG_ID: message.digest} | more)
 
 
 def _counter(data: bytes) -> int:
@@ -148,7 +170,8 @@ def _answer(data: bytes) -> dict[str, Any]:
     except msgspec.DecodeError:
         raise NotStored("the server's answer to a batch is not JSON") from None
     if error := answer.get("error"):
-        raise NotStored(f"{error.get('description')} (error {error.get('err_code')})")
+        kind = IdTaken if error.get("err_code") == _BATCH_HAS_DUPLICATE else NotStored
+        raise kind(f"{error.get('description')} (error {error.get('err_code')})")
     return answer
 
 
@@ -159,6 +182,8 @@ def _accepted(data: bytes) -> None:
 
 def _sequence(data: bytes, count: int) -> int:
     answer = _answer(data)
+    if answer.get("duplicate"):
+        raise IdTaken("the server has had a message with this id before")
     if answer.get("count", 1) != count or not isinstance(answer.get("seq"), int):
         raise NotStored(f"the server confirmed {answer.get('count')} of {count} events")
     return int(answer["seq"])

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable
+from datetime import datetime
 from pathlib import Path
 
 from bus.audit.head import FILE, Head, read_head
 from bus.audit.read import Bounds, Reader
+from bus.audit.seal.check import SealCheck
 from bus.audit.trust import Trust
 from bus.audit.verify import Report, Verifier
 from bus.errors import NotProvisioned
@@ -16,7 +18,7 @@ from schemas.errors import DeadlineExceeded, Unavailable
 
 _SETTLE_S = 3.0
 """How long a batch that is being stored while we read may take to be whole."""
-_PROGRESS_EVENTS = 5000
+_PROGRESS_EVERY = 100
 
 Progress = Callable[[int, int], None]
 
@@ -36,19 +38,24 @@ async def verify_stream(
     trust: Trust,
     heads: Iterable[Head] = (),
     *,
-    start: int = 1,
-    on_progress: Progress = _silent,
+    seals: SealCheck | None = None,
 ) -> Report:
-    """Verify everything from sequence `start` that the stream holds now. Never raises for what it finds.
+    """Verify everything that the stream holds now. Never raises for what it finds."""
+    return await verify_with(reader, Verifier(trust, tuple(heads), seals=seals))
 
-    `on_progress` is told (sequence reached, last sequence). An interrupted verification goes on from
-    the report's `last_sequence + 1`; what lies across the cut is then taken as it is.
+
+async def verify_with(
+    reader: Reader, verifier: Verifier, on_progress: Progress = _silent, *, now: datetime | None = None
+) -> Report:
+    """Feed `verifier` what the stream holds now. Never raises for what it finds.
+
+    `on_progress` is told (sequence reached, last sequence), also before the first. Whenever this waits or calls, and
+    when it is cancelled, the verifier is between two messages. Processes that were silent `now` are named.
     """
-    verifier = Verifier(trust, tuple(heads) if start == 1 else (), start)
     try:
         bounds = await reader.bounds()
     except NotProvisioned as error:
-        return verifier.finish() if verifier.heads else verifier.stop(str(error))
+        return _gone(verifier, str(error))
     except (Unavailable, DeadlineExceeded) as error:
         return verifier.stop(str(error))
     try:
@@ -56,14 +63,25 @@ async def verify_stream(
         await _settle(reader, verifier)
     except (Unavailable, DeadlineExceeded) as error:
         return verifier.stop(f"reading stopped after stream sequence {verifier.position - 1}: {error}")
-    return verifier.finish()
+    return verifier.finish(now)
+
+
+def _gone(verifier: Verifier, reason: str) -> Report:
+    """There is no stream: evidence for who knows that there was one."""
+    if verifier.begin.after:
+        verifier.ended_before(0)
+    is_known = verifier.begin.after or verifier.heads or (verifier.seals and verifier.seals.is_expecting)
+    return verifier.finish() if is_known else verifier.stop(reason)
 
 
 async def _read(reader: Reader, verifier: Verifier, bounds: Bounds, on_progress: Progress) -> None:
+    on_progress(verifier.position - 1, bounds.last)
     async for record in reader.records(verifier.position, until=bounds.last):
         verifier.add(record)
-        if verifier.events % _PROGRESS_EVENTS == 0:
+        if record.sequence % _PROGRESS_EVERY == 0:
             on_progress(record.sequence, bounds.last)
+    if bounds.last < verifier.begin.after:
+        verifier.ended_before(bounds.last)
     verifier.missing_after(bounds.last)
     on_progress(bounds.last, bounds.last)
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bus.provision import parts
 from schemas import names, subjects
-from schemas.approvals import READING_VERBS, VOTING_VERBS
+from schemas.approvals import GLASS_VERBS, READING_VERBS, VOTING_VERBS
 from schemas.fleet import AgentRole, Fleet
 
 _CANARY = ("GetExtendedAgentCard", "SendMessage")
@@ -33,8 +34,10 @@ def users_of(fleet: Fleet) -> tuple[User, ...]:
     """Every user of the fleet, services first."""
     return (
         *_services(),
+        *_sealer(),
+        *map(_witness, fleet.witnesses),
         *(user for agent, role in fleet.agents.items() for user in (_bus_agent(agent, role), _own_agent(agent))),
-        *map(_operator, fleet.operators),
+        *(user for operator in fleet.operators for user in (_operator(operator), _own_operator(operator))),
         *map(_reviewer, fleet.reviewers),
         *map(_auditor, fleet.auditors),
     )
@@ -69,6 +72,9 @@ def _services() -> tuple[User, ...]:
         ),
         subscribe=(
             subjects.Propose.pattern(),
+            subjects.Withdraw.pattern(),
+            subjects.BreakGlass.pattern(),
+            subjects.Inquire.pattern(),
             subjects.Review.pattern(),
             subjects.Outcome.pattern(),
             inbox[names.APPROVALS],
@@ -93,7 +99,48 @@ def _services() -> tuple[User, ...]:
         publish=tuple(subjects.Request.pattern(caller=names.APPLIER, operation=operation) for operation in _CANARY),
         subscribe=(subjects.Reply.pattern(caller=names.APPLIER), inbox[names.APPLIER]),
     )
-    return service, applier, canary
+    return service, applier, canary, _witness_of_health()
+
+
+def _witness_of_health() -> User:
+    """How the applier sees whether an agent that it restarted writes its trail: it reads, as an auditor does."""
+    return User(
+        names.ACCOUNT_AUDIT,
+        names.APPLIER,
+        names.TRAIL_CREDENTIAL,
+        publish=_reading_the_trail(),
+        subscribe=(f"{names.inbox_prefix(names.APPLIER)}.>",),
+    )
+
+
+def _sealer() -> tuple[User, User]:
+    inbox = f"{names.inbox_prefix(names.SEALER)}.>"
+    own = User(
+        names.own_account(names.SEALER),
+        names.SEALER,
+        names.OWN_CREDENTIAL,
+        publish=_audit(names.SEALER, agent=False),
+        subscribe=(inbox,),
+    )
+    trail = User(
+        names.ACCOUNT_AUDIT,
+        names.SEALER,
+        names.TRAIL_CREDENTIAL,
+        publish=(*_reading_the_trail(), subjects.SEAL, subjects.Cosign.pattern()),
+        subscribe=(inbox, subjects.Cosigned.pattern()),
+    )
+    return own, trail
+
+
+def _witness(witness: str) -> User:
+    # It answers on a subject of its own and nowhere else, so a requester can steer it nowhere.
+    return User(
+        names.ACCOUNT_AUDIT,
+        witness,
+        names.OWN_CREDENTIAL,
+        publish=(subjects.Cosigned.pattern(witness=witness),),
+        subscribe=(str(subjects.Cosign(witness)),),
+    )
 
 
 def _reading_cards(agent: str) -> tuple[str, ...]:
@@ -131,18 +178,22 @@ def _bus_agent(agent: str, role: AgentRole) -> User:
 
 def _own_agent(agent: str) -> User:
     inbox = f"{names.inbox_prefix(agent)}.>"
-    streams = (f"KV_{names.TASK_BUCKET}", f"KV_{names.PUSH_BUCKET}", names.TASK_LOG)
+    streams = (f"KV_{names.TASK_BUCKET}", f"KV_{names.PUSH_BUCKET}", names.TASK_LOG, names.TASK_LATER)
     return User(
         names.own_account(agent),
         agent,
         names.OWN_CREDENTIAL,
         publish=(
             *_audit(agent, agent=True),
-            subjects.Propose.pattern(agent=agent),
+            *_proposing(agent),
             f"$KV.{names.TASK_BUCKET}.>",
             f"$KV.{names.PUSH_BUCKET}.>",
+            *parts.RIGHTS,
             subjects.TaskUpdate.pattern(),
             subjects.TaskCommand.pattern(),
+            subjects.TaskLater.pattern(),
+            _consumer(names.TASK_LATER, names.DUE),
+            f"$JS.ACK.{names.TASK_LATER}.{names.DUE}.>",
             inbox,  # instances of the agent answer each other here; nobody else is in this account
             *(f"$JS.API.STREAM.INFO.{stream}" for stream in streams),
             *(f"$JS.API.DIRECT.GET.{stream}" for stream in streams),
@@ -173,6 +224,29 @@ def _operator(operator: str) -> User:
     )
 
 
+def _own_operator(operator: str) -> User:
+    return User(
+        names.own_account(operator),
+        operator,
+        names.OWN_CREDENTIAL,
+        publish=(
+            *parts.RIGHTS,
+            *_proposing(operator),
+            *(str(subjects.BreakGlass(operator, verb)) for verb in GLASS_VERBS),
+        ),
+        subscribe=(f"{names.tool_inbox_prefix(operator)}.>", subjects.Notify.pattern()),
+    )
+
+
+def _proposing(proposer: str) -> tuple[str, ...]:
+    """Propose, take back, ask what became of it."""
+    return (
+        str(subjects.Propose(proposer)),
+        str(subjects.Withdraw(proposer)),
+        *(str(subjects.Inquire(proposer, verb)) for verb in READING_VERBS),
+    )
+
+
 def _reviewer(reviewer: str) -> User:
     return User(
         names.reviewer_account(reviewer),
@@ -184,11 +258,15 @@ def _reviewer(reviewer: str) -> User:
 
 
 def _auditor(auditor: str) -> User:
-    direct = f"$JS.API.DIRECT.GET.{names.AUDIT}"
     return User(
         names.ACCOUNT_AUDIT,
         auditor,
         names.OWN_CREDENTIAL,
-        publish=(direct, f"{direct}.>", f"$JS.API.STREAM.INFO.{names.AUDIT}"),
+        publish=_reading_the_trail(),
         subscribe=(f"{names.inbox_prefix(auditor)}.>",),
     )
+
+
+def _reading_the_trail() -> tuple[str, ...]:
+    direct = f"$JS.API.DIRECT.GET.{names.AUDIT}"
+    return direct, f"{direct}.>", f"$JS.API.STREAM.INFO.{names.AUDIT}"

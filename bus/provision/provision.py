@@ -13,9 +13,11 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from bus.agent_keys import write_agent_keys
 from bus.audit.trust import Trust, dump_trust
 from bus.connection import Connection, Profile
 from bus.credentials import Credential, create_credential
@@ -24,8 +26,11 @@ from bus.jetstream import NO_LEADER_YET, NOT_FOUND, ApiError, call
 from bus.provision.contexts import write_contexts
 from bus.provision.members import server_url, servers_of
 from bus.provision.permissions import users_of
+from bus.provision.seal_policy import write_seal_policy
 from bus.provision.server_config import Keys, server_config
+from bus.provision.store_key import ensure_store_key, refuse_unread
 from bus.provision.streams import Stream, streams_of
+from bus.provision.widening import lacks_bound, widened
 from bus.server import LocalServer
 from bus.surroundings import Home
 from schemas import names
@@ -37,13 +42,19 @@ Ensure = Callable[[Connection, Stream], Awaitable[None]]
 
 
 def write_files(fleet: Fleet, home: Home) -> Keys:
-    """Write keys, trust file, contexts and the server's configuration; what exists already is kept or renewed.
+    """Write keys, the store's key, trust file, keys file, seal policy, contexts and the server's configuration; what exists already is kept or renewed.
 
     Keys are made once and never replaced. Returns the public keys.
+
+    Raises:
+        NotProvisioned: the server's store is encrypted with a key that is not there.
     """
     home.root.mkdir(parents=True, exist_ok=True, mode=0o700)
     keys = _ensure_keys(fleet, home)
+    ensure_store_key(fleet, home)
     _write(home.trust, dump_trust(_trust(fleet, home)).decode())
+    write_agent_keys(home.agent_keys, {agent: keys[agent, names.BUS_CREDENTIAL] for agent in fleet.agents})
+    write_seal_policy(fleet, home)
     write_contexts(fleet, home, server_url(fleet))
     _write_configs(fleet, home, keys)
     return keys
@@ -57,7 +68,7 @@ def _write_configs(fleet: Fleet, home: Home, keys: Keys, admins: Mapping[str, st
 
 def _route_secret(home: Home) -> str:
     """What the servers of a cluster know each other by; made once."""
-    path = home.credentials("cluster") / "route.secret"
+    path = home.credentials(names.CLUSTER) / "route.secret"
     if not path.exists():
         _write(path, secrets.token_urlsafe(32))
     return path.read_text()
@@ -66,12 +77,13 @@ def _route_secret(home: Home) -> str:
 def _ensure_keys(fleet: Fleet, home: Home) -> dict[tuple[str, str], str]:
     wanted = {(user.principal, user.credential) for user in users_of(fleet)}
     wanted |= {(producer, names.AUDIT_CREDENTIAL) for producer in _producers(fleet)}
+    wanted |= {(name, names.SEAL_CREDENTIAL) for name in (names.SEALER, *fleet.witnesses)}
     return {key: create_credential(home.credentials(key[0]) / key[1]).public_key() for key in sorted(wanted)}
 
 
 def _producers(fleet: Fleet) -> dict[str, str]:
     """Each audit producer and the family of its subjects."""
-    services = dict.fromkeys((names.APPROVALS, names.APPLIER), "sys")
+    services = dict.fromkeys((names.APPROVALS, names.APPLIER, names.SEALER), "sys")
     return {**services, **dict.fromkeys(fleet.agents, "agent")}
 
 
@@ -110,7 +122,10 @@ async def start_servers(fleet: Fleet, home: Home) -> tuple[LocalServer, ...]:
         NoServer: one does not start. NotProvisioned: a stream exists with another configuration.
     """
     keys = write_files(fleet, home)
-    servers = tuple(LocalServer(one.config, one.log, one.host, one.port) for one in servers_of(fleet, home))
+    servers = tuple(
+        LocalServer(one.config, one.log, one.host, one.port, ensure_store_key(fleet, home))
+        for one in servers_of(fleet, home)
+    )
     with tempfile.TemporaryDirectory(prefix="agentbus-admin-") as folder:
         accounts = sorted({stream.account for stream in streams_of(fleet)})
         admins = {account: create_credential(Path(folder) / account) for account in accounts}
@@ -126,6 +141,32 @@ async def start_servers(fleet: Fleet, home: Home) -> tuple[LocalServer, ...]:
     return servers
 
 
+async def put_in_force(fleet: Fleet, home: Home, servers: Sequence[LocalServer]) -> None:
+    """Have running servers do what the fleet file says now; connections that stay allowed are kept.
+
+    The configuration is read twice, because imports of an account work from the second time on; that each reading
+    has happened is seen by a key that is let in by the first and refused by the second. Streams are not changed.
+
+    Raises:
+        NotProvisioned: a server does not take it; it goes on with the configuration that it had.
+    """
+    keys = write_files(fleet, home)
+    with tempfile.TemporaryDirectory(prefix="agentbus-admin-") as folder:
+        witness = create_credential(Path(folder) / names.ACCOUNT_PARTS)
+        _write_configs(fleet, home, keys, {names.ACCOUNT_PARTS: witness.public_key()})
+        try:
+            await _reloaded(servers, witness, lets_in=True)
+        finally:
+            _write_configs(fleet, home, keys)
+        await _reloaded(servers, witness, lets_in=False)
+
+
+async def _reloaded(servers: Sequence[LocalServer], witness: Credential, *, lets_in: bool) -> None:
+    for server in servers:
+        server.reload()
+    await asyncio.gather(*(_until(server, witness, lets_in=lets_in) for server in servers))
+
+
 async def _set_up(
     servers: Sequence[LocalServer], fleet: Fleet, home: Home, keys: Keys, admins: dict[str, Credential]
 ) -> None:
@@ -135,13 +176,11 @@ async def _set_up(
         for account, admin in admins.items():
             connections[account] = await Connection.open(_profile(url, admin, account))
             stack.push_async_callback(connections[account].close)
+        ensure = partial(ensure_stream, stores=tuple(one.store for one in servers_of(fleet, home)))
         for stream in streams_of(fleet):
-            await _patiently(ensure_stream, connections[stream.account], stream)
+            await _patiently(ensure, connections[stream.account], stream)
     _write_configs(fleet, home, keys)
-    for server in servers:
-        server.reload()
-    admin = next(iter(admins.values()))
-    await asyncio.gather(*(_until_refused(server, admin) for server in servers))
+    await _reloaded(servers, next(iter(admins.values())), lets_in=False)
 
 
 def _profile(url: str, admin: Credential, account: str) -> Profile:
@@ -162,28 +201,41 @@ async def _patiently(ensure: Ensure, connection: Connection, stream: Stream) -> 
         await asyncio.sleep(0.2)
 
 
-async def _until_refused(server: LocalServer, admin: Credential) -> None:
-    """Return when the server lets provisioning's keys in no more: then the reload is in force."""
+async def _until(server: LocalServer, witness: Credential, *, lets_in: bool) -> None:
+    """Return when the server lets a key of provisioning in, or no more: then the reload is in force."""
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
-        try:
-            connection = await Connection.open(_profile(server.url, admin, "gone"))
-        except ConnectionRefused:
+        if await _is_let_in(server, witness) == lets_in:
             return
-        await connection.close()
         await asyncio.sleep(0.02)
-    raise NotProvisioned("the server did not drop provisioning's keys on reload; see its log")
+    did = "take" if lets_in else "drop"
+    raise NotProvisioned(f"the server did not {did} provisioning's keys on reload; see its log")
 
 
-async def ensure_stream(connection: Connection, stream: Stream) -> None:
-    """Create the stream and its consumers, or check that what exists is the same.
+async def _is_let_in(server: LocalServer, witness: Credential) -> bool:
+    try:
+        connection = await Connection.open(_profile(server.url, witness, "gone"))
+    except ConnectionRefused:
+        return False
+    await connection.close()
+    return True
+
+
+async def ensure_stream(connection: Connection, stream: Stream, stores: Sequence[Path] = ()) -> None:
+    """Create the stream and its consumers, or bring the stream up to what is wanted now, where nothing is lost by that.
+
+    `stores` are the servers' folders.
 
     Raises:
-        NotProvisioned: it exists with another configuration; the message names the first difference.
+        NotProvisioned: it exists with another configuration, and the message names the first difference; or its files
+            exist and the server could not read them.
     """
     info = await _info_or_none(connection, f"STREAM.INFO.{stream.name}")
     if info is None:
+        refuse_unread(stream, stores)
         info = await call(connection, f"STREAM.CREATE.{stream.name}", stream.config)
+    elif wider := widened(stream.config, info["config"], await _most_of_a_subject(connection, stream, info["config"])):
+        info = await call(connection, f"STREAM.UPDATE.{stream.name}", info["config"] | wider)
     _require_same(stream.name, stream.config, info["config"])
     for consumer in stream.consumers:
         name = str(consumer["durable_name"])
@@ -192,6 +244,15 @@ async def ensure_stream(connection: Connection, stream: Stream) -> None:
             body = {"stream_name": stream.name, "config": consumer}
             found = await call(connection, f"CONSUMER.DURABLE.CREATE.{stream.name}.{name}", body)
         _require_same(f"{stream.name}.{name}", consumer, found["config"])
+
+
+async def _most_of_a_subject(connection: Connection, stream: Stream, found: dict[str, Any]) -> int | None:
+    """How many messages the fullest subject holds, where that decides; None also when there are too many subjects to tell."""
+    if not lacks_bound(stream.config, found):
+        return None
+    info = await call(connection, f"STREAM.INFO.{stream.name}", {"subjects_filter": ">"})
+    counts: dict[str, int] = info["state"].get("subjects") or {}
+    return max(counts.values(), default=0) if len(counts) == info["state"].get("num_subjects", 0) else None
 
 
 async def _info_or_none(connection: Connection, verb: str) -> dict[str, Any] | None:

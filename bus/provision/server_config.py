@@ -12,8 +12,11 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from bus.provision import parts
 from bus.provision.members import Server
 from bus.provision.permissions import User, users_of
+from bus.provision.store_key import VARIABLE
+from bus.provision.streams import streams_of
 from schemas import names, subjects
 from schemas.fleet import Fleet
 
@@ -30,12 +33,28 @@ def server_config(
     `admins` maps an account to the public nkey of a user that may do anything in it: provisioning's own,
     for as long as it runs. A server in service is configured without any.
     """
-    document: dict[str, Any] = {
+    document = _document(fleet, server, _accounts(fleet, keys, admins or {}))
+    if fleet.nats.cluster:
+        document["cluster"] = _cluster(fleet, server, route_secret)
+    return _HEADER + _render(document)
+
+
+def closed_config(fleet: Fleet, server: Server, admins: Mapping[str, str]) -> str:
+    """The same server with the same accounts and streams, that lets in `admins` and nobody of the fleet."""
+    accounts: dict[str, Any] = {stream.account: {"jetstream": "enabled"} for stream in streams_of(fleet)}
+    accounts |= {account: {"jetstream": "enabled", "users": [{"nkey": key}]} for account, key in admins.items()}
+    accounts[names.ACCOUNT_SYS] = {}
+    return _HEADER + _render(_document(fleet, server, accounts))
+
+
+def _document(fleet: Fleet, server: Server, accounts: dict[str, Any]) -> dict[str, Any]:
+    return {
         "listen": f"{server.host}:{server.port}",
         "server_name": server.name,
         "max_payload": names.MAX_PAYLOAD_BYTES,
         "max_control_line": 4096,
-        "max_connections": 64 + 8 * (len(fleet.agents) + len(fleet.operators) + len(fleet.reviewers)),
+        "max_connections": 64
+        + 8 * (len(fleet.agents) + len(fleet.operators) + len(fleet.reviewers) + len(fleet.witnesses)),
         "max_subscriptions": 256,
         "write_deadline": "2s",
         "ping_interval": "20s",
@@ -48,13 +67,11 @@ def server_config(
             "max_mem": 0,
             "max_file": 64 * 1024**3,
             "sync_interval": "always",
+            **({"cipher": "chachapoly", "key": _Variable(VARIABLE)} if fleet.nats.encryption else {}),
         },
         "system_account": names.ACCOUNT_SYS,
-        "accounts": _accounts(fleet, keys, admins or {}),
+        "accounts": accounts,
     }
-    if fleet.nats.cluster:
-        document["cluster"] = _cluster(fleet, server, route_secret)
-    return _HEADER + _render(document)
 
 
 def _cluster(fleet: Fleet, server: Server, secret: str) -> dict[str, Any]:
@@ -75,6 +92,7 @@ def _accounts(fleet: Fleet, keys: Keys, admins: Mapping[str, str]) -> dict[str, 
         names.ACCOUNT_SYS: {},
         names.ACCOUNT_BUS: {"jetstream": "enabled"},
         names.ACCOUNT_AUDIT: {"jetstream": "enabled", "exports": _audit_exports(fleet)},
+        names.ACCOUNT_PARTS: {"jetstream": "enabled", "exports": parts.exports(fleet)},
         names.ACCOUNT_APPROVALS: {
             "jetstream": "enabled",
             "exports": _approvals_exports(fleet),
@@ -83,25 +101,32 @@ def _accounts(fleet: Fleet, keys: Keys, admins: Mapping[str, str]) -> dict[str, 
             ],
         },
     }
+    accounts[names.own_account(names.SEALER)] = {"imports": _audit_imports(names.SEALER, agent=False)}
     for agent, role in fleet.agents.items():
         quota = role.storage_mb * 1024**2 * fleet.nats.replicas  # a cluster counts every copy
         accounts[names.own_account(agent)] = {
-            "jetstream": {"max_file": quota, "max_mem": 0, "max_streams": 4, "max_consumers": 16},
+            "jetstream": {"max_file": quota, "max_mem": 0, "max_streams": 6, "max_consumers": 16},
             "imports": [
                 *_audit_imports(agent, agent=True),
-                *(
-                    [_service(names.ACCOUNT_APPROVALS, subjects.Propose.pattern(agent=agent))]
-                    if role.may_propose
-                    else []
-                ),
+                *parts.imports(agent),
+                *(_proposal_imports(agent) if role.may_propose else []),
             ],
+        }
+    for operator in fleet.operators:
+        accounts[names.own_account(operator)] = {
+            "imports": [
+                *parts.imports(operator),
+                *_proposal_imports(operator),
+                _service(names.ACCOUNT_APPROVALS, subjects.BreakGlass.pattern(operator=operator)),
+                _NEWS,
+            ]
         }
     for reviewer in fleet.reviewers:
         accounts[names.reviewer_account(reviewer)] = {
             "limits": {"max_connections": 4},
             "imports": [
                 _service(names.ACCOUNT_APPROVALS, subjects.Review.pattern(reviewer=reviewer), "approvals.*"),
-                {"stream": {"account": names.ACCOUNT_APPROVALS, "subject": subjects.Notify.pattern()}},
+                _NEWS,
             ],
         }
     for name, account in accounts.items():
@@ -115,6 +140,14 @@ def _user(user: User, keys: Keys) -> dict[str, Any]:
     if user.may_respond_s:
         permissions["allow_responses"] = {"max": 1, "expires": f"{user.may_respond_s}s"}
     return {"nkey": keys[user.principal, user.credential], "permissions": permissions}
+
+
+_NEWS: dict[str, Any] = {"stream": {"account": names.ACCOUNT_APPROVALS, "subject": subjects.Notify.pattern()}}
+_PROPOSING = (subjects.Propose, subjects.Withdraw, subjects.Inquire)
+
+
+def _proposal_imports(proposer: str) -> list[dict[str, Any]]:
+    return [_service(names.ACCOUNT_APPROVALS, family.pattern(proposer=proposer)) for family in _PROPOSING]
 
 
 def _service(account: str, subject: str, to: str = "") -> dict[str, Any]:
@@ -135,6 +168,7 @@ def _audit_imports(name: str, *, agent: bool) -> list[dict[str, Any]]:
 def _audit_exports(fleet: Fleet) -> list[dict[str, Any]]:
     producers = [(names.own_account(agent), agent, True) for agent in fleet.agents]
     producers += [(names.ACCOUNT_APPROVALS, name, False) for name in (names.APPROVALS, names.APPLIER)]
+    producers.append((names.own_account(names.SEALER), names.SEALER, False))
     return [
         {"service": subject, "accounts": [account]}
         for account, name, is_agent in producers
@@ -143,23 +177,39 @@ def _audit_exports(fleet: Fleet) -> list[dict[str, Any]]:
 
 
 def _approvals_exports(fleet: Fleet) -> list[dict[str, Any]]:
-    proposers = [agent for agent, role in fleet.agents.items() if role.may_propose]
-    reviewers = [names.reviewer_account(reviewer) for reviewer in fleet.reviewers]
+    proposers = [*(agent for agent, role in fleet.agents.items() if role.may_propose), *fleet.operators]
+    readers = [*map(names.reviewer_account, fleet.reviewers), *map(names.own_account, fleet.operators)]
     return [
-        *({"service": subjects.Propose.pattern(agent=a), "accounts": [names.own_account(a)]} for a in proposers),
+        *(
+            {"service": family.pattern(proposer=p), "accounts": [names.own_account(p)]}
+            for p in proposers
+            for family in _PROPOSING
+        ),
+        *(
+            {"service": subjects.BreakGlass.pattern(operator=o), "accounts": [names.own_account(o)]}
+            for o in fleet.operators
+        ),
         *(
             {"service": subjects.Review.pattern(reviewer=r), "accounts": [names.reviewer_account(r)]}
             for r in fleet.reviewers
         ),
-        *([{"stream": subjects.Notify.pattern(), "accounts": reviewers}] if reviewers else []),
+        *([{"stream": subjects.Notify.pattern(), "accounts": readers}] if readers else []),
     ]
+
+
+class _Variable(str):
+    """The name of a variable of the server's environment."""
+
+    __slots__ = ()
 
 
 def _render(value: Any, depth: int = 0) -> str:
     """The document in nats-server's own notation: blocks without quotes, one array item a line.
 
-    Strings are always quoted: an unquoted `$JS…` would be read as a variable.
+    Strings are always quoted: an unquoted `$JS…` would be read as a variable, which only a `_Variable` is.
     """
+    if isinstance(value, _Variable):
+        return f"${value}"
     pad = "  " * depth
     if isinstance(value, dict) and value and depth == 0:
         return "".join(f"{key}: {_render(item, 1)}\n" for key, item in value.items())

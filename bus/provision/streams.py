@@ -8,12 +8,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from bus.provision import parts
 from schemas import names, subjects
-from schemas.approvals import VOTING_VERBS
+from schemas.approvals import GLASS_VERBS, VOTING_VERBS
 from schemas.fleet import Fleet
 
 _S = 1_000_000_000
-_DAY = 24 * 3600 * _S
+_DAY_S = 24 * 3600
+_DAY = _DAY_S * _S
+TASKS_MAX_AGE_S = 30 * _DAY_S
 TASK_ACK_WAIT_S = 6
 """A worker says 'in progress' three times within this; after it a silent worker's task goes to another."""
 
@@ -35,9 +38,10 @@ class Stream:
 def streams_of(fleet: Fleet) -> tuple[Stream, ...]:
     """What must exist for this fleet."""
     streams = (
-        Stream(names.ACCOUNT_BUS, _tasks(), tuple(map(_task_consumer, fleet.agents))),
+        Stream(names.ACCOUNT_BUS, _tasks(fleet), tuple(map(_task_consumer, fleet.agents))),
         Stream(names.ACCOUNT_BUS, _events()),
         Stream(names.ACCOUNT_BUS, _dead(), tuple(map(_dead_letters_of, fleet.operators))),
+        *(Stream(names.ACCOUNT_PARTS, parts.bucket(n, room, 60 * _DAY)) for n, room in parts.rooms(fleet).items()),
         Stream(names.ACCOUNT_AUDIT, _audit(is_cluster=bool(fleet.nats.cluster))),
         *(Stream(names.ACCOUNT_APPROVALS, config, _FOLDS) for config in _approvals()),
         *(
@@ -45,6 +49,7 @@ def streams_of(fleet: Fleet) -> tuple[Stream, ...]:
             for agent, role in fleet.agents.items()
             for config in _own(role.storage_mb * 1024**2)
         ),
+        *(Stream(names.own_account(agent), _later(), (_due(),)) for agent in fleet.agents),
     )
     copies = {"num_replicas": fleet.nats.replicas}
     return tuple(Stream(stream.account, stream.config | copies, stream.consumers) for stream in streams)
@@ -63,10 +68,12 @@ def _log(name: str, subject_list: list[str], **more: Any) -> dict[str, Any]:
     }
 
 
-def _tasks() -> dict[str, Any]:
+def _tasks(fleet: Fleet) -> dict[str, Any]:
+    # A subject is one agent and one caller: a caller that loops is refused before it fills the stream for all.
     return _log(
-        names.TASKS, [subjects.Task.pattern()], discard="new", max_age=30 * _DAY, max_bytes=4 * 1024**3,
+        names.TASKS, [subjects.Task.pattern()], discard="new", max_age=TASKS_MAX_AGE_S * _S, max_bytes=4 * 1024**3,
         duplicate_window=120 * _S,
+        max_msgs_per_subject=fleet.tasks_per_caller, discard_new_per_subject=True,
     )  # fmt: skip
 
 
@@ -99,7 +106,8 @@ def _audit(*, is_cluster: bool) -> dict[str, Any]:
 def _approvals() -> tuple[dict[str, Any], ...]:
     # `no_ack`: the answer to a vote or a proposal is the service's, the record is the server's.
     votes = [subjects.Review.pattern(verb=verb) for verb in VOTING_VERBS]
-    proposals = [subjects.Propose.pattern()]
+    proposals = [subjects.Propose.pattern(), subjects.Withdraw.pattern()]
+    proposals += [subjects.BreakGlass.pattern(verb=verb) for verb in GLASS_VERBS]
     return (
         _log(names.PROPOSALS, proposals, no_ack=True, discard="new", max_msg_size=names.MAX_PROPOSAL_BYTES),
         _log(names.DECISIONS, votes, no_ack=True, discard="new", max_msg_size=4096),
@@ -119,6 +127,22 @@ def _own(quota_bytes: int) -> tuple[dict[str, Any], ...]:
     )  # fmt: skip
 
 
+def _later() -> dict[str, Any]:
+    # The server may not refuse what is too much here (schedules exclude `discard: new`), and dropping the oldest
+    # would lose a task: so there is no limit of bytes, and the worker looks before it adds one (`bus.later`).
+    return {
+        "name": names.TASK_LATER,
+        "subjects": [subjects.TaskLater.pattern(), subjects.TaskDue.pattern()],
+        "storage": "file",
+        "retention": "workqueue",
+        "max_msgs_per_subject": 1,
+        "deny_delete": True,
+        "allow_direct": True,
+        "allow_msg_schedules": True,
+        "allow_msg_ttl": True,
+    }
+
+
 def _bucket(name: str, max_bytes: int) -> dict[str, Any]:
     """A key-value bucket. Source: ADR-8."""
     return {
@@ -131,18 +155,27 @@ def _bucket(name: str, max_bytes: int) -> dict[str, Any]:
         "deny_delete": True,
         "allow_rollup_hdrs": True,
         "allow_direct": True,
+        "allow_msg_ttl": True,
     }
 
 
 def _task_consumer(agent: str) -> dict[str, Any]:
+    return _worked_off(agent, subjects.Task.pattern(agent=agent))
+
+
+def _worked_off(name: str, pattern: str) -> dict[str, Any]:
     return {
-        "durable_name": agent,
-        "filter_subject": subjects.Task.pattern(agent=agent),
+        "durable_name": name,
+        "filter_subject": pattern,
         "ack_policy": "explicit",
         "ack_wait": TASK_ACK_WAIT_S * _S,
         "max_deliver": -1,  # the server would drop the task without a word; the worker ends it, and says so
         "deliver_policy": "all",
     }
+
+
+def _due() -> dict[str, Any]:
+    return _worked_off(names.DUE, subjects.TaskDue.pattern())
 
 
 def _dead_letters_of(operator: str) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""Sealing the trail: the sealer's log and checkpoints, the witnesses, and checking a stream against checkpoints."""
