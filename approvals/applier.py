@@ -1,127 +1,132 @@
-"""The applier: derives the verdict itself, puts the approved tree live, and takes it back when it is not healthy.
+"""The applier: derives the verdict itself, puts the approved change to work, and takes it back when it is not healthy.
 
 It is woken by the approval service and believes nothing of it: proposals and votes are read from the
-server's record on its own connection, under the policy it reads itself. Each step is in the journal
-before it is taken; every step can be taken again, so after a crash the application is simply repeated
-from the start, and the live link is always the old or the new release.
+server's record on its own connection, under the rules that are on record there. Changes of different agents go on at
+the same time, those of one agent one after the other, and those of the fleet's own files alone. What a crash
+interrupted is begun again from the start (`steps`).
+
+It alone writes stream OUTCOMES: what became of a proposal, and which rules are in force from when on.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass
-from typing import Literal, NoReturn
+from collections.abc import Coroutine
+from typing import Any
 
 import msgspec
 import structlog
 
-from approvals.control import Control, RestartFailed
+from approvals import glass
+from approvals.drift import Drift, looked
 from approvals.errors import GitFailed
-from approvals.examine import examine
 from approvals.examiner import Examiner
 from approvals.fold import Ledger
-from approvals.git import BRANCH, Git
-from approvals.health import HealthWindow, problem_of
-from approvals.journal import Entry, Journal
+from approvals.git import BRANCH
 from approvals.machine import Case, at_time
-from approvals.records import MissedRecord, Records, feed
-from approvals.release import ReleaseDiffers, live_tree, make_release, switch
-from approvals.repository import commit_approved, rules_in_force
-from bus.audit.emit import Audit
-from bus.background import OnFailure, only_logged, vital
-from bus.caller import Caller
+from approvals.records import MissedRecord, Records, begin, feed
+from approvals.repository import Rulebook, keep_fleet_tree, rules_in_force
+from approvals.steps import Application, Refused, RolledBack, Tools, checked, emit
+from bus.background import Background, OnFailure, only_logged, vital
 from bus.connection import Connection, Msg, Subscription
 from bus.jetstream import store
-from bus.surroundings import Home
 from schemas import names, subjects
-from schemas.approvals import OutcomeRecord, Proposal
+from schemas.approvals import OutcomeRecord, Result, RulesRecord
 from schemas.audit import Outcome
-from schemas.errors import AgentbusError
+from schemas.errors import AgentbusError, InvalidDocument
 
 _log = structlog.get_logger("applier")
 _SWEEP_S = 5.0
 _RETRY_S = 5.0
+_COMPARE_S = 60.0
+FLEET = ""
+"""Stands for the fleet's own files among the agents that are being changed."""
 
-
-Result = Literal["applied", "rolled_back", "refused"]
+# That a proposal expired is told by the approval service, which tells of every verdict.
 _ENDS: dict[Result, tuple[str, Outcome]] = {
+    "checked": ("apply.checked", "success"),
     "applied": ("apply.applied", "success"),
     "rolled_back": ("apply.rolled_back", "failure"),
     "refused": ("apply.refused", "denied"),
+    "overturned": ("apply.overturned", "success"),
 }
-
-
-class Refused(AgentbusError):
-    """The record does not hold what it would take to apply this; nothing was changed."""
-
-
-class RolledBack(AgentbusError):
-    """The change was live, was not healthy, and is gone again."""
-
-
-@dataclass(frozen=True, slots=True)
-class Tools:
-    """What the applier works with. `caller` speaks on the bus as `applier`, for the canary."""
-
-    connection: Connection
-    caller: Caller
-    audit: Audit
-    git: Git
-    home: Home
-    control: Control
-    journal: Journal
-    window: HealthWindow
 
 
 class Applier:
     """One instance per host."""
 
-    def __init__(self, tools: Tools) -> None:
+    def __init__(self, connection: Connection, tools: Tools) -> None:
+        self._connection = connection
         self._tools = tools
-        self._records = Records(tools.connection, names.APPLIER)
-        self._ledger = self._new_ledger()
+        self._records = Records(connection, names.APPLIER)
+        self._rulebook = Rulebook(tools.git)
+        self._ledger = Ledger(rules_in_force(tools.git), self._rulebook)
         self._examiner = Examiner(tools.git)
+        self._drift = Drift(tools.git, tools.home, tools.evidence, tools.audit)
         self._wake = asyncio.Event()
+        self._reading = asyncio.Lock()
+        self._busy: set[str] = set()
+        self._checking: set[str] = set()
+        self._running = Background()
         self._is_stopping = False
+        self._is_lost = False
         self._subscription: Subscription | None = None
-        self._loop: asyncio.Task[None] | None = None
+        self._loops: list[asyncio.Task[None]] = []
 
     async def start(self, on_failure: OnFailure = only_logged) -> None:
         """Read the record from its start, finish what a crash interrupted, then wait to be woken."""
-        self._subscription = await self._tools.connection.subscribe(subjects.Apply.pattern(), self._on_wake)
+        self._subscription = await self._connection.subscribe(subjects.Apply.pattern(), self._on_wake)
+        await asyncio.to_thread(keep_fleet_tree, self._tools.git)
         await self._replay()
         self._wake.set()
-        self._loop = vital(self._run(), "applying", on_failure)
+        self._loops = [
+            vital(self._run(), "applying", on_failure),
+            vital(self._compare(), "comparing what runs with what was approved", on_failure),
+        ]
 
     async def drain(self, timeout_s: float) -> None:
-        """Finish the application that is under way, if it ends in time; a new start repeats it otherwise."""
+        """Finish the applications that are under way, if they end in time; a new start repeats them otherwise."""
         if self._subscription:
-            await self._tools.connection.drain(self._subscription)
+            await self._connection.drain(self._subscription)
         self._is_stopping = True
-        self._wake.set()
-        if self._loop:
-            await asyncio.wait([self._loop], timeout=timeout_s)
-            self._loop.cancel()
+        for loop in self._loops:
+            loop.cancel()
+        await asyncio.gather(*self._loops, return_exceptions=True)
+        await self._running.drain(timeout_s)
 
     def _on_wake(self, _message: Msg) -> None:
         self._wake.set()
 
-    def _new_ledger(self) -> Ledger:
-        return Ledger(rules_in_force(self._tools.git))
+    # -- reading the record ------------------------------------------------------------------------------
 
     async def _replay(self) -> None:
-        self._ledger = self._new_ledger()
-        await self._records.restart()
-        await self._read()
+        async with self._reading:
+            await self._records.restart()
+            found = await self._records.new()
+            self._ledger = begin(rules_in_force(self._tools.git), self._rulebook, found)
+            for stream, record in found:
+                feed(self._ledger, stream, record)
+            self._is_lost = False
 
     async def _read(self) -> None:
-        self._ledger.rules = rules_in_force(self._tools.git)
-        for stream, record in await self._records.new():
-            feed(self._ledger, stream, record)
+        if self._is_lost:
+            await self._replay()
+            return
+        async with self._reading:
+            try:
+                for stream, record in await self._records.new():
+                    feed(self._ledger, stream, record)
+            except MissedRecord as error:
+                _log.warning("applier.read_again", reason=str(error))
+                self._is_lost = True
+        if self._is_lost:
+            await self._replay()
+
+    # -- acting ------------------------------------------------------------------------------------------
 
     async def _run(self) -> None:
-        while not self._is_stopping:
+        while True:
             try:
                 async with asyncio.timeout(_SWEEP_S):
                     await self._wake.wait()
@@ -129,119 +134,132 @@ class Applier:
                 pass  # a wake-up may get lost; the record does not
             self._wake.clear()
             try:
-                await self._apply_all()
-            except MissedRecord as error:
-                _log.warning("applier.read_again", reason=str(error))
-                await self._replay()
-                self._wake.set()
+                await self._act()
             except (AgentbusError, OSError) as error:
                 # The server, the trail or the disk is away. What was begun is begun again, not in a hurry.
                 _log.error("applier.failed", reason=str(error))
                 await asyncio.sleep(_RETRY_S)
 
-    async def _apply_all(self) -> None:
+    async def _act(self) -> None:
         await self._read()
-        for case in sorted(self._ledger.cases.values(), key=lambda case: case.verdict_sequence):
-            if self._is_stopping:
-                return
-            if case.state == "approved":
-                await self._apply(case)
-            elif problem := await self._examiner.problem_of(at_time(case, time.time_ns()), self._ledger.cases):
-                await self._conclude(case, "refused", problem)
+        if FLEET not in self._busy:
+            await self._note_rules()
+        for case in sorted(self._ledger.unsettled.values(), key=lambda case: (case.verdict_sequence, case.sequence)):
+            await self._consider(at_time(case, time.time_ns()))
 
-    async def _apply(self, case: Case) -> None:
+    async def _consider(self, case: Case) -> None:
+        if case.state == "expired":
+            await self._conclude(case, "expired", "nobody decided in time")
+        elif case.state == "open" and (problem := await self._examiner.problem_of(case, self._ledger)):
+            await self._conclude(case, "refused", problem)
+        elif case.state == "open" and not case.checks and case.id not in self._checking:
+            self._begin_check(case)
+        elif case.state in {"approved", "broken", "lifted"} and self._is_free(case):
+            self._begin(case)  # a check that is under way ends first, so that it cannot close what is being applied
+
+    def _is_free(self, case: Case) -> bool:
+        """Whether nothing else is being done to what the case changes. The fleet's own files change alone."""
+        if case.id in self._checking:
+            return False
+        if case.proposal.is_of_fleet:
+            return not self._busy
+        return FLEET not in self._busy and case.proposal.agent not in self._busy
+
+    def _begin(self, case: Case) -> None:
+        what = FLEET if case.proposal.is_of_fleet else case.proposal.agent
+        self._busy.add(what)
+        self._running.begin(self._patiently(self._end(case), case, self._busy, what))
+
+    def _begin_check(self, case: Case) -> None:
+        if not self._checking:  # one at a time: what is checked may take all the processor that it is given
+            self._checking.add(case.id)
+            self._running.begin(self._patiently(self._check(case), case, self._checking, case.id))
+
+    async def _patiently(self, work: Coroutine[Any, Any, None], case: Case, doing: set[str], what: str) -> None:
+        """Do it; where the server, the trail or the disk is away it is begun again at the next look."""
         try:
-            commit = await self._take_live(case)
-            await self._conclude(case, "applied", "healthy as the approved tree", commit)
+            await work
+        except (AgentbusError, OSError) as error:
+            _log.error("applier.interrupted", proposal=case.id, reason=str(error))
+            await asyncio.sleep(_RETRY_S)
+        finally:
+            doing.discard(what)
+            self._wake.set()
+
+    async def _check(self, case: Case) -> None:
+        """Run the proposal's own checks before anybody is asked to read it for long."""
+        if case.proposal.is_of_fleet:
+            await self._conclude(case, "checked", "the fleet's files can be read and would be in force")
+            return
+        found = await checked(self._tools, case.proposal)
+        await self._conclude(case, "checked" if found.passed else "refused", f"{found.summary} ({found.where})")
+
+    async def _end(self, case: Case) -> None:
+        application = Application(self._tools, case, self._ledger.rules)
+        steps = {"approved": self._apply, "broken": self._enforce, "lifted": self._undo}
+        await steps[case.state](application)
+
+    async def _apply(self, application: Application) -> None:
+        case = application.case
+        try:
+            commit = await application.run()
         except Refused as error:
             await self._conclude(case, "refused", str(error))
         except RolledBack as error:
             await self._conclude(case, "rolled_back", str(error))
+        else:
+            if case.proposal.is_of_fleet:
+                await self._note_rules(case.id)
+            await self._conclude(case, "applied", "healthy as the approved tree", commit)
 
-    async def _take_live(self, case: Case) -> str:
-        """Put the approved tree live and return the commit that records it."""
-        tools, proposal = self._tools, case.proposal
-        agent, tree = proposal.agent, proposal.tree
-        if tools.git.tree_of_agent(agent) == tree and live_tree(tools.home, agent) == tree:
-            return tools.git.line("rev-parse", BRANCH)  # an earlier run got this far and died before saying so
-        self._require_fresh(case)
-        await self._intend(case, "release")
-        await asyncio.to_thread(self._make, proposal)
-        await self._intend(case, "switch")
-        switch(tools.home, agent, tree)
-        problem = await self._restarted(agent, tree)
-        if problem:
-            await self._go_back(case, problem)
-        await self._intend(case, "commit")
+    async def _enforce(self, application: Application) -> None:
         try:
-            return await asyncio.to_thread(commit_approved, tools.git, case)
-        except GitFailed as error:
-            await self._go_back(case, f"it could not be committed: {error}")
+            said = await glass.enforce(application)
+        except Refused as error:
+            await self._conclude(application.case, "refused", str(error))
+        else:
+            await self._conclude(application.case, "applied", said)
 
-    def _require_fresh(self, case: Case) -> None:
-        """An approval is for now. One that was begun in time and interrupted is finished all the same."""
-        limit_s = rules_in_force(self._tools.git).policy.apply_within_s
-        decided_ns = next(cast.at_ns for cast in case.votes if cast.sequence == case.verdict_sequence)
-        begun = self._tools.journal.of(case.id)
-        if not begun and time.time_ns() > decided_ns + limit_s * 1_000_000_000:
-            raise Refused(f"it was approved more than {limit_s / 3600:g} hours ago; the agent has to propose again")
+    async def _undo(self, application: Application) -> None:
+        said = await glass.undo(application)
+        await self._conclude(application.case, "overturned", said)
 
-    def _make(self, proposal: Proposal) -> None:
-        """Examine the proposal again, and write its release; nothing that runs is touched."""
-        tools = self._tools
-        problem = examine(tools.git, proposal.agent, proposal).problem
-        if problem:
-            raise Refused(problem)
+    # -- writing the record ------------------------------------------------------------------------------
+
+    async def _note_rules(self, proposal: str = "") -> None:
+        """Put on record which rules are in force, when they are others than those on record."""
+        git = self._tools.git
         try:
-            with tools.git.indexed() as index:
-                index.apply(proposal.base, proposal.diff)
-            make_release(tools.git, tools.home, proposal.agent, proposal.tree)
-        except (GitFailed, ReleaseDiffers) as error:
-            raise Refused(str(error)) from error
-
-    async def _restarted(self, agent: str, tree: str) -> str:
-        """Restart the agent; what is wrong with it as `tree`, or an empty string."""
-        try:
-            await self._tools.control.restart(agent)
-            return await problem_of(self._tools.caller, agent, tree, self._tools.window)
-        except RestartFailed as error:
-            return str(error)
-
-    async def _go_back(self, case: Case, problem: str) -> NoReturn:
-        proposal = case.proposal
-        await self._intend(case, "go_back")
-        switch(self._tools.home, proposal.agent, proposal.base)
-        again = await self._restarted(proposal.agent, proposal.base)
-        raise RolledBack(problem + (f"; and the old tree: {again}" if again else ""))
-
-    async def _intend(self, case: Case, step: str) -> None:
-        """Say what is about to be done, on disk and on the trail, before it is done.
-
-        Raises:
-            AuditUnavailable: the trail does not confirm; then the step must not be taken.
-        """
-        proposal = case.proposal
-        self._tools.journal.intend(Entry(case.id, step, proposal.agent, proposal.base, proposal.tree))
-        self._emit("apply.intended", case, step)
+            rules = rules_in_force(git)
+        except (InvalidDocument, GitFailed) as error:
+            _log.error("applier.rules_unreadable", reason=str(error))  # those on record stay in force
+            return
+        if rules.digests == self._ledger.rules.digests and self._ledger.are_rules_on_record:
+            return
+        await asyncio.to_thread(keep_fleet_tree, git)
+        digests = dict(rules.digests)
+        record = RulesRecord(commit=git.line("rev-parse", BRANCH), **digests, proposal=proposal)
+        self._tools.audit.emit(
+            "policy.changed", action="approved" if proposal else "by hand", resource=proposal, metadata=digests
+        )
         await self._tools.audit.confirm()
+        await store(self._connection, str(subjects.Outcome(subjects.RULES)), msgspec.json.encode(record))
+        await self._read()
 
     async def _conclude(self, case: Case, result: Result, reason: str, commit: str = "") -> None:
-        kind, told = _ENDS[result]
-        self._emit(kind, case, result, outcome=told, reason=reason)
+        if result in _ENDS:
+            kind, told = _ENDS[result]
+            emit(self._tools.audit, kind, case, result, outcome=told, reason=reason)
         outcome = OutcomeRecord(
             proposal=case.id, digest=case.digest, result=result, reason=reason,
             verdict_sequence=case.verdict_sequence, commit=commit,
         )  # fmt: skip
-        await store(self._tools.connection, str(subjects.Outcome(case.id)), msgspec.json.encode(outcome))
+        await store(self._connection, str(subjects.Outcome(case.id)), msgspec.json.encode(outcome))
         await self._read()
 
-    def _emit(self, kind: str, case: Case, action: str, *, outcome: Outcome = "success", reason: str = "") -> None:
-        metadata: dict[str, str | int | float | bool] = {
-            "digest": case.digest,
-            "tree": case.proposal.tree,
-            "verdict": case.verdict_sequence,
-        }
-        resource = f"{case.proposal.agent}/{case.id}"
-        self._tools.audit.emit(
-            kind, action=action, resource=resource, outcome=outcome, reason=reason, metadata=metadata
-        )
+    # -- comparing ---------------------------------------------------------------------------------------
+
+    async def _compare(self) -> None:
+        while True:
+            await looked(self._drift, self._ledger.rules.fleet, self._busy)
+            await asyncio.sleep(_COMPARE_S)

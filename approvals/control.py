@@ -1,4 +1,4 @@
-"""Restarting one agent: through the local supervisor's socket, or through systemd."""
+"""Restarting one agent's processes: through the local supervisor's socket, or through systemd."""
 
 from __future__ import annotations
 
@@ -20,14 +20,24 @@ class RestartFailed(AgentbusError):
 
 
 class Control(Protocol):
-    """Whoever runs the agents' processes."""
+    """Whoever runs the agents' processes. Each method raises RestartFailed where it could not be done."""
 
-    async def restart(self, agent: str) -> None:
-        """Stop the agent in order and start it again; returns when it was started.
+    async def restart(self, agent: str, slot: int, ready_within_s: float) -> None:
+        """Stop one instance in order and start it again; returns when it was started and said that it is ready."""
 
-        Raises:
-            RestartFailed: it was not.
-        """
+    async def stop(self, agent: str, slot: int) -> None:
+        """Stop one instance in order; it is not started again by itself."""
+
+    async def pid(self, agent: str, slot: int) -> int:
+        """The process of an instance, 0 when none runs."""
+
+    async def reprovision(self) -> None:
+        """Put in force what the fleet file in the repository says now: permissions, and the number of instances."""
+
+
+def process_of(agent: str, slot: int) -> str:
+    """What the supervisor calls an instance."""
+    return f"agent-{agent}" + (f".{slot}" if slot else "")
 
 
 class SupervisorControl:
@@ -36,18 +46,39 @@ class SupervisorControl:
     def __init__(self, socket: Path) -> None:
         self._socket = socket
 
-    async def restart(self, agent: str) -> None:
+    async def restart(self, agent: str, slot: int, ready_within_s: float) -> None:
         """See `Control.restart`."""
-        answer = await ask_supervisor(self._socket, {"command": "restart", "process": f"agent-{agent}"})
+        await self._tell({"command": "restart", "process": process_of(agent, slot), "timeout_s": ready_within_s})
+
+    async def stop(self, agent: str, slot: int) -> None:
+        """See `Control.stop`."""
+        await self._tell({"command": "stop-process", "process": process_of(agent, slot)})
+
+    async def pid(self, agent: str, slot: int) -> int:
+        """See `Control.pid`."""
+        answer = await self._tell({"command": "status"})
+        name = process_of(agent, slot)
+        return next((int(row["pid"]) for row in answer["processes"] if row["name"] == name), 0)
+
+    async def reprovision(self) -> None:
+        """See `Control.reprovision`."""
+        await self._tell({"command": "reprovision"})
+
+    async def _tell(self, command: dict[str, Any]) -> dict[str, Any]:
+        answer = await ask_supervisor(self._socket, command)
         if not answer.get("ok"):
             raise RestartFailed(str(answer.get("error", "the supervisor refused")))
+        return answer
 
 
 class SystemdControl:
-    """systemd; polkit lets the applier's user restart `agent@*.service` and nothing else."""
+    """systemd; polkit lets the applier's user restart and stop `agent@*.service`, and nothing else.
 
-    async def restart(self, agent: str) -> None:
-        """See `Control.restart`."""
+    A machine's systemd runs one instance of an agent, whatever its slot is.
+    """
+
+    async def restart(self, agent: str, slot: int, ready_within_s: float) -> None:  # noqa: ARG002  see the class
+        """See `Control.restart`; how long it may take the unit says."""
         unit = f"agent@{agent}.service"
         # An agent that failed too often counts as failed; without this systemd would refuse to start it.
         for verb in ("reset-failed", "restart"):
@@ -55,13 +86,31 @@ class SystemdControl:
         if code:
             raise RestartFailed(said or f"systemctl restart {unit} ended with {code}")
 
+    async def stop(self, agent: str, slot: int) -> None:  # noqa: ARG002
+        """See `Control.stop`."""
+        code, said = await _systemctl("stop", f"agent@{agent}.service")
+        if code:
+            raise RestartFailed(said or f"systemctl stop ended with {code}")
 
-async def _systemctl(verb: str, unit: str) -> tuple[int, str]:
+    async def pid(self, agent: str, slot: int) -> int:  # noqa: ARG002
+        """See `Control.pid`."""
+        _, said = await _systemctl("show", "--property=MainPID", "--value", f"agent@{agent}.service")
+        return int(said) if said.isdecimal() else 0
+
+    async def reprovision(self) -> None:
+        """See `Control.reprovision`."""
+        raise RestartFailed(
+            "under systemd only root puts other permissions in force: run `agentbus provision`, install the "
+            "server's configuration and reload nats-server; then propose again"
+        )
+
+
+async def _systemctl(verb: str, *arguments: str) -> tuple[int, str]:
     process = await asyncio.create_subprocess_exec(
-        "systemctl", "--no-ask-password", verb, unit,
-        stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
+        "systemctl", "--no-ask-password", verb, *arguments,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
     )  # fmt: skip
-    _, said = await asyncio.wait_for(process.communicate(), _TIMEOUT_S)
+    said, _ = await asyncio.wait_for(process.communicate(), _TIMEOUT_S)
     return process.returncode or 0, said.decode("utf-8", "replace").strip()
 
 

@@ -3,6 +3,7 @@
 AgentbusError
 ├── GitFailed          git refused; the operator's repository is not as expected
 ├── CannotPropose      the change cannot be built: the proposer's to fix
+├── ProposalNotFound   there is none of that id, or it is not the asker's to read
 └── IllegalStep        the state machine has no such transition; nothing was changed
 """
 
@@ -17,6 +18,10 @@ class GitFailed(AgentbusError):
 
 class CannotPropose(AgentbusError):
     """What was asked for is not a change that could be reviewed."""
+
+
+class ProposalNotFound(AgentbusError):
+    """The id is not one of a proposal that this proposer may read: `agentbus proposals list --all` has those."""
 
 
 class IllegalStep(AgentbusError):

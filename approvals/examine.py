@@ -10,8 +10,11 @@ import re
 from dataclasses import dataclass
 
 from approvals.errors import GitFailed
+from approvals.examine_fleet import problem_of_fleet
+from approvals.flags import flags_of
 from approvals.git import Entry, Git
-from approvals.kinds import AGENT_FILE, kind_of
+from approvals.kinds import AGENT_FILE, Contents, kind_of
+from approvals.leaks import secret_in
 from schemas.agent import AgentFile
 from schemas.approvals import ChangedFile, FileMode, Proposal
 from schemas.documents import parse_yaml
@@ -26,16 +29,15 @@ _PLAIN_PATH = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}(/[A-Za-z0-9_-][A-Za
 
 @dataclass(frozen=True, slots=True)
 class Examination:
-    """`problem` is one sentence when the proposal cannot be accepted, else empty."""
+    """`problem` is one sentence when the proposal cannot be accepted, else empty; `flags` are for a reviewer to mind."""
 
     problem: str
     files: tuple[ChangedFile, ...] = ()
+    flags: tuple[str, ...] = ()
 
 
-def examine(git: Git, agent: str, proposal: Proposal) -> Examination:
-    """Check `proposal`, which came from `agent`, against the repository; writes nothing to it."""
-    if proposal.agent != agent:
-        return Examination(f"{agent} proposes a change to {proposal.agent}; an agent may only propose for itself")
+def examine(git: Git, proposal: Proposal) -> Examination:
+    """Check `proposal` against the repository; writes nothing to it. Who may propose it is checked by the fold."""
     try:
         with git.scratch() as scratch:
             return _examine(scratch, proposal)
@@ -44,22 +46,28 @@ def examine(git: Git, agent: str, proposal: Proposal) -> Examination:
 
 
 def _examine(git: Git, proposal: Proposal) -> Examination:
-    base = git.tree_of_agent(proposal.agent)
-    if base != proposal.base:
-        return Examination(f"the base has moved: {proposal.agent} is at {str(base)[:12]} now; propose again from there")
+    base = git.tree_in_force(proposal)
+    if base is None or base != proposal.base:
+        about = "the fleet" if proposal.is_of_fleet else proposal.agent
+        return Examination(f"the base has moved: {about} is at {str(base)[:12]} now; propose again from there")
     tree = git.apply(base, proposal.diff)
     if tree != proposal.tree:
         return Examination(f"the diff gives tree {tree[:12]}, not the proposed {proposal.tree[:12]}")
     if git.diff(base, tree) != proposal.diff:
         return Examination("the diff is not git's own between the two trees, so it may show what is not changed")
     entries = git.changes(base, tree)
-    problem = _problem_of(git, entries, tree)
-    if problem:
-        return Examination(problem)
+    found = _problem_of(git, entries, tree)
+    if found:
+        return Examination(found)
     files = tuple(_changed_file(git, entry) for entry in entries)
     if files != proposal.files:
         return Examination("the list of files is not what the diff changes")
-    return Examination(_problem_of_content(git, proposal, entries), files)
+    problem = problem_of_fleet if proposal.is_of_fleet else _problem_of_agent
+    before = {entry.path: git.file(proposal.base, entry.path) for entry in entries}
+    after = {entry.path: None if entry.is_removed else git.blob(entry.blob) for entry in entries}
+    executable = {entry.path for entry in entries if entry.mode == "100755" != entry.old_mode}
+    said = problem(git, proposal, before, after) or secret_in(before, after)
+    return Examination(said, files, flags_of(before, after, executable))
 
 
 def _problem_of(git: Git, entries: tuple[Entry, ...], tree: str) -> str:
@@ -101,9 +109,7 @@ def _changed_file(git: Git, entry: Entry) -> ChangedFile:
     return ChangedFile(path=entry.path, mode=mode, sha256=sha256_hex(git.blob(entry.blob)))
 
 
-def _problem_of_content(git: Git, proposal: Proposal, entries: tuple[Entry, ...]) -> str:
-    before = {entry.path: git.file(proposal.base, entry.path) for entry in entries}
-    after = {entry.path: None if entry.is_removed else git.blob(entry.blob) for entry in entries}
+def _problem_of_agent(git: Git, proposal: Proposal, before: Contents, after: Contents) -> str:
     kind = kind_of(before, after)
     if kind != proposal.kind:
         return f"this is a change of kind {kind}, not {proposal.kind}"

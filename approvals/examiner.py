@@ -7,45 +7,54 @@ the applier's outcome on record.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 
-from approvals.examine import examine
-from approvals.git import Git
+from approvals.examine import Examination, examine
+from approvals.fold import Ledger
+from approvals.git import BRANCH, Git
 from approvals.machine import Case, at_time
-from approvals.repository import rules_in_force
 
 _REMEMBERED = 1000
 
 
 class Examiner:
-    """Examines each proposal once per state of its agent's folder; git runs in a thread."""
+    """Examines each proposal once per state of the repository; git runs in a thread."""
 
     def __init__(self, git: Git) -> None:
         self._git = git
-        self._known: dict[tuple[str, str | None], str] = {}
+        self._known: dict[tuple[str, str], Examination] = {}
 
-    async def problem_of(self, case: Case, cases: Mapping[str, Case]) -> str:
-        """Why `case`, one of `cases`, cannot be applied as it stands; empty when it can, or is not open any more."""
+    async def problem_of(self, case: Case, ledger: Ledger) -> str:
+        """Why `case` of `ledger` cannot be applied as it stands; empty when it can, or is not open any more."""
+        return (await self.look(case, ledger)).problem
+
+    async def look(self, case: Case, ledger: Ledger) -> Examination:
+        """The same, with what a reviewer is to mind."""
         if case.state != "open":
-            return ""
-        return self._flood(case, cases) or await self._examined(case)
+            return Examination("")
+        too_many = self._flood(case, ledger)
+        return Examination(too_many) if too_many else await self._examined(case)
 
-    def _flood(self, case: Case, cases: Mapping[str, Case]) -> str:
+    def _flood(self, case: Case, ledger: Ledger) -> str:
         """Whether earlier proposals of the same agent fill what reviewers are asked to read at once."""
-        agent, limit = case.proposal.agent, rules_in_force(self._git).policy.max_open_per_agent
+        if case.proposer not in ledger.rules.fleet.agents:
+            return ""
+        limit = ledger.rules.policy.max_open_per_agent
         waiting = sum(
-            other.proposal.agent == agent
+            other.proposer == case.proposer
             and other.sequence < case.sequence
             and at_time(other, case.at_ns).state == "open"
-            for other in cases.values()
+            for other in ledger.unsettled.values()
         )
-        return f"{agent} has {waiting} proposals waiting; at most {limit} may wait at once" if waiting >= limit else ""
+        return (
+            f"{case.proposer} has {waiting} proposals waiting; at most {limit} may wait at once"
+            if waiting >= limit
+            else ""
+        )
 
-    async def _examined(self, case: Case) -> str:
-        key = (case.digest, await asyncio.to_thread(self._git.tree_of_agent, case.proposal.agent))
+    async def _examined(self, case: Case) -> Examination:
+        key = (case.digest, await asyncio.to_thread(self._git.line, "rev-parse", BRANCH))
         if key not in self._known:
             if len(self._known) >= _REMEMBERED:
                 self._known.clear()
-            found = await asyncio.to_thread(examine, self._git, case.proposal.agent, case.proposal)
-            self._known[key] = found.problem
+            self._known[key] = await asyncio.to_thread(examine, self._git, case.proposal)
         return self._known[key]

@@ -16,8 +16,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from approvals.errors import GitFailed
+from schemas.approvals import Proposal
 
 BRANCH = "refs/heads/main"
+AGENTS = "agents"
+"""The folder of the repository that holds a folder for each agent."""
 _TIMEOUT_S = 30
 _ISOLATED = {
     "GIT_CONFIG_NOSYSTEM": "1",
@@ -37,6 +40,7 @@ class Entry:
     path: str
     mode: str
     blob: str
+    old_mode: str = "000000"
 
     @property
     def is_removed(self) -> bool:
@@ -138,15 +142,28 @@ class Git:
         signed = Git(self.directory, {**self.extra, **who})
         return signed.line("commit-tree", tree, *parents, "-F", "-", stdin=message.encode())
 
+    def tree_of_fleet(self) -> str:
+        """The tree id of the branch in force without `agents/`: the fleet's own files.
+
+        Stores that tree; only within `scratch` where the repository must not be written to.
+        """
+        entries = [entry for entry in self.run("ls-tree", "-z", BRANCH).split(b"\0") if entry]
+        own = [entry for entry in entries if entry.split(b"\t", 1)[1] != AGENTS.encode()]
+        return self.line("mktree", "-z", stdin=b"\0".join([*own, b""]))
+
+    def tree_in_force(self, proposal: Proposal) -> str | None:
+        """The present tree of what the proposal wants to change, None when there is none. As `tree_of_fleet`."""
+        return self.tree_of_fleet() if proposal.is_of_fleet else self.tree_of_agent(proposal.agent)
+
     def tree_of_agent(self, agent: str) -> str | None:
         """The tree id of an agent's folder on the branch in force, None when it has none."""
-        listed = self.run("ls-tree", "-z", BRANCH, "--", f"agents/{agent}").decode().split("\0")[0]
+        listed = self.run("ls-tree", "-z", BRANCH, "--", f"{AGENTS}/{agent}").decode().split("\0")[0]
         return listed.split()[2] if listed else None
 
 
 def _entry(meta: str, path: str) -> Entry:
-    _old_mode, mode, _old_blob, blob, _status = meta.lstrip(":").split(" ")
-    return Entry(path, mode, blob)
+    old_mode, mode, _old_blob, blob, _status = meta.lstrip(":").split(" ")
+    return Entry(path, mode, blob, old_mode)
 
 
 def tree_of_folder(folder: Path) -> str:

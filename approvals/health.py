@@ -1,4 +1,9 @@
-"""Did the restarted agent come up as the approved tree, and does it stay up? Asked over the bus, as others would."""
+"""Did a restarted instance come up as the approved tree, does it answer, and does it write its trail?
+
+Asked over the bus, as others would, and of the trail, which an agent cannot write for another. `ready_within_s` to
+come up, then `steady_for_s` in which its process may not end, its canary must be answered, its requests may not fail
+too often, and its own events must arrive.
+"""
 
 from __future__ import annotations
 
@@ -6,53 +11,105 @@ import asyncio
 import time
 from dataclasses import dataclass
 
-from bus.caller import Caller
+from approvals.canary import Canary
+from approvals.control import Control
+from approvals.evidence import Evidence, Tally
 from schemas import a2a
-from schemas.errors import A2AError
+from schemas.errors import A2AError, AgentbusError
+from schemas.policy import Health
 
 _POLL_S = 0.2
+_CANARY_EVERY_S = 2.0
+_SILENT_S = 10.0
+"""How long an answer's own event may take to be on the trail."""
+_ENOUGH = 5
+"""Requests before their failures say something."""
+
+
+class NotHealthy(AgentbusError):
+    """What is wrong with the instance, in one sentence."""
 
 
 @dataclass(frozen=True, slots=True)
-class HealthWindow:
-    """`ready_within_s` to answer as the new tree, then `steady_for_s` without a restart or a failure."""
+class Probe:
+    """One instance of `agent` that should run `tree`."""
 
-    ready_within_s: float = 30.0
-    steady_for_s: float = 1.0
+    agent: str
+    slot: int
+    tree: str
+    canary: Canary
+    control: Control
+    evidence: Evidence
 
+    async def healthy(self, health: Health) -> None:
+        """Return when it came up and stayed well.
 
-async def problem_of(caller: Caller, agent: str, tree: str, window: HealthWindow) -> str:
-    """Why the agent is not healthy as `tree`, or an empty string when it is."""
-    instance = await _await_release(caller, agent, tree, time.monotonic() + window.ready_within_s)
-    if not instance:
-        return f"{agent} did not answer as tree {tree[:12]} within {window.ready_within_s:g} s"
-    steady_until = time.monotonic() + window.steady_for_s
-    while time.monotonic() < steady_until:
-        await asyncio.sleep(_POLL_S)
-        running = await _release(caller, agent)
-        if running is None:
-            return f"{agent} stopped answering within {window.steady_for_s:g} s of its start"
-        if running != (tree, instance):
-            return f"{agent} restarted by itself within {window.steady_for_s:g} s of its start"
-    return ""
+        Raises:
+            NotHealthy: it did not.
+        """
+        tally = Tally(await self.evidence.end())
+        instance = await self._come_up(health.ready_within_s)
+        await self._write(instance, tally)
+        if not health.steady_for_s:
+            return
+        await self._stay(instance, health, tally)
+        await self._answer(instance, _SILENT_S)
+        await self._write(instance, tally)
 
+    async def _come_up(self, within_s: float) -> str:
+        """The id of the instance that runs the tree and answers as such."""
+        deadline, said = time.monotonic() + within_s, False
+        while time.monotonic() < deadline:
+            # Looked at anew each time: what is on the trail may still be of the run before this one.
+            running = await self.evidence.running(self.agent, self.slot)
+            if running is not None and running.tree == self.tree:
+                said = True
+                if await self._answering() == running.id:
+                    return running.id
+            await asyncio.sleep(_POLL_S)
+        what = "did not answer as" if said else "did not say on the trail that it runs"
+        raise NotHealthy(f"{self.agent} {what} tree {self.tree[:12]} in time")
 
-async def _await_release(caller: Caller, agent: str, tree: str, deadline: float) -> str:
-    while time.monotonic() < deadline:
-        running = await _release(caller, agent)
-        if running is not None and running[0] == tree:
-            return running[1]
-        await asyncio.sleep(_POLL_S)
-    return ""
+    async def _answer(self, instance: str, within_s: float) -> None:
+        """Ask until this instance answers: its siblings do too, whoever is free."""
+        deadline = time.monotonic() + within_s
+        while await self._answering() != instance:
+            if time.monotonic() > deadline:
+                raise NotHealthy(f"{self.agent} did not answer as tree {self.tree[:12]} in time")
+            await asyncio.sleep(_POLL_S)
 
+    async def _answering(self) -> str:
+        """The id in the card of whichever instance answers now, empty when none does."""
+        try:
+            card = await self.canary.caller.get_card(self.agent, timeout_s=2)
+        except A2AError:
+            return ""
+        release = next((e for e in card.capabilities.extensions if e.uri == a2a.RELEASE_URI), None)
+        return str(release.params.get("instance", "")) if release else ""
 
-async def _release(caller: Caller, agent: str) -> tuple[str, str] | None:
-    """(tree, instance) that the agent's card names, None when it does not answer."""
-    try:
-        card = await caller.get_card(agent, timeout_s=2)
-    except A2AError:
-        return None
-    for extension in card.capabilities.extensions:
-        if extension.uri == a2a.RELEASE_URI:
-            return str(extension.params.get("tree", "")), str(extension.params.get("instance", ""))
-    return "", ""
+    async def _stay(self, instance: str, health: Health, tally: Tally) -> None:
+        pid = await self.control.pid(self.agent, self.slot)
+        began = time.monotonic()
+        ends, canary_at = began + health.steady_for_s, began
+        while time.monotonic() < ends:
+            if await self.control.pid(self.agent, self.slot) != pid or not pid:
+                raise NotHealthy(f"{self.agent} ended by itself {time.monotonic() - began:.0f} s after its start")
+            if time.monotonic() >= canary_at:
+                await self.canary.ask(self.agent)
+                canary_at = time.monotonic() + _CANARY_EVERY_S
+            await self._look_at_requests(instance, health, tally)
+            await asyncio.sleep(_POLL_S)
+
+    async def _look_at_requests(self, instance: str, health: Health, tally: Tally) -> None:
+        await self.evidence.count(self.agent, self.slot, instance, tally)
+        if tally.answered + tally.failed >= _ENOUGH and tally.failures > health.max_failures:
+            raise NotHealthy(f"{tally.failed} of {tally.answered + tally.failed} requests of {self.agent} failed")
+
+    async def _write(self, instance: str, tally: Tally) -> None:
+        """It has just answered, so the trail must get an event of it."""
+        seen, deadline = tally.seen, time.monotonic() + _SILENT_S
+        while tally.seen == seen:
+            if time.monotonic() > deadline:
+                raise NotHealthy(f"{self.agent} answers, but its events do not arrive on the audit trail")
+            await asyncio.sleep(_POLL_S)
+            await self.evidence.count(self.agent, self.slot, instance, tally)

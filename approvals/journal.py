@@ -18,6 +18,8 @@ class Entry(msgspec.Struct, frozen=True):
     agent: str
     previous: str
     tree: str
+    reason: str = ""
+    """Why the step is taken, where that is not the approval."""
 
 
 class Journal:

@@ -9,7 +9,9 @@ from schemas.approvals import Kind
 from schemas.documents import load_yaml
 from schemas.errors import InvalidDocument
 
-AGENT_FILE = "agent.yaml"
+AGENT_FILE, FLEET_FILE, POLICY_FILE = "agent.yaml", "fleet.yaml", "policy.yaml"
+Contents = Mapping[str, bytes | None]
+"""Path to content; None where there is none."""
 _PRECEDENCE: tuple[Kind, ...] = ("code", "tool", "model", "budget", "prompt", "config")
 _BY_SECTION: dict[tuple[str, ...], Kind] = {
     ("handler",): "code",
@@ -20,9 +22,10 @@ _BY_SECTION: dict[tuple[str, ...], Kind] = {
     ("llm", "system_prompt"): "prompt",
 }
 """Section of agent.yaml to kind; the rest of the file is `config`."""
+_AGENTS = "agents"
 
 
-def kind_of(before: Mapping[str, bytes | None], after: Mapping[str, bytes | None]) -> Kind:
+def kind_of(before: Contents, after: Contents) -> Kind:
     """The most sensitive kind among the changed files (path to content, None where there is none)."""
     found: set[Kind] = set()
     for path in before.keys() | after.keys():
@@ -33,6 +36,21 @@ def kind_of(before: Mapping[str, bytes | None], after: Mapping[str, bytes | None
     return next((kind for kind in _PRECEDENCE if kind in found), "config")
 
 
+def kind_of_fleet(before: Contents, after: Contents) -> tuple[Kind, str]:
+    """The kind of a change to the fleet's own files, and the one agent it is about (empty: not one alone).
+
+    `authority` when nothing changes but what known agents may do, else `policy`.
+    """
+    if before.keys() | after.keys() != {FLEET_FILE}:
+        return "policy", ""
+    old, new = (_mapping(side.get(FLEET_FILE) or b"", FLEET_FILE) for side in (before, after))
+    known, wanted = (dict(side.pop(_AGENTS, None) or {}) for side in (old, new))
+    if old != new or known.keys() != wanted.keys():
+        return "policy", ""
+    changed = sorted(agent for agent in known if known[agent] != wanted[agent])
+    return "authority", changed[0] if len(changed) == 1 else ""
+
+
 def _kinds_of_agent_file(before: bytes, after: bytes) -> set[Kind]:
     old, new = _sections(before), _sections(after)
     changed = {section for section in old.keys() | new.keys() if old.get(section) != new.get(section)}
@@ -41,13 +59,17 @@ def _kinds_of_agent_file(before: bytes, after: bytes) -> set[Kind]:
 
 def _sections(text: bytes) -> dict[tuple[str, ...], Any]:
     """The top-level keys, and those of `llm` one level deeper."""
-    document = load_yaml(text, AGENT_FILE) or {}
-    if not isinstance(document, dict):
-        raise InvalidDocument(f"{AGENT_FILE} is not a mapping")
     sections: dict[tuple[str, ...], Any] = {}
-    for key, value in document.items():
+    for key, value in _mapping(text, AGENT_FILE).items():
         if key == "llm" and isinstance(value, dict):
             sections |= {("llm", str(inner)): item for inner, item in value.items()}
         else:
             sections[str(key),] = value
     return sections
+
+
+def _mapping(text: bytes, name: str) -> dict[str, Any]:
+    document = load_yaml(text, name) or {}
+    if not isinstance(document, dict):
+        raise InvalidDocument(f"{name} is not a mapping")
+    return document

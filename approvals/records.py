@@ -6,7 +6,7 @@ every proposal that a pulled vote can be about is there when the vote is judged.
 
 from __future__ import annotations
 
-from approvals.fold import Judgement, Ledger, Recorded
+from approvals.fold import Judgement, Ledger, Recorded, Rulebook, Rules, first_rules, is_of_rules
 from bus.connection import Connection
 from bus.jetstream import Puller, delivery_of
 from schemas import names
@@ -61,6 +61,20 @@ class Records:
 
 
 def feed(ledger: Ledger, stream: str, record: Recorded) -> Judgement:
-    """Give one record to the ledger."""
+    """Give one record to the ledger.
+
+    Raises:
+        MissedRecord: other rules came into force before something that was judged already; fold from nothing.
+    """
+    if stream == names.OUTCOMES and is_of_rules(record) and record.at_ns < ledger.latest_ns:
+        raise MissedRecord("the rules changed before what was read last")
     judge = {names.PROPOSALS: ledger.proposed, names.DECISIONS: ledger.voted, names.OUTCOMES: ledger.ended}
-    return judge[stream](record)
+    judgement = judge[stream](record)
+    ledger.latest_ns = record.at_ns
+    return judgement
+
+
+def begin(rules: Rules, rulebook: Rulebook, found: list[tuple[str, Recorded]]) -> Ledger:
+    """An empty ledger for everything that is on record; `rules` are those in force now, for a record without any."""
+    first = first_rules(record for stream, record in found if stream == names.OUTCOMES)
+    return Ledger(rulebook.at(first) if first else rules, rulebook)

@@ -1,0 +1,40 @@
+"""Who may propose what: an agent a change of itself, an operator any change."""
+
+from __future__ import annotations
+
+from schemas.approvals import PROTECTED, Proposal
+from schemas.fleet import Fleet
+
+_FLEET_KINDS = frozenset({"authority", "policy"})
+
+
+def problem_of_proposer(fleet: Fleet, proposer: str, proposal: Proposal) -> str:
+    """Why `proposer` may not propose this, by what the proposal says of itself; empty when it may.
+
+    That it says the truth is checked against the repository (`examine`).
+    """
+    return _problem_of_form(proposal) or _problem_of_authority(fleet, proposer, proposal)
+
+
+def _problem_of_form(proposal: Proposal) -> str:
+    if not proposal.files:
+        return "the proposal changes nothing"
+    if proposal.is_of_fleet and proposal.kind not in _FLEET_KINDS:
+        return f"a change of the fleet's own files is of kind authority or policy, not {proposal.kind}"
+    if not proposal.is_of_fleet and proposal.kind in PROTECTED:
+        return f"a change of an agent's folder is not of kind {proposal.kind}"
+    return ""
+
+
+def _problem_of_authority(fleet: Fleet, proposer: str, proposal: Proposal) -> str:
+    if proposer in fleet.operators:
+        known = not proposal.agent if proposal.is_of_fleet else False
+        return "" if known or proposal.agent in fleet.agents else f"there is no agent {proposal.agent} in this fleet"
+    if proposer not in fleet.agents:
+        return f"{proposer} is neither an agent nor an operator of this fleet"
+    if proposal.agent != proposer:
+        about = proposal.agent or "the fleet"
+        return f"{proposer} proposes a change to {about}; an agent may only propose for itself"
+    if proposal.kind == "policy":
+        return f"{proposer} may not propose who decides; an operator may"
+    return ""
