@@ -10,22 +10,21 @@ import asyncio
 import itertools
 import os
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any, Protocol, overload
 
 import msgspec
 
-from approvals.propose import Edit
+from agents.asking import AskedBack, answer_of, message_to, pieces_of
+from agents.changes import Asked, Asking
+from approvals.changes import Change
 from bus.caller import Caller
-from schemas import a2a
-from schemas.approvals import Receipt
-from schemas.errors import DeadlineExceeded, InvalidAgentResponse, UnsupportedOperation
+from schemas import a2a, names
+from schemas.approvals import Receipt, Standing
+from schemas.errors import DeadlineExceeded, UnsupportedOperation
 from schemas.ids import ulid
 
-Propose = Callable[[Sequence[Edit], str], Awaitable[Receipt]]
-
-SKILL_KEY = "skill"
-"""Key in a message's metadata that names the skill it is for."""
+SKILL_KEY = names.SKILL_KEY
 
 
 class InputRequired(Exception):
@@ -42,6 +41,17 @@ class Work(Protocol):
     @property
     def history(self) -> tuple[a2a.Message, ...]:
         """The conversation so far, oldest first."""
+
+    @property
+    def task(self) -> str:
+        """Its id."""
+
+    @property
+    def asked(self) -> tuple[Asked, ...]:
+        """See `agents.changes.Memory`."""
+
+    async def keep_asked(self, asked: tuple[Asked, ...]) -> None:
+        """See `agents.changes.Memory`."""
 
     async def progress(self, text: str) -> None:
         """Tell whoever watches."""
@@ -60,6 +70,11 @@ class NoTask:
     """A request that is answered by a message at once: nobody watches, and the answer is one piece."""
 
     history: tuple[a2a.Message, ...] = ()
+    task = ""
+    asked: tuple[Asked, ...] = ()
+
+    async def keep_asked(self, asked: tuple[Asked, ...]) -> None:
+        """Nothing outlives the request."""
 
     async def progress(self, text: str) -> None:
         """Nobody watches."""
@@ -95,12 +110,23 @@ class Context(msgspec.Struct, frozen=True, eq=False):
     message: a2a.Message
     deadline_ms: int | None
     calls: Caller
-    propose: Propose
+    asking: Asking
     work: Work = msgspec.field(default_factory=NoTask)
+    context_id: str = ""
+    """The conversation that the message belongs to: the caller's, or the one that the answer names. Not empty in a skill."""
     extensions: frozenset[str] = frozenset()
     """URIs of the extensions in the agent's card that the caller declares to support."""
     _questions: list[int] = msgspec.field(default_factory=lambda: [0])
     """How many questions the function has asked in this run."""
+
+    @property
+    def history(self) -> tuple[a2a.Message, ...]:
+        """What was said in this task, oldest first: the caller's messages, `message` first, and the agent's questions.
+
+        It grows while the function runs, when the caller adds something. A request that is not a task has its message
+        alone: other tasks of the same `context_id` are not looked up.
+        """
+        return self.work.history or (self.message,)
 
     async def progress(self, text: str) -> None:
         """Tell whoever watches the task how far it is; a request that is not a task has nobody who watches."""
@@ -131,6 +157,29 @@ class Context(msgspec.Struct, frozen=True, eq=False):
         if number > len(answers):
             raise InputRequired(question)
         return answers[number - 1]
+
+    async def propose(self, changes: Sequence[Change], rationale: str) -> Receipt:
+        """Ask people to change the agent's own folder, and go on at once: the receipt says whether they are asked.
+
+        Raises:
+            CannotPropose: the changes do not fit the files. A2AError: the approval service could not be reached.
+        """
+        return await self.asking.at_once(changes, rationale)
+
+    async def propose_change(self, changes: Sequence[Change], rationale: str) -> Standing:
+        """Ask people to change the agent's own folder, and wait for what becomes of that.
+
+        In a task: the task becomes AUTH_REQUIRED and the function ends here. When the proposal is applied, rolled
+        back, rejected, withdrawn, refused or has expired, the function runs again from its start, on whatever
+        instance, the change in force if it was applied, and this call returns how it ended; the second call asks
+        for the second change, and so on, as with `input_required`. Where there is no task it does not wait: the
+        proposal's state is `open`.
+
+        Raises:
+            CannotPropose: the changes do not fit the files, or the proposal was not accepted for review.
+            A2AError: the approval service could not be reached.
+        """
+        return await self.asking.decided(changes, rationale)
 
     async def next_message(self) -> a2a.Message:
         """Wait for the next message that the caller sends to the running task, to steer it."""
@@ -164,21 +213,45 @@ class Context(msgspec.Struct, frozen=True, eq=False):
 
         Raises:
             A2AError: what the other agent refused with; Unavailable at once when nobody serves it;
-                InvalidAgentResponse when the answer is of another type.
+                InvalidAgentResponse when the answer is of another type;
+                AskedBack when it is a task that waits for an answer, see `reply`.
         """
-        from agents.runtime.typed import read_input, write_output
+        message = message_to(agent, what, skill=skill, cause=self.message)
+        return await answer_of(self.calls, agent, message, answer, self.remaining_s(timeout_s))
 
-        message = a2a.Message(
-            message_id=f"{self.message.message_id}.{agent}",
-            role="ROLE_USER",
-            parts=write_output(what),
-            metadata={SKILL_KEY: skill} if skill else {},
-        )
-        request = a2a.SendMessageRequest(message=message)
-        response = await self.calls.send_message(agent, request, timeout_s=self.remaining_s(timeout_s))
-        if response.message is None:
-            raise InvalidAgentResponse(f"{agent} answered with a task where a message was expected")
-        return read_input(response.message, answer)
+    @overload
+    async def reply(self, asked: AskedBack, what: Any, *, timeout_s: float = 60) -> str: ...
+
+    @overload
+    async def reply[T](self, asked: AskedBack, what: Any, answer: type[T], *, timeout_s: float = 60) -> T: ...
+
+    async def reply(self, asked: AskedBack, what: Any, answer: type[Any] = str, *, timeout_s: float = 60) -> Any:
+        """Answer what another agent asked back, and wait for its answer to the whole. Raises as `ask`."""
+        message = message_to(asked.agent, what, cause=self.message)
+        message = msgspec.structs.replace(message, task_id=asked.task.id)
+        return await answer_of(self.calls, asked.agent, message, answer, self.remaining_s(timeout_s))
+
+    @overload
+    def ask_stream(
+        self, agent: str, what: Any, *, skill: str = "", timeout_s: float = 60
+    ) -> AsyncGenerator[str, None]: ...
+
+    @overload
+    def ask_stream[T](
+        self, agent: str, what: Any, piece: type[T], *, skill: str = "", timeout_s: float = 60
+    ) -> AsyncGenerator[T, None]: ...
+
+    def ask_stream(
+        self, agent: str, what: Any, piece: type[Any] = str, *, skill: str = "", timeout_s: float = 60
+    ) -> AsyncGenerator[Any, None]:
+        """Ask another agent and get its answer in pieces, each as `piece`, as they come.
+
+        Each piece comes once and in order, also when an instance of the other agent ends meanwhile. `timeout_s` is
+        for the beginning; the whole ends with this request. Who stops early leaves the other's task running.
+        Raises as `ask`, AskedBack after the last piece.
+        """
+        message = message_to(agent, what, skill=skill, cause=self.message)
+        return pieces_of(self.calls, agent, message, piece, self.remaining_s(timeout_s))
 
 
 def answers_in(history: Sequence[a2a.Message]) -> list[a2a.Message]:

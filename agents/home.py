@@ -6,8 +6,9 @@ from pathlib import Path
 
 from agents.runtime.load import load_agent
 from approvals.git import BRANCH, Git, add_folder, new_repository
+from approvals.kinds import FLEET_FILE
 from approvals.release import live_tree, make_release, switch
-from approvals.repository import FLEET_FILE, rules_in_force
+from approvals.repository import rules_in_force
 from bus.provision.provision import write_files
 from bus.surroundings import Home
 from schemas.errors import InvalidDocument
@@ -27,7 +28,7 @@ def ensure_home(home: Home, source: Path = EXAMPLE) -> Fleet:
     home.root.mkdir(parents=True, exist_ok=True, mode=0o700)
     git = new_repository(home.repository)
     if not git.line("for-each-ref", BRANCH):
-        _import(git, source)
+        _import(git, source.resolve())
     fleet = rules_in_force(git).fleet
     for agent in fleet.agents:
         _ensure_live(git, home, agent)

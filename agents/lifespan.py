@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 
+from bus.agent_keys import AgentKeys
 from bus.caller import Caller
 from bus.heartbeat import Heartbeats
 
@@ -23,11 +24,12 @@ __all__ = ["Here", "Lifespan", "lifespan"]
 
 @dataclass(frozen=True, slots=True)
 class Here:
-    """What the work may use: the agent's identity on the bus, and nothing else."""
+    """What the work may use: the agent's identity on the bus, the public keys of the others, and nothing else."""
 
     agent: str
     calls: Caller
     heartbeats: Heartbeats
+    keys: AgentKeys
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -19,10 +20,12 @@ from agents.context import SKILL_KEY
 from agents.directory.records import DIRECTORY, AgentRecord, Agents, FindInput, ShowInput, Shown
 from agents.directory.roll import Roll
 from agents.runtime.typed import read_input, write_output
+from bus.agent_keys import AgentKeys
 from bus.caller import Caller
+from bus.cards import CardNotTrusted, verify_card
 from bus.surroundings import Home
-from schemas import a2a
-from schemas.errors import InvalidAgentResponse, InvalidArgument, InvalidDocument, Unavailable
+from schemas import a2a, protojson
+from schemas.errors import A2AError, InvalidAgentResponse, InvalidArgument, InvalidDocument, Unavailable
 from schemas.heartbeat import Heartbeat
 from schemas.ids import rfc3339, ulid
 from schemas.text import harmless
@@ -68,10 +71,27 @@ def show(home: Path, caller: str, agent: str, *, as_json: bool) -> None:
         answer = run_async(told_plainly(main()))
     except InvalidArgument:  # nothing was heard of it since the directory began
         answer = Shown(_silent(agent), None)
+    answer = checked(answer, AgentKeys(Home(home.resolve()).agent_keys).of)
     if as_json:
         print(msgspec.json.encode(answer).decode())
     else:
         print_agent(answer)
+
+
+def checked(answer: Shown, key_of: Callable[[str], str]) -> Shown:
+    """The answer without a card that its agent did not sign: the directory passes cards on, and may be wrong."""
+    if answer.card is None:
+        return answer
+    agent = answer.agent.agent
+    try:
+        card = protojson.decode(msgspec.json.encode(answer.card), a2a.AgentCard)
+        verify_card(card, agent=agent, public_key=key_of(agent))
+    except (CardNotTrusted, A2AError) as error:
+        record = msgspec.structs.replace(
+            answer.agent, card_state="not signed", card_problem=str(error), description="", skills=()
+        )
+        return Shown(record, None)
+    return answer
 
 
 def watch(home: Path, caller: str, *, as_json: bool) -> None:

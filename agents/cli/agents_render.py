@@ -13,6 +13,7 @@ from schemas import a2a, protojson
 from schemas.text import harmless
 
 _COLOURS: dict[Presence, str] = {"ready": "32", "draining": "33", "offline": "31"}
+_NOT_SIGNED = "card not signed by it"
 _HEAD = ("AGENT", "STATE", "INSTANCES", "VERSION", "HEARD", "SKILLS")
 
 
@@ -59,7 +60,7 @@ def print_table(answer: Agents) -> None:
 
 
 def _row(record: AgentRecord, now: str) -> tuple[str, ...]:
-    skills = ", ".join(skill.id for skill in record.skills) or record.card_problem or "-"
+    skills = ", ".join(skill.id for skill in record.skills) or _without_card(record) or "-"
     return (
         harmless(record.agent), record.state, str(len(record.instances)), harmless(record.version) or "-",
         _ago(record.last_heard, now), harmless(skills),
@@ -75,8 +76,10 @@ def print_agent(shown: Shown) -> None:
     record = shown.agent
     lines = [f"{harmless(record.agent)} is {_coloured(record.state, record.state)}" + _since(record)]
     lines += [_instance(instance) for instance in record.instances]
-    lines += [_field("card missing", record.card_problem)]
-    if shown.card is not None:
+    if shown.card is None:
+        lines += [_field(_NOT_SIGNED if record.card_state == "not signed" else "card missing", record.card_problem)]
+    else:
+        lines += [_field("card", "signed by it"), _field("asked again", record.card_problem)]
         lines += _card(protojson.decode(msgspec.json.encode(shown.card), a2a.AgentCard))
     print("\n".join(line for line in lines if line))
 
@@ -88,6 +91,10 @@ def _card(card: a2a.AgentCard) -> list[str]:
         *(_field("reached at", interface.url) for interface in card.supported_interfaces),
         *(line for skill in card.skills for line in _skill(skill)),
     ]
+
+
+def _without_card(record: AgentRecord) -> str:
+    return _NOT_SIGNED if record.card_state == "not signed" else record.card_problem
 
 
 def _since(record: AgentRecord) -> str:
@@ -105,7 +112,7 @@ def _instance(instance: InstanceRecord) -> str:
 
 
 def _field(name: str, value: str) -> str:
-    return f"{name:<14}{harmless(value)}" if value else ""
+    return f"{name:<13} {harmless(value)}" if value else ""
 
 
 def _skill(skill: a2a.AgentSkill) -> list[str]:

@@ -12,7 +12,11 @@ from typing import Annotated
 import typer
 
 from agents.cli.agents_app import agents_app
-from agents.cli.options import HOME, AgentArgument, CallerOption, ExtensionOption, HomeOption, JsonOption
+from agents.cli.audit_app import audit_app
+from agents.cli.glass_app import glass_app
+from agents.cli.options import HOME, AgentArgument, CallerOption, ExtensionOption, FileOption, HomeOption, JsonOption
+from agents.cli.policy_app import policy_app
+from agents.cli.proposals_app import proposals_app, propose
 from agents.cli.tasks_app import tasks_app
 
 app = typer.Typer(
@@ -26,16 +30,22 @@ app = typer.Typer(
 agent_app = typer.Typer(
     help="One agent's process and files.\n\nExample: agentbus agent validate agents/greeter/agent.yaml"
 )
-audit_app = typer.Typer(help="The audit trail.\n\nExample: agentbus audit verify")
 approvals_app = typer.Typer(help="The approval service.\n\nExample: agentbus approvals serve")
 applier_app = typer.Typer(help="The applier of approved changes.\n\nExample: agentbus applier serve")
+sealer_app = typer.Typer(help="The sealer of the audit trail.\n\nExample: agentbus sealer serve")
+witness_app = typer.Typer(help="A witness of the audit trail.\n\nExample: agentbus witness serve witness-a")
 for name, group in (
     ("agent", agent_app),
     ("agents", agents_app),
     ("tasks", tasks_app),
     ("audit", audit_app),
+    ("policy", policy_app),
+    ("break-glass", glass_app),
+    ("proposals", proposals_app),
     ("approvals", approvals_app),
     ("applier", applier_app),
+    ("sealer", sealer_app),
+    ("witness", witness_app),
 ):
     group.info.no_args_is_help = True
     group.rich_markup_mode = None
@@ -132,6 +142,7 @@ def ask(
     skill: Annotated[str, typer.Option(help="The skill to use, where the agent has several.")] = "",
     data: Annotated[str, typer.Option(help="JSON for a typed skill, instead of text.")] = "",
     timeout: Annotated[float, typer.Option(help="Seconds to wait.")] = 60.0,
+    file: FileOption = None,
     extension: ExtensionOption = None,
     background: Annotated[bool, typer.Option("--background", help="Return a task at once instead of waiting.")] = False,
     as_json: JsonOption = False,
@@ -144,18 +155,26 @@ def ask(
 
     extensions = tuple(extension or ())
     what = ask_commands.Question(agent, text, data, skill, timeout, is_background=background, extensions=extensions)
-    ask_commands.ask(home, caller, what, as_json=as_json)
+    ask_commands.ask(home, caller, what.carrying(file), as_json=as_json)
 
 
 @app.command()
-def card(agent: AgentArgument, home: HomeOption = HOME, caller: CallerOption = "") -> None:
-    """Print an agent's card: what it can do, with the JSON Schemas of its typed skills.
+def card(
+    agent: AgentArgument,
+    home: HomeOption = HOME,
+    caller: CallerOption = "",
+    unverified: Annotated[bool, typer.Option("--unverified", help="Also a card that the agent did not sign.")] = False,
+) -> None:
+    """Print an agent's card: what it can do, with the JSON Schemas of its typed skills; exit 1 if it did not sign it.
 
     Example: agentbus card textstats
     """
     from agents.cli import ask_commands
 
-    ask_commands.card(home, caller, agent)
+    ask_commands.card(home, caller, agent, is_verified=not unverified)
+
+
+app.command("propose")(propose)
 
 
 @app.command()
@@ -228,6 +247,21 @@ def agent_validate(file: Annotated[Path, typer.Argument(help="The agent's agent.
     serve_commands.validate(file)
 
 
+@agent_app.command("check")
+def agent_check(
+    folder: Annotated[str, typer.Argument(help="The agent's folder, with agent.yaml; tests are tests/test_*.py.")],
+    seconds: Annotated[float, typer.Option(help="How long it may take.")] = 50.0,
+    as_json: JsonOption = False,
+) -> None:
+    """Load an agent and run its tests in a sandbox, as is done with every proposed change; exit 1 when it fails.
+
+    Example: agentbus agent check agents/greeter
+    """
+    from agents.cli import check_commands
+
+    check_commands.check(folder, seconds, as_json=as_json)
+
+
 @approvals_app.command("serve")
 def approvals_serve() -> None:
     """Run the approval service. Address, keys and state come from the environment.
@@ -250,48 +284,23 @@ def applier_serve() -> None:
     serve_commands.applier()
 
 
-@audit_app.command("tail")
-def audit_tail(
-    home: HomeOption = HOME,
-    count: Annotated[int, typer.Option("-n", help="Events to show before following.")] = 10,
-    as_json: JsonOption = False,
-) -> None:
-    """Show the last events and follow the stream until Ctrl-C.
+@sealer_app.command("serve")
+def sealer_serve() -> None:
+    """Sign checkpoints of the audit trail. Address, keys and state come from the environment.
 
-    Example: agentbus audit tail -n 20
+    Example: agentbus sealer serve
     """
-    from agents.cli import audit_commands
+    from agents.cli import serve_commands
 
-    audit_commands.tail(home, count, as_json=as_json)
+    serve_commands.sealer()
 
 
-@audit_app.command("replay")
-def audit_replay(
-    home: HomeOption = HOME,
-    start: Annotated[int, typer.Option("--from", help="First stream sequence.")] = 1,
-    agent: Annotated[str, typer.Option(help="Only events of this agent or component.")] = "",
-    kind: Annotated[
-        str, typer.Option("--type", help="Only events of this type, such as request.refused or proposal.")
-    ] = "",
-    correlation: Annotated[str, typer.Option(help="Only events of this conversation.")] = "",
-    as_json: JsonOption = False,
-) -> None:
-    """Print what happened, one line per event, from the start.
+@witness_app.command("serve")
+def witness_serve(name: Annotated[str, typer.Argument(help="The witness's name in the fleet file.")]) -> None:
+    """Cosign checkpoints of the audit trail. Address, keys and state come from the environment.
 
-    Example: agentbus audit replay --type proposal
+    Example: agentbus witness serve witness-a
     """
-    from agents.cli import audit_commands
+    from agents.cli import serve_commands
 
-    wanted = audit_commands.Filter(agent=agent, kind=kind, correlation=correlation)
-    audit_commands.replay(home, start, wanted, as_json=as_json)
-
-
-@audit_app.command("verify")
-def audit_verify(home: HomeOption = HOME, as_json: JsonOption = False) -> None:
-    """Check the whole trail: exit 0 sound, 1 tampered with, 2 cannot tell.
-
-    Example: agentbus audit verify
-    """
-    from agents.cli import audit_commands
-
-    audit_commands.verify(home, as_json=as_json)
+    serve_commands.witness(name)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import mimetypes
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from agents.cli.people import operator
 from agents.cli.run import log_quietly, run_async
 from agents.cli.shown import print_json, print_task, text_of, told_plainly
 from agents.context import SKILL_KEY
+from bus.agent_keys import AgentKeys
+from bus.surroundings import Home
 from schemas import a2a
 from schemas.errors import InvalidDocument
 from schemas.ids import ulid
@@ -20,7 +23,7 @@ from schemas.ids import ulid
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is asked of whom: text, or `data` as JSON for a typed skill."""
+    """What is asked of whom: text, or `data` as JSON for a typed skill, or files, which may go along with either."""
 
     agent: str
     text: str
@@ -30,20 +33,26 @@ class Question:
     is_background: bool
     extensions: tuple[str, ...] = ()
     """URIs of the extensions of A2A that the person's program supports."""
+    files: tuple[Path, ...] = ()
+
+    def carrying(self, files: list[Path] | None) -> Question:
+        """The same with files."""
+        return replace(self, files=tuple(files or ()))
 
     def request(self) -> a2a.SendMessageRequest:
         """The request it makes.
 
         Raises:
-            InvalidDocument: neither or both of text and data, or data is not JSON.
+            InvalidDocument: nothing, or both of text and data, or data is not JSON, or a file cannot be read.
         """
-        if bool(self.text) == bool(self.data):
-            raise InvalidDocument("say something: give either a text or --data JSON")
-        part = a2a.Part(data=_json(self.data)) if self.data else a2a.Part(text=self.text)
+        if (self.text and self.data) or not (self.text or self.data or self.files):
+            raise InvalidDocument("say something: give either a text or --data JSON, or --file PATH")
+        said = [a2a.Part(text=self.text)] if self.text else []
+        said += [a2a.Part(data=_json(self.data))] if self.data else []
         message = a2a.Message(
             message_id=ulid(time.time_ns(), os.urandom(10)),
             role="ROLE_USER",
-            parts=(part,),
+            parts=(*said, *map(_part, self.files)),
             metadata={SKILL_KEY: self.skill} if self.skill else {},
         )
         configuration = a2a.SendMessageConfiguration(return_immediately=self.is_background)
@@ -69,15 +78,26 @@ def ask(home: Path, caller: str, question: Question, *, as_json: bool) -> None:
         print_task(response.task)
 
 
-def card(home: Path, caller: str, agent: str) -> None:
-    """Print an agent's card."""
+def card(home: Path, caller: str, agent: str, *, is_verified: bool) -> None:
+    """Print an agent's card; unless told otherwise, only one that the agent signed."""
     log_quietly()
+    key_of = AgentKeys(Home(home.resolve()).agent_keys).of if is_verified else None
 
     async def main() -> a2a.AgentCard:
         async with operator(home, caller) as calls:
-            return await calls.get_card(agent)
+            return await calls.get_card(agent, key_of=key_of)
 
     print_json(run_async(told_plainly(main())))
+
+
+def _part(path: Path) -> a2a.Part:
+    """A file as a raw part, with its name and the media type that the name says."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InvalidDocument(f"cannot read {path}: {error.strerror}; --file takes a file that you can read") from None
+    media_type = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+    return a2a.Part(raw=content, filename=path.name, media_type=media_type)
 
 
 def _json(text: str) -> Any:

@@ -98,19 +98,24 @@ def _detach(home: Home) -> None:
         if process.poll() is not None:
             said = log.read_bytes()[before:].decode("utf-8", "replace").strip().splitlines()
             raise NotStarted((said[-1] if said else f"it ended at once; see {log}").removeprefix("agentbus: "))
-        if _is_ready(home):
+        if (failed := _failed_when_settled(home)) is not None:
+            for name in failed:
+                print(f"{name} failed; see {home.root / 'log' / name}.log", file=sys.stderr)
             print(f"running in the background, process {process.pid}; stop it with: agentbus down")
             return
         time.sleep(0.05)
     raise NotStarted(f"the fleet was not ready within {_READY_WITHIN_S} s; see {log}")
 
 
-def _is_ready(home: Home) -> bool:
+def _failed_when_settled(home: Home) -> list[str] | None:
+    """Which processes have failed by now, when every other one is ready. A sealer may fail over a changed trail."""
     try:
         processes = _ask(home, "status")["processes"]
     except RestartFailed:
-        return False
-    return len(processes) > 1 and all(process["state"] == "ready" for process in processes)
+        return None
+    if len(processes) < 2 or any(process["state"] not in {"ready", "failed"} for process in processes):
+        return None
+    return [process["name"] for process in processes if process["state"] == "failed"]
 
 
 def _ask(home: Home, command: str) -> dict[str, Any]:
@@ -136,7 +141,7 @@ def down(root: Path) -> None:
 def control(root: Path, command: str, agent: str) -> None:
     """Tell the supervisor to stop, start or restart one agent."""
     home = Home(root.resolve())
-    answer = run_async(ask_supervisor(home.socket, {"command": command, "process": f"agent-{agent}"}))
+    answer = run_async(ask_supervisor(home.socket, {"command": command, "agent": agent}))
     if not answer.get("ok"):
         raise RestartFailed(str(answer.get("error")))
     print(f"{agent} is {answer['state']}")

@@ -1,4 +1,4 @@
-"""Writes the files that follow from the code: JSON Schemas, and nats-server's side of the example fleet.
+"""Writes the files that follow from the code: JSON Schemas, the page of events, nats-server's side of the example fleet.
 
     python -m agents.cli.generate [--check]
 
@@ -15,8 +15,9 @@ from typing import Any
 
 import msgspec
 
+from agents.cli.event_page import event_page
 from agents.home import EXAMPLE
-from approvals.repository import FLEET_FILE
+from approvals.kinds import FLEET_FILE
 from bus.provision.members import servers_of
 from bus.provision.permissions import users_of
 from bus.provision.server_config import server_config
@@ -45,6 +46,7 @@ def documents() -> dict[str, str]:
     files = {kind.__name__: kind.model_json_schema() for kind in FILES}
     return {
         **{f"{SCHEMAS}/{name}.schema.json": _schema(name, body) for name, body in (wire | files).items()},
+        "nats/AUDIT_EVENTS.md": event_page(),
         "nats/streams.json": _pretty([msgspec.to_builtins(stream) for stream in streams_of(fleet)]),
         "nats/nats-server.conf": server_config(fleet, servers_of(fleet, _HOME)[0], _placeholders(fleet)),
     }

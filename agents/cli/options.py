@@ -17,6 +17,9 @@ JsonOption = Annotated[bool, typer.Option("--json", help="JSON for machines.")]
 ExtensionOption = Annotated[
     list[str] | None, typer.Option(help="URI of an extension of A2A that you support; may be given several times.")
 ]
+FileOption = Annotated[
+    list[Path] | None, typer.Option("--file", help="A file to send along, at most 64 MiB; may be given several times.")
+]
 AgentArgument = Annotated[str, typer.Argument(help="The agent's id.")]
 TaskArgument = Annotated[str, typer.Argument(help="The task's id.")]
 HOME = Path(".agentbus")

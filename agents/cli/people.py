@@ -13,6 +13,8 @@ from bus.caller import Caller
 from bus.connection import Connection, Profile
 from bus.credentials import Credential
 from bus.heartbeat import Heartbeats
+from bus.part_store import OwnAccount
+from bus.parts import large_parts
 from bus.provision.members import server_url
 from bus.surroundings import Home
 from schemas import names
@@ -42,23 +44,36 @@ async def operator(root: Path, name: str) -> AsyncIterator[Caller]:
 async def listening_operator(root: Path, name: str) -> AsyncIterator[tuple[Caller, Heartbeats]]:
     """The same, who also hears the agents' heartbeats."""
     async with operators_connection(root, name) as (connection, chosen):
-        caller = Caller(connection, chosen, breaking=NEVER)
+        own = OwnAccount(connection)
+        caller = Caller(connection, chosen, breaking=NEVER, parts=large_parts(chosen, own))
         await caller.start()
-        yield caller, Heartbeats(connection, chosen)
+        try:
+            yield caller, Heartbeats(connection, chosen)
+        finally:
+            await own.close()
 
 
 @asynccontextmanager
-async def operators_connection(root: Path, name: str) -> AsyncIterator[tuple[Connection, str]]:
+async def operators_connection(
+    root: Path, name: str, credential: str = names.BUS_CREDENTIAL
+) -> AsyncIterator[tuple[Connection, str]]:
     """The connection of operator `name`, the fleet's first when empty, and who that is."""
     home = Home(root.resolve())
     fleet = fleet_of(home)
     chosen = _one_of(fleet.operators, name, "operator")
-    profile = _profile(fleet, home, chosen, names.BUS_CREDENTIAL, names.tool_inbox_prefix(chosen))
+    profile = _profile(fleet, home, chosen, credential, names.tool_inbox_prefix(chosen))
     connection = await Connection.open(profile)
     try:
         yield connection, chosen
     finally:
         await connection.close()
+
+
+@asynccontextmanager
+async def own_operator(root: Path, name: str) -> AsyncIterator[tuple[Connection, str]]:
+    """The same in the operator's own account, where proposals are handed in."""
+    async with operators_connection(root, name, names.OWN_CREDENTIAL) as found:
+        yield found
 
 
 @asynccontextmanager

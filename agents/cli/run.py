@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, MutableMapping
 from typing import Any
 
 EX_UNAVAILABLE, EX_TEMPFAIL, EX_NOPERM, EX_CONFIG = 69, 75, 77, 78
@@ -30,11 +30,29 @@ def exit_code(error: Exception) -> int:
     """The sysexits number of an error's class."""
     from agents.llm.errors import PoolUnusable
     from agents.supervisor.supervisor import AlreadyRunning
-    from bus.errors import AuditUnavailable, ConnectionRefused, CredentialMissing, NoServer, NotProvisioned
+    from bus.errors import (
+        AuditUnavailable,
+        ConnectionRefused,
+        CredentialMissing,
+        NoServer,
+        NotProvisioned,
+        SealContradicted,
+    )
     from schemas.errors import DeadlineExceeded, InvalidDocument, PermissionDenied, Unavailable, UnknownOutcome
 
     table: tuple[tuple[tuple[type[Exception], ...], int], ...] = (
-        ((InvalidDocument, CredentialMissing, NotProvisioned, NoServer, PoolUnusable, AlreadyRunning), EX_CONFIG),
+        (
+            (
+                InvalidDocument,
+                CredentialMissing,
+                NotProvisioned,
+                NoServer,
+                PoolUnusable,
+                AlreadyRunning,
+                SealContradicted,
+            ),
+            EX_CONFIG,
+        ),
         ((ConnectionRefused, Unavailable), EX_UNAVAILABLE),
         ((AuditUnavailable, DeadlineExceeded, UnknownOutcome), EX_TEMPFAIL),
         ((PermissionDenied,), EX_NOPERM),
@@ -62,6 +80,8 @@ def log_to_stdout() -> None:
 
     import structlog
 
+    from agents.cli.log_lines import lines
+
     terminal = sys.stdout.isatty()
     structlog.configure(
         processors=[
@@ -69,11 +89,25 @@ def log_to_stdout() -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso"),
             structlog.processors.format_exc_info,
+            _without_secrets,
             structlog.dev.ConsoleRenderer() if terminal else structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=lines,
         cache_logger_on_first_use=True,
     )
+
+
+def _without_secrets(_logger: object, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """A line of the log without the values that must not be in it."""
+    from schemas.redaction import REDACTED, REGISTERED, names_a_secret
+
+    texts = [value if isinstance(value, str) else str(value) for value in line.values()]
+    without = REGISTERED.redacted(texts)
+    if without is not texts:
+        line.update(zip(line, without, strict=True))
+    line.update({name: REDACTED for name in line if names_a_secret(name)})
+    return line
 
 
 def log_quietly() -> None:
@@ -82,11 +116,15 @@ def log_quietly() -> None:
 
     import structlog
 
+    from agents.cli.log_lines import error_lines
+
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
+            structlog.processors.format_exc_info,
+            _without_secrets,
             structlog.processors.KeyValueRenderer(key_order=["level", "event"]),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=error_lines,
     )

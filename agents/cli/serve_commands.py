@@ -1,4 +1,4 @@
-"""The commands that are processes: `agent run`, `approvals serve`, `applier serve`."""
+"""The commands that are processes: `agent run`, `approvals serve`, `applier serve`, `sealer serve`, `witness serve`."""
 
 from __future__ import annotations
 
@@ -41,3 +41,21 @@ def applier() -> None:
     from bus.surroundings import surroundings
 
     run_async(serve_applier(surroundings()))
+
+
+def sealer() -> None:
+    """Run the sealer of the trail."""
+    log_to_stdout()
+    from agents.runtime.sealing import serve_sealer
+    from bus.surroundings import surroundings
+
+    run_async(serve_sealer(surroundings()))
+
+
+def witness(name: str) -> None:
+    """Run a witness of the trail."""
+    log_to_stdout()
+    from agents.runtime.sealing import serve_witness
+    from bus.surroundings import surroundings
+
+    run_async(serve_witness(surroundings(), name))

@@ -9,7 +9,7 @@ from collections.abc import Awaitable
 
 import msgspec
 
-from schemas import a2a, protojson
+from schemas import a2a, names, protojson
 from schemas.errors import A2AError, Unavailable
 from schemas.text import harmless
 
@@ -47,10 +47,18 @@ def print_json(value: a2a.A2AObject) -> None:
 def print_task(task: a2a.Task) -> None:
     """A task: its state, what is said of it, what it gave."""
     print(f"{harmless(task.id)} {state_shown(task.status.state)} since {harmless(task.status.timestamp)}")
+    if due := due_of(task):
+        print(f"not before {due}")
     if task.status.message is not None:
         print(text_of(task.status.message.parts))
     for artifact in task.artifacts:
         print(text_of(artifact.parts))
+
+
+def due_of(task: a2a.Task) -> str:
+    """When a task that was put off may be begun; empty when it is none, or does not wait any more."""
+    due = task.metadata.get(names.NOT_BEFORE_KEY)
+    return harmless(due) if isinstance(due, str) and task.status.state == a2a.SUBMITTED else ""
 
 
 def state_name(state: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
 import sys
 import time
 from collections.abc import Awaitable, Callable
@@ -16,8 +17,9 @@ import msgspec
 from agents.cli.ask_commands import Question
 from agents.cli.people import fleet_of, operator
 from agents.cli.run import EX_TEMPFAIL, EX_UNAVAILABLE, log_quietly, run_async
-from agents.cli.shown import print_json, print_task, said, state_name, state_shown, text_of, told_plainly
+from agents.cli.shown import due_of, print_json, print_task, said, state_name, state_shown, text_of, told_plainly
 from agents.cli.watching import Screen
+from agents.cli.when import moment_of
 from bus.caller import Caller
 from bus.surroundings import Home
 from schemas import a2a, protojson
@@ -67,12 +69,18 @@ class _Listed:
     problem: str = ""
 
 
-def add(home: Path, caller: str, question: Question, key: str) -> None:
-    """Leave a task, and print its id."""
+def add(home: Path, caller: str, question: Question, key: str, when: tuple[str, str] = ("", "")) -> None:
+    """Leave a task, and print its id; `when` (after a while, at a moment; one of them) puts it off.
+
+    Raises:
+        InvalidDocument: the question or the time cannot be read.
+    """
     request = question.request()
+    not_before = moment_of(*when, datetime.datetime.now(datetime.UTC))
 
     async def leave(calls: Caller) -> str:
-        return await calls.declaring(*question.extensions).leave_task(question.agent, request, key=key)
+        declaring = calls.declaring(*question.extensions)
+        return await declaring.leave_task(question.agent, request, key=key, not_before=not_before)
 
     print(_asked(home, caller, leave))
 
@@ -243,6 +251,8 @@ def _print_rows(rows: list[tuple[str, a2a.Task]], total: int) -> None:
 
 
 def _remark(task: a2a.Task) -> str:
-    """The first line of what is said of it."""
+    """When it is due while it waits for that, else the first line of what is said of it."""
+    if due := due_of(task):
+        return f"not before {due}"
     first, *_ = (text_of(task.status.message.parts) if task.status.message else "").splitlines() or [""]
     return first if len(first) <= 60 else f"{first[:59]}…"

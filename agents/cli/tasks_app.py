@@ -6,7 +6,16 @@ from typing import Annotated
 
 import typer
 
-from agents.cli.options import HOME, AgentArgument, CallerOption, ExtensionOption, HomeOption, JsonOption, TaskArgument
+from agents.cli.options import (
+    HOME,
+    AgentArgument,
+    CallerOption,
+    ExtensionOption,
+    FileOption,
+    HomeOption,
+    JsonOption,
+    TaskArgument,
+)
 
 tasks_app = typer.Typer(
     help="Tasks: leave one, list them, read, follow and cancel one, see what was given up.\n\nExample: agentbus tasks add greeter hello"
@@ -21,18 +30,21 @@ def tasks_add(
     caller: CallerOption = "",
     skill: Annotated[str, typer.Option(help="The skill to use.")] = "",
     data: Annotated[str, typer.Option(help="JSON for a typed skill, instead of text.")] = "",
+    file: FileOption = None,
     extension: ExtensionOption = None,
     key: Annotated[str, typer.Option(help="Idempotency key: the same key within two minutes is one task.")] = "",
+    after: Annotated[str, typer.Option("--in", help="Not to be begun before so long: 90s, 10m, 1h30m, 2d.")] = "",
+    at: Annotated[str, typer.Option("--at", help="Not to be begun before this moment: 2030-01-31T07:00:00Z.")] = "",
 ) -> None:
     """Leave a task for an agent, which may be down; prints the task's id.
 
-    Example: agentbus tasks add greeter "hello"
+    Example: agentbus tasks add greeter "hello" --in 10m
     """
     from agents.cli import ask_commands, task_commands
 
     extensions = tuple(extension or ())
     what = ask_commands.Question(agent, text, data, skill, 10.0, is_background=True, extensions=extensions)
-    task_commands.add(home, caller, what, key)
+    task_commands.add(home, caller, what.carrying(file), key, (after, at))
 
 
 @tasks_app.command("list")

@@ -12,6 +12,8 @@ DIRECTORY = "directory"
 """The id of the agent that the command line asks."""
 
 Presence = Literal["ready", "draining", "offline"]
+CardState = Literal["signed", "not signed", "missing"]
+"""`signed`: by the agent's own key, as provisioning knows it; `not signed`: the agent gave another one, which is not shown."""
 _Text = Annotated[str, msgspec.Meta(max_length=200)]
 
 
@@ -44,8 +46,9 @@ class AgentRecord(msgspec.Struct, frozen=True, kw_only=True):
     version: str = ""
     description: str = ""
     skills: tuple[SkillRecord, ...] = ()
+    card_state: CardState = "missing"
     card_problem: str = ""
-    """Why its card is not known."""
+    """Why its card is not known, or not believed."""
 
 
 class ListInput(msgspec.Struct):

@@ -37,7 +37,7 @@ class Known:
 
     async def live(self, here: Here) -> AsyncIterator[None]:
         """Hear and ask for as long as the agent serves."""
-        cards = self._cards = Cards(here.calls)
+        cards = self._cards = Cards(here.calls, here.keys)
 
         def on_heard(agent: str, beat: Heartbeat) -> None:
             self.roll.heard(agent, beat)
@@ -58,12 +58,14 @@ class Known:
         return self._cards.card(agent) if self._cards else None
 
     def _with_card(self, record: AgentRecord) -> AgentRecord:
-        card = self.card(record.agent)
-        problem = self._cards.problem(record.agent) if self._cards else ""
+        if self._cards is None:
+            return record
+        card, problem = self._cards.card(record.agent), self._cards.problem(record.agent)
+        record = msgspec.structs.replace(record, card_state=self._cards.state(record.agent), card_problem=problem)
         if card is None:
-            return msgspec.structs.replace(record, card_problem=problem)
+            return record
         skills = tuple(SkillRecord(id=s.id, name=s.name, description=s.description, tags=s.tags) for s in card.skills)
-        return msgspec.structs.replace(record, description=card.description, skills=skills, card_problem=problem)
+        return msgspec.structs.replace(record, description=card.description, skills=skills)
 
 
 def directory() -> list[Skill | Lifespan]:
@@ -78,7 +80,7 @@ def directory() -> list[Skill | Lifespan]:
     async def find(request: FindInput, ctx: Context) -> Agents:  # noqa: ARG001
         return _answer(record for record in known.agents() if matches(record, request))
 
-    @skill(description="Shows one agent and its card.", tags=_TAGS)
+    @skill(description="Shows one agent and its card, where the agent signed it.", tags=_TAGS)
     async def show(request: ShowInput, ctx: Context) -> Shown:  # noqa: ARG001
         for record in known.agents():
             if record.agent == request.agent:

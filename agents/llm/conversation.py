@@ -22,13 +22,14 @@ StopReason = Literal["end", "tool_calls", "length"]
 @final
 @dataclass(frozen=True, slots=True, repr=False)
 class SystemPrompt:
-    """The operator's instructions: the prompt of one configuration.
+    """The operator's instructions: the prompt of one configuration, and what it says of the answer's form.
 
     Raises:
         TypeError: made from anything but the `llm` section of an agent's file.
     """
 
     source: Llm
+    form: str = ""
 
     def __post_init__(self) -> None:
         if not isinstance(self.source, Llm):
@@ -37,7 +38,7 @@ class SystemPrompt:
     @property
     def text(self) -> str:
         """The prompt as the configuration has it."""
-        return self.source.system_prompt
+        return f"{self.source.system_prompt}\n\n{self.form}" if self.form else self.source.system_prompt
 
     def __repr__(self) -> str:
         return f"SystemPrompt({len(self.text)} characters)"

@@ -3,7 +3,7 @@
 What the model does wrong (a tool that there is not, arguments of a wrong form) is answered to the
 model, which can do better in the next round. What a tool refuses with an `AgentbusError` is too: its
 text is advice and holds no secrets. Anything else a tool raises ends the conversation, as does
-cancelling it.
+cancelling it, and as does a trail that does not take what a tool is about to do: no other try helps.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 import msgspec
 
+from bus.errors import AuditUnavailable
 from schemas.documents import Document
 from schemas.errors import AgentbusError, InvalidDocument
 
@@ -52,6 +53,7 @@ async def converse(
     Raises:
         TooManyRounds: the model wanted tools once more than it may. The tools it asked for before have run.
         LlmError: as `Pool.complete`. Tools that had run stay done.
+        AuditUnavailable: a tool did not run, or its end is not on the trail.
     """
     known = {tool.name: tool for tool in tools}
     specs = tuple(tool.spec() for tool in known.values())
@@ -74,6 +76,8 @@ async def converse(
 async def _result(call: ToolCall, known: Mapping[str, Tool], run_tool: RunTool) -> ToolResult:
     try:
         text = await run_tool(call.name, _tool(call, known).arguments(call))
+    except AuditUnavailable:
+        raise
     except AgentbusError as error:
         return ToolResult(call_id=call.id, name=call.name, text=_capped(str(error)), is_error=True)
     return ToolResult(call_id=call.id, name=call.name, text=_capped(text))

@@ -15,7 +15,7 @@ from typing import Final, Literal, Self
 import msgspec
 import structlog
 
-from schemas.agent import ModelChoice
+from schemas.agent import ModelChoice, Price
 
 from .anthropic_provider import AnthropicProvider
 from .conversation import Answer, Completion, Usage
@@ -41,6 +41,8 @@ class CallReport(msgspec.Struct, frozen=True, kw_only=True):
     duration_ms: float
     reason: str = ""
     usage: Usage = Usage()
+    cost_usd: float | None = None
+    """By the price in the configuration; None without one, or where the provider did not count all tokens."""
 
 
 OnCall = Callable[[CallReport], None]
@@ -167,6 +169,7 @@ class Pool:
                     duration_ms=(time.perf_counter() - started) * 1000,
                     reason=reason,
                     usage=usage,
+                    cost_usd=_cost(member.choice.price, usage),
                 )
             )
 
@@ -196,6 +199,12 @@ def _member(choice: ModelChoice, environment: Mapping[str, str] | None) -> _Memb
             f"provider {choice.provider}: its package is not installed; run: pip install 'agentbus[{choice.provider}]'"
         )
     return _Member(choice, key)
+
+
+def _cost(price: Price | None, usage: Usage) -> float | None:
+    if price is None or usage.input_tokens is None or usage.output_tokens is None:
+        return None
+    return price.of(usage.input_tokens, usage.output_tokens)
 
 
 def _told(missing: PoolUnusable, choice: ModelChoice) -> KeyMissing:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Final, NoReturn, final
 
 from bus.surroundings import CREDENTIALS
+from schemas.redaction import REGISTERED
 
 from .errors import KeyMissing, KeyUnsafe
 
@@ -50,7 +51,7 @@ class Secret:
 
 
 def resolve(reference: str, environment: Mapping[str, str] | None = None) -> Secret:
-    """The secret that `reference` names. No message ever holds a value.
+    """The secret that `reference` names. No message ever holds a value, and from now on no log and no event does.
 
     Raises:
         KeyMissing: there is nothing, or it is empty.
@@ -66,6 +67,7 @@ def resolve(reference: str, environment: Mapping[str, str] | None = None) -> Sec
         raise KeyMissing(f"{reference} is empty")
     if not _VALUE.fullmatch(value):
         raise KeyUnsafe(f"{reference} is not one line of printable characters without spaces")
+    REGISTERED.add(value)
     return Secret(value, reference)
 
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from agents.runtime.service import Identity, service
-from approvals.applier import Applier, Tools
+from agents.runtime.service import Identity, opened, profile_of, service
+from agents.runtime.trying import sandbox_of
+from approvals.applier import Applier
 from approvals.control import Control, SupervisorControl, SystemdControl
+from approvals.evidence import Evidence
 from approvals.git import Git
-from approvals.health import HealthWindow
 from approvals.journal import Journal
 from approvals.repository import rules_in_force
 from approvals.service import ApprovalService
+from approvals.steps import Tools
 from approvals.trail import Trail
 from bus.breaker import NEVER
 from bus.caller import Caller
@@ -38,24 +40,27 @@ async def serve_applier(place: Surroundings) -> None:
     """Run the applier until told to stop."""
     git = Git(place.home.repository)
     rules_in_force(git)
-    async with service(Identity(names.APPLIER, is_agent=False), place) as running:
+    identity = Identity(names.APPLIER, is_agent=False)
+    async with service(identity, place) as running:
         calls = Caller(running.bus, names.APPLIER, breaking=NEVER)
         await calls.start()
-        applier = Applier(
-            Tools(
-                connection=running.own,
-                caller=calls,
-                audit=running.audit,
-                git=git,
-                home=place.home,
-                control=_control(),
-                journal=Journal(place.state / "journal.jsonl"),
-                window=HealthWindow(),
-            )
+        profile = profile_of(identity, place, running.signs, names.TRAIL_CREDENTIAL)
+        trail = await opened(profile, running.signs)
+        tools = Tools(
+            caller=calls,
+            audit=running.audit,
+            git=git,
+            home=place.home,
+            control=_control(),
+            journal=Journal(place.state / "journal.jsonl"),
+            evidence=Evidence(trail),
+            sandbox=sandbox_of(place.home),
         )
+        applier = Applier(running.own, tools)
         await applier.start(running.signs.fail)
         await running.serve("applying what is approved")
         await applier.drain(_DRAIN_S)
+        await trail.close()
 
 
 def _control() -> Control:

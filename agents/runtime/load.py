@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from agents.lifespan import Lifespan
-from agents.runtime.typed import TEXT, json_schema
+from agents.runtime.declared import Declared
+from agents.runtime.typed import FILE, TEXT, json_schema
 from agents.skill import Skill
 from schemas import a2a
-from schemas.agent import AgentFile
+from schemas.agent import AgentFile, SkillText
 from schemas.documents import parse_yaml
 from schemas.errors import InvalidDocument
 
@@ -79,7 +80,7 @@ def _module(path: Path) -> Any:
 def card_of(agent: Loaded, tree: str, instance: str) -> a2a.AgentCard:
     """What the agent says of itself; typed skills with their JSON Schemas, and the release that runs."""
     identity = agent.file.agent
-    schemas = {skill.id: _schemas(skill) for skill in agent.skills}
+    schemas = _schemas(agent)
     release = a2a.AgentExtension(
         uri=a2a.RELEASE_URI,
         description="the configuration this process runs",
@@ -102,7 +103,7 @@ def card_of(agent: Loaded, tree: str, instance: str) -> a2a.AgentCard:
             streaming=True,
             push_notifications=True,
             extended_agent_card=True,
-            extensions=((release, typed) if agent.skills else (release,)) + _own_extensions(agent.file),
+            extensions=((release, typed, _LARGE) if schemas else (release, _LARGE)) + _own_extensions(agent.file),
         ),
         skills=tuple(_skill_cards(agent)),
     )
@@ -115,25 +116,40 @@ def _own_extensions(file: AgentFile) -> tuple[a2a.AgentExtension, ...]:
     )
 
 
+_LARGE = a2a.AgentExtension(uri=a2a.LARGE_PARTS_URI, description="what is too large for a message is stored beside it")
 _TEXT_MODES, _DATA_MODES = ("text/plain",), ("application/json",)
+_MODES: dict[type, tuple[str, ...]] = {TEXT: _TEXT_MODES, FILE: ("application/octet-stream",)}
+"""Of the types that have no schema."""
 
 
-def _schemas(skill: Skill) -> a2a.JsonObject:
+def _schemas(agent: Loaded) -> a2a.JsonObject:
+    """By skill, of those that take or give data, or come from a handler."""
+    declared = {skill.id: Declared(skill).schemas for skill in agent.file.agent.skills}
+    of_handler = {skill.id: _schemas_of(skill) for skill in agent.skills}
+    return {name: schemas for name, schemas in declared.items() if schemas} | of_handler
+
+
+def _schemas_of(skill: Skill) -> a2a.JsonObject:
     sides = {"input": skill.input, "output": skill.output}
-    return {side: json_schema(kind) for side, kind in sides.items() if kind is not TEXT}
+    return {side: json_schema(kind) for side, kind in sides.items() if kind not in _MODES}
 
 
 def _skill_cards(agent: Loaded) -> list[a2a.AgentSkill]:
-    described = [
-        a2a.AgentSkill(id=s.id, name=s.name, description=s.description, tags=s.tags, examples=s.examples)
-        for s in agent.file.agent.skills
+    """The handler's first, which answers what names none; words of the file stand before those of the handler."""
+    of_handler = {skill.id: skill for skill in agent.skills}
+    described = {text.id: text for text in agent.file.agent.skills}
+    return [
+        _skill_card(described.get(name) or of_handler[name], of_handler.get(name)) for name in of_handler | described
     ]
-    return described + [
-        a2a.AgentSkill(
-            id=s.id, name=s.name, description=s.description, tags=s.tags, examples=s.examples,
-            input_modes=_TEXT_MODES if s.input is TEXT else _DATA_MODES,
-            output_modes=_TEXT_MODES if s.output is TEXT else _DATA_MODES,
-        )
-        for s in agent.skills
-        if s.id not in {text.id for text in agent.file.agent.skills}
-    ]  # fmt: skip
+
+
+def _skill_card(words: Skill | SkillText, typed: Skill | None) -> a2a.AgentSkill:
+    """Without modes, the card's defaults count."""
+    if typed is not None:
+        inputs, outputs = _MODES.get(typed.input, _DATA_MODES), _MODES.get(typed.output, _DATA_MODES)
+    else:
+        inputs, outputs = _DATA_MODES if words.input else (), _DATA_MODES if words.output else ()
+    return a2a.AgentSkill(
+        id=words.id, name=words.name, description=words.description, tags=words.tags, examples=words.examples,
+        input_modes=inputs, output_modes=outputs,
+    )  # fmt: skip

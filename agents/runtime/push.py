@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from bus import retention
 from bus.audit.read import Reader
 from bus.connection import Connection
 from bus.inbound import Call
@@ -21,7 +22,8 @@ from bus.tasks import TaskBook
 from schemas import a2a, names, protojson, subjects
 from schemas.errors import FieldViolation, InvalidArgument, InvalidSubject, TaskNotFound
 
-_DELETED = {"KV-Operation": "DEL"}
+_DELETED = {"KV-Operation": "DEL", **retention.keeping(retention.TOMBSTONE_S)}
+_KEPT = retention.keeping(retention.PUSH_S)
 _MOST = 16
 """Configurations of one task."""
 
@@ -64,19 +66,29 @@ class PushConfigs:
             await self._write(f"{call.caller}.{request.task_id}.{request.id}", b"", _DELETED)
         return a2a.Empty()
 
+    @staticmethod
+    def require_good(settings: a2a.SendMessageConfiguration) -> None:
+        """Look at the one that comes with a message, before anything is begun for it; raises as `add_from`."""
+        if settings.task_push_notification_config is not None:
+            _check(_named(settings.task_push_notification_config))
+
     async def add_from(self, caller: str, task: str, settings: a2a.SendMessageConfiguration) -> None:
-        """Keep the one that came with a message."""
+        """Keep the one that came with a message.
+
+        Raises:
+            InvalidArgument: it is not one, or the task has as many as one may have.
+        """
         if settings.task_push_notification_config is not None:
             config = msgspec.structs.replace(settings.task_push_notification_config, task_id=task)
             await self._put(caller, config)
 
     async def _put(self, caller: str, config: a2a.TaskPushNotificationConfig) -> a2a.TaskPushNotificationConfig:
-        config = msgspec.structs.replace(config, id=config.id or f"n-{os.urandom(8).hex()}")
+        config = _named(config)
         _check(config)
         others = [known.id for known in await self._all(caller, config.task_id) if known.id != config.id]
         if len(others) >= _MOST:
             raise InvalidArgument(f"task {config.task_id} has {_MOST} configurations already; delete one first")
-        await self._write(f"{caller}.{config.task_id}.{config.id}", protojson.encode(config), {})
+        await self._write(f"{caller}.{config.task_id}.{config.id}", protojson.encode(config), _KEPT)
         return config
 
     async def _write(self, key: str, value: bytes, headers: dict[str, str]) -> None:
@@ -91,6 +103,10 @@ class PushConfigs:
             async for entry in reader.records(subject=pattern)
             if "KV-Operation" not in entry.headers
         ]
+
+
+def _named(config: a2a.TaskPushNotificationConfig) -> a2a.TaskPushNotificationConfig:
+    return msgspec.structs.replace(config, id=config.id or f"n-{os.urandom(8).hex()}")
 
 
 def _check(config: a2a.TaskPushNotificationConfig) -> None:

@@ -10,16 +10,19 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import msgspec
 import structlog
 
+from agents.changes import Asked, AuthRequired
 from agents.context import Context, InputRequired
 from agents.runtime.answers import Answering
+from agents.runtime.continuation import Continuation, asked_in
 from bus import chain
+from bus.errors import AuditUnavailable
 from bus.inbound import Call
 from bus.task_commands import Command, TaskCommands
 from bus.tasks import StaleTask, TaskBook, TaskRecord, joined
@@ -32,22 +35,30 @@ _STOP_S = 5.0
 """How long a canceled handler may take to end; after it the task is canceled whatever the handler does."""
 
 ContextOf = Callable[[Call, a2a.Message, "Run"], Context]
+TakeUpLater = Callable[[str, str], Awaitable[None]]
+"""Told, by caller and id, of a task that this agent must take up again by itself; returns when that is sure."""
 
 
 class _End(NamedTuple):
-    """How a run ends: the state, what is said of it, and what of that belongs to the conversation."""
+    """How a run ends: the state, what is said of it, and what of that belongs to the conversation.
+
+    With `error` the task has not ended: it is to be tried again.
+    """
 
     state: a2a.TaskState
     message: a2a.Message | None = None
     history: tuple[a2a.Message, ...] = ()
+    error: A2AError | None = None
 
 
 class Run:
     """One run of one task; what its handler sees as `Context.work`."""
 
-    def __init__(self, record: TaskRecord, book: TaskBook) -> None:
+    def __init__(self, call: Call, record: TaskRecord, book: TaskBook, take_up_later: TakeUpLater) -> None:
+        self._call = call
         self._record = record
         self._book = book
+        self._take_up_later = take_up_later
         self._writing = asyncio.Lock()  # the handler and commands from outside write the same record
         self._messages: asyncio.Queue[a2a.Message] = asyncio.Queue()
         self._answer_id = f"{record.task.id}.1"
@@ -56,9 +67,34 @@ class Run:
         self.handler: asyncio.Task[tuple[a2a.Part, ...]] | None = None
 
     @property
+    def context_id(self) -> str:
+        """The conversation that the task belongs to."""
+        return self._record.task.context_id
+
+    @property
     def history(self) -> tuple[a2a.Message, ...]:
         """See `Work`."""
         return self._record.task.history
+
+    @property
+    def task(self) -> str:
+        """See `Work`."""
+        return self._record.task.id
+
+    @property
+    def asked(self) -> tuple[Asked, ...]:
+        """See `Work`."""
+        return asked_in(self._record.task)
+
+    async def keep_asked(self, asked: tuple[Asked, ...]) -> None:
+        """See `Work`. From here on the task is taken up again wherever it is left."""
+        await self._take_up_later(self._record.caller, self.task)
+        call = self._call
+        kept = Continuation(asked, call.trace.correlation, call.chain, call.extensions)
+        async with self._writing:
+            self._record.task, self._record.is_durable = kept.on(self._record.task), True
+            said = note(self._record.task, f"asks for a change, {asked[-1].proposal}")
+            await self._book.save(self._record, a2a.WORKING, message=said)
 
     async def progress(self, text: str) -> None:
         """See `Work`."""
@@ -139,16 +175,19 @@ class Runs:
     commands: TaskCommands
     answering: Answering
     context_of: ContextOf
+    take_up_later: TakeUpLater
     limit_s: float
 
     async def run(self, call: Call, record: TaskRecord, message: a2a.Message) -> None:
         """Answer `message`, and store how the task ended or what it waits for.
 
         Raises:
-            AgentbusError: the state could not be stored. That is no failure of the task: it may be run again.
+            A2AError: a durable task failed for a reason that may pass; run it again.
+            AgentbusError: the state could not be stored, or the trail takes nothing. That is no failure of the task:
+                it may be run again.
         """
         chain.enter(call)
-        run = Run(record, self.book)
+        run = Run(call, record, self.book, self.take_up_later)
         listening = await self.commands.listen(record.caller, record.task.id, run.obey)
         try:
             # The claim, each time and with nothing awaited between it and the handler: after a server restart the
@@ -159,6 +198,8 @@ class Runs:
                 await run.end_as_canceled()
             else:
                 await run.save(end.state, message=end.message, history=end.history)
+                if end.error is not None:
+                    raise end.error
         finally:
             self.commands.forget(listening)
 
@@ -176,19 +217,21 @@ class Runs:
             if not run.is_canceled:
                 raise
             return None
-        except InputRequired as wanted:
-            question = note(task, wanted.question)
-            return _End(a2a.INPUT_REQUIRED, question, (question,))
+        except (InputRequired, AuthRequired) as wanted:
+            return _wait(task, wanted)
         except A2AError as error:
-            return _End(a2a.REJECTED if error.fault == "caller" else a2a.FAILED, note(task, str(error)))
+            return self._refused(call, record, error)
         except StaleTask:
             raise
         except Exception as error:  # noqa: BLE001  the process's message boundary for tasks, as the responder is for requests
-            if isinstance(error, TimeoutError) and limit.expired():
-                return _End(a2a.FAILED, note(task, "the task ran out of time"))
-            _log.exception("task.handler_failed", task=task.id)
-            return _End(a2a.FAILED, note(task, "the agent failed; its log says why"))
+            return _failed(record, error, is_late=limit.expired())
         return _End(a2a.COMPLETED)
+
+    def _refused(self, call: Call, record: TaskRecord, error: A2AError) -> _End:
+        task, has_time = record.task, call.deadline_ms is None or call.deadline_ms / 1000 > time.time()
+        if record.is_durable and error.retryable and has_time:
+            return _End(a2a.WORKING, note(task, f"it will be tried again: {error}"), error=error)
+        return _End(a2a.REJECTED if error.fault == "caller" else a2a.FAILED, note(task, str(error)))
 
     def _limit_s(self, call: Call) -> float:
         if call.deadline_ms is None:
@@ -197,6 +240,13 @@ class Runs:
         if left_s <= 0:
             raise DeadlineExceeded("the task's deadline passed before it could be started")
         return min(self.limit_s, left_s)
+
+
+def _wait(task: a2a.Task, wanted: InputRequired | AuthRequired) -> _End:
+    if isinstance(wanted, InputRequired):
+        question = note(task, wanted.question)
+        return _End(a2a.INPUT_REQUIRED, question, (question,))
+    return _End(a2a.AUTH_REQUIRED, note(task, str(wanted)))  # no turn of the conversation: its caller is not asked
 
 
 def note(task: a2a.Task, text: str) -> a2a.Message:
@@ -210,3 +260,20 @@ def note(task: a2a.Task, text: str) -> a2a.Message:
 def bound(task: a2a.Task, message: a2a.Message) -> a2a.Message:
     """The caller's message as part of the task."""
     return msgspec.structs.replace(message, task_id=task.id, context_id=task.context_id)
+
+
+def _failed(record: TaskRecord, error: Exception, *, is_late: bool) -> _End:
+    """How a task ends whose handler raised `error`.
+
+    Raises:
+        AuditUnavailable: it does not end; it is delivered again, when there may be room for what it does.
+    """
+    task = record.task
+    if isinstance(error, AuditUnavailable):
+        if record.is_durable:
+            raise error
+        return _End(a2a.FAILED, note(task, f"the audit trail cannot be written: {error}"))
+    if isinstance(error, TimeoutError) and is_late:
+        return _End(a2a.FAILED, note(task, "the task ran out of time"))
+    _log.error("task.handler_failed", task=task.id, exc_info=error)
+    return _End(a2a.FAILED, note(task, "the agent failed; its log says why"))

@@ -34,11 +34,12 @@ _PATIENCE_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who this process is on the bus. `has_bus` : it has a user in the shared account besides its own."""
+    """Who this process is on the bus. `has_bus`: it has a user in another account besides its own, by key `bus`."""
 
     name: str
     is_agent: bool
     has_bus: bool = True
+    bus: str = names.BUS_CREDENTIAL
 
 
 @dataclass(slots=True)
@@ -80,20 +81,22 @@ async def service(identity: Identity, place: Surroundings) -> AsyncIterator[Runn
     signs, notifier = Signs(), Notifier.from_environment()
     signs.listen()
     notifier.status("waiting for the NATS server")
-    patience = asyncio.create_task(_ask_for_patience(notifier))
-    own = await _opened(_profile(identity, place, signs, names.OWN_CREDENTIAL), signs)
-    bus = await _opened(_profile(identity, place, signs, names.BUS_CREDENTIAL), signs) if identity.has_bus else own
+    patience = asyncio.create_task(ask_for_patience(notifier))
+    own = await opened(profile_of(identity, place, signs, names.OWN_CREDENTIAL), signs)
+    bus = await opened(profile_of(identity, place, signs, identity.bus), signs) if identity.has_bus else own
     patience.cancel()
     audit = await Audit.open(
         own,
         Producer(identity.name, place.slot, identity.is_agent),
         Credential.find(place.credentials, names.AUDIT_CREDENTIAL),
         place.state / "audit",
-        Options(on_fenced=signs.on_fenced),
+        Options(on_stopped=signs.on_stopped),
     )
     signs.audit = audit
     marker = _Marker(place.state / "running")
     try:
+        for connection in dict.fromkeys((own, bus)):
+            audit.emit("bus.connected", action="connection", resource=connection.profile.name)
         if marker.was_left:
             audit.emit("process.resumed", action="start", outcome="unknown", reason="the last run did not end in order")
         marker.set()
@@ -111,7 +114,7 @@ async def service(identity: Identity, place: Surroundings) -> AsyncIterator[Runn
         raise ConnectionRefused(signs.failure)
 
 
-async def _opened(profile: Profile, signs: Signs) -> Connection:
+async def opened(profile: Profile, signs: Signs) -> Connection:
     """Connect, however long the server is away; a process that is told to stop meanwhile ends in order, with 0."""
     opening = asyncio.create_task(Connection.open(profile))
     stopping = asyncio.create_task(signs.wait())
@@ -124,14 +127,15 @@ async def _opened(profile: Profile, signs: Signs) -> Connection:
     raise SystemExit(0)
 
 
-async def _ask_for_patience(notifier: Notifier) -> None:
+async def ask_for_patience(notifier: Notifier) -> None:
     """A server that is away at start is no failure of this process: keep the service manager from ending it."""
     while True:
         await asyncio.sleep(_PATIENCE_S / 3)
         notifier.extend_timeout(_PATIENCE_S)
 
 
-def _profile(identity: Identity, place: Surroundings, signs: Signs, credential: str) -> Profile:
+def profile_of(identity: Identity, place: Surroundings, signs: Signs, credential: str) -> Profile:
+    """How a process connects with its key `credential`; `signs` learns what happens to the connection."""
     return Profile(
         url=place.nats_url,
         credential=Credential.find(place.credentials, credential),

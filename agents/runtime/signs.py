@@ -39,12 +39,12 @@ class Signs:
         self.failure = self.failure or reason
         self._over.set()
 
-    def on_closed(self, connection: str) -> None:
-        """nats-py gave up on a connection (it was refused for good): this process cannot recover it."""
-        self.fail(f"the connection {connection} was closed by the server")
+    def on_closed(self, reason: str) -> None:
+        """A connection is over for good (its key was refused too often): this process cannot recover it."""
+        self.fail(reason)
 
-    def on_fenced(self, error: Exception) -> None:
-        """Another process writes to this slot's audit chain."""
+    def on_stopped(self, error: Exception) -> None:
+        """Nothing can be written to the trail any more: another process has the slot, or the disk failed."""
         self.fail(str(error))
 
     def on_violation(self, text: str) -> None:

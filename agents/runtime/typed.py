@@ -13,6 +13,8 @@ from schemas.protojson import violation_of
 
 TEXT = str
 """A skill whose input or output is `str` takes or gives a text part."""
+FILE = Part
+"""A skill whose input or output is `Part` takes or gives bytes, with a name and a media type."""
 
 
 def json_schema(kind: type[Any]) -> JsonObject:
@@ -34,6 +36,8 @@ def read_input(message: Message, kind: type[Any]) -> Any:
                 "this skill takes a text part", violations=(FieldViolation("message.parts", "no text"),)
             )
         return message.text()
+    if kind is FILE:
+        return _file(message)
     for number, part in enumerate(message.parts):
         if part.data is not msgspec.UNSET:
             return _converted(part.data, kind, f"message.parts[{number}].data")
@@ -41,6 +45,15 @@ def read_input(message: Message, kind: type[Any]) -> Any:
     raise InvalidArgument(
         f"this skill takes {schema}", violations=(FieldViolation("message.parts", f"no data: send {schema}"),)
     )
+
+
+def _file(message: Message) -> Part:
+    found = next((part for part in message.parts if isinstance(part.raw, bytes)), None)
+    if found is None:
+        raise InvalidArgument(
+            "this skill takes a raw part", violations=(FieldViolation("message.parts", "no raw part"),)
+        )
+    return found
 
 
 def _converted(value: Any, kind: type[Any], path: str) -> Any:
@@ -60,9 +73,13 @@ def _converted(value: Any, kind: type[Any], path: str) -> Any:
 
 
 def write_output(value: Any) -> tuple[Part, ...]:
-    """A skill's result as parts: text for `str`, data for everything else."""
+    """A skill's result as parts: text for `str`, raw for `bytes`, a part as it is, data for everything else."""
     if isinstance(value, str):
         return (Part(text=value, media_type="text/plain"),)
+    if isinstance(value, Part):
+        return (value,)
+    if isinstance(value, bytes):
+        return (Part(raw=value, media_type="application/octet-stream"),)
     # asking pydantic's metaclass costs more than all the rest here
     if not isinstance(value, msgspec.Struct) and isinstance(value, pydantic.BaseModel):
         return (Part(data=value.model_dump(mode="json"), media_type="application/json"),)

@@ -7,9 +7,7 @@ is not finished in time goes back to the stream.
 from __future__ import annotations
 
 import asyncio
-import os
 import time
-from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -17,41 +15,44 @@ import msgspec
 import structlog
 
 from agents import llm
-from agents.context import Propose
 from agents.lifespan import Here
 from agents.runtime.answers import Answering, ModelAnswering, SkillAnswering
+from agents.runtime.large import HELD_BYTES, LargeAnswering, Room
 from agents.runtime.load import Loaded, card_of, load_agent
 from agents.runtime.operations import Operations, Parts
+from agents.runtime.own_changes import OwnChanges
 from agents.runtime.push import PushConfigs
+from agents.runtime.schedule import Schedule
 from agents.runtime.service import Identity, Running, service
 from agents.tools.catalogue import Toolbox
 from approvals.git import tree_of_folder
-from approvals.propose import Edit, build_proposal
-from bus import trace
+from bus.agent_keys import AgentKeys
 from bus.audit.emit import Audit
 from bus.background import vital
 from bus.breaker import BreakerRules
 from bus.caller import Caller
 from bus.cards import sign_card
-from bus.connection import Connection
 from bus.dead_letters import DeadLetters
-from bus.flow import Rate
+from bus.flow import Bounds, Places, Rate
 from bus.heartbeat import Heartbeats, Pulse
+from bus.later import Later
 from bus.micro import Micro, Service
-from bus.responder import Bounds, Responder
+from bus.part_store import always
+from bus.parts import large_parts
+from bus.responder import Responder
 from bus.surroundings import Surroundings
 from bus.task_commands import TaskCommands
+from bus.task_marks import TaskMarks
+from bus.task_room import TaskRoom
+from bus.task_sources import LeftTasks
 from bus.task_worker import TaskWorker
 from bus.tasks import TaskBook
-from schemas import subjects
 from schemas.a2a import PROTOCOL_VERSION
 from schemas.agent import Limits
-from schemas.approvals import Receipt
 from schemas.heartbeat import Heartbeat
-from schemas.ids import rfc3339, ulid
+from schemas.ids import rfc3339
 
 _log = structlog.get_logger("agent")
-_PROPOSE_TIMEOUT_S = 10
 
 
 async def run_agent(path: Path, place: Surroundings) -> None:
@@ -65,40 +66,45 @@ async def run_agent(path: Path, place: Surroundings) -> None:
     async with service(Identity(agent.id, is_agent=True), place) as running:
         running.audit.emit("config.loaded", action="load", metadata={"tree": tree, "version": agent.file.agent.version})
         limits = agent.file.limits
+        places = Places(bounds := _bounds(limits))
         breaking = BreakerRules(**limits.breaker.model_dump())
-        calls = Caller(running.bus, agent.id, running.audit, breaking=breaking)
+        parts = large_parts(agent.id, always(running.own))
+        calls = Caller(running.bus, agent.id, running.audit, breaking=breaking, parts=parts)
         await calls.start()
-        answering = _answering(agent, running.audit)
+        answering = LargeAnswering(_answering(agent, running.audit), parts, Room(HELD_BYTES))
         book = TaskBook(agent.id, running.own, running.bus, running.audit)
-        await book.require()
-        commands = TaskCommands(running.own)
+        later = Later(agent.id, running.own)
+        await asyncio.gather(book.require(), later.require())
         operations = Operations(
             Parts(
                 agent=agent.id,
-                card=sign_card(
-                    card_of(agent, tree, ulid(time.time_ns(), os.urandom(10))), running.bus.profile.credential
-                ),
+                card=sign_card(card_of(agent, tree, running.audit.epoch.lower()), running.bus.profile.credential),
                 answering=answering,
                 book=book,
-                commands=commands,
+                commands=TaskCommands(running.own),
                 push=PushConfigs(running.own, book),
+                schedule=Schedule(agent.id, later, book, running.audit),
                 calls=calls,
-                propose=_proposer(agent, running.own),
+                marks=TaskMarks(running.own),
+                changes=OwnChanges(agent, running.own, running.audit),
                 audit=running.audit,
+                places=places,
                 task_timeout_s=limits.request_timeout_s,
             )
         )
-        responder = Responder(running.bus, agent.id, operations.table(), running.audit, _bounds(limits))
+        responder = Responder(running.bus, agent.id, operations.table(), running.audit, bounds, places)
         dead = DeadLetters(agent.id, running.own, running.bus)
-        tasks = TaskWorker(running.bus, operations.run_task, running.audit, dead, limits.max_concurrent)
+        sources, room = (LeftTasks(agent.id, running.bus), later), TaskRoom(running.own)
+        tasks = TaskWorker(sources, operations.run_task, running.audit, dead, places, room)
         micro = Micro(running.bus, _service_of(agent, tree, running), responder.counts)
-        here = Here(agent.id, calls, Heartbeats(running.bus, agent.id))
+        here = Here(agent.id, calls, Heartbeats(running.bus, agent.id), AgentKeys(place.home.agent_keys))
         lifespans = await _opened(agent, here)
-        responder.activated = operations.activated
+        responder.activated, responder.lighter = operations.activated, parts.lighter_answer
         await responder.start()
         await micro.start()
         tasks.start(running.signs.fail)
-        pulse = _pulse(agent, running, responder, tasks)
+        operations.waiting.start(running.signs.fail)
+        pulse = _pulse(agent, running, responder, places)
         beating = vital(pulse.run(), "the heartbeat", running.signs.fail)
         await running.serve(f"serving {agent.id}, tree {tree[:12]}")
         pulse.drain()
@@ -158,7 +164,8 @@ def _answering(agent: Loaded, audit: Audit) -> Answering:
         return SkillAnswering(agent.skills)
 
     def on_call(report: llm.CallReport) -> None:
-        usage = {key: value for key, value in msgspec.structs.asdict(report.usage).items() if value is not None}
+        counted = msgspec.structs.asdict(report.usage) | {"cost_usd": report.cost_usd}
+        usage = {key: value for key, value in counted.items() if value is not None}
         audit.emit(
             "llm.called", action="complete", resource=f"{report.provider}/{report.model}", outcome=report.outcome,
             reason=report.reason, duration_ms=round(report.duration_ms, 3), metadata=usage,
@@ -168,28 +175,7 @@ def _answering(agent: Loaded, audit: Audit) -> Answering:
     return ModelAnswering(agent.file, pool, Toolbox(agent.file.tools, audit))
 
 
-def _proposer(agent: Loaded, own: Connection) -> Propose:
-    """Sends proposals on the agent's own account; a repeat of the same bytes is the same proposal."""
-
-    async def propose(edits: Sequence[Edit], rationale: str) -> Receipt:
-        here = trace.current()
-        correlation = here.correlation if here else ""
-        payload = await asyncio.to_thread(_build, agent, edits, rationale, correlation)
-        subject = str(subjects.Propose(agent.id))
-        headers = here.headers() if here else None
-        answer = await own.request(subject, payload, timeout_s=_PROPOSE_TIMEOUT_S, headers=headers)
-        return msgspec.json.decode(answer.data, type=Receipt)
-
-    return propose
-
-
-def _build(agent: Loaded, edits: Sequence[Edit], rationale: str, correlation: str) -> bytes:
-    return build_proposal(
-        agent.id, agent.folder, edits, rationale=rationale, now_ns=time.time_ns(), correlation=correlation
-    )
-
-
-def _pulse(agent: Loaded, running: Running, responder: Responder, tasks: TaskWorker) -> Pulse:
+def _pulse(agent: Loaded, running: Running, responder: Responder, places: Places) -> Pulse:
     first = Heartbeat(
         instance=running.audit.epoch.lower(),
         started=rfc3339(time.time_ns()),
@@ -200,7 +186,6 @@ def _pulse(agent: Loaded, running: Running, responder: Responder, tasks: TaskWor
     )
 
     def look() -> Heartbeat:
-        requests, queued, streams = responder.load
-        return msgspec.structs.replace(first, running=requests + tasks.running, queued=queued, streams=streams)
+        return msgspec.structs.replace(first, running=places.running, queued=places.queued, streams=responder.streams)
 
     return Pulse(running.bus, agent.id, look)

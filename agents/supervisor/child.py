@@ -74,6 +74,7 @@ class Child:
         self._turn = asyncio.Lock()  # one of start, stop, restart at a time: a stop must not be overtaken
         self._watcher: asyncio.Task[None] | None = None
         self._deaths = Deaths()
+        self._log_begins = 0
         self._address = f"@agentbus-{os.getpid()}-{os.urandom(4).hex()}"
 
     @property
@@ -108,11 +109,11 @@ class Child:
         async with self._turn:
             await self._stop()
 
-    async def restart(self) -> None:
+    async def restart(self, timeout_s: float = 30) -> None:
         """Stop and start. Raises as `start`."""
         async with self._turn:
             await self._stop()
-            await self._start()
+            await self._start(timeout_s)
 
     async def _start(self, timeout_s: float = 30) -> None:
         if self.pid:
@@ -131,12 +132,14 @@ class Child:
         self._set("stopped")
 
     def last_words(self) -> str:
-        """The last thing that its log says, for a message to a person."""
+        """The last thing that this run of it wrote to its log, for a message to a person."""
         try:
-            lines = self.command.log.read_text(errors="replace").strip().splitlines()
+            with self.command.log.open("rb") as log:
+                log.seek(self._log_begins)
+                lines = log.read().decode("utf-8", "replace").strip().splitlines()
         except OSError:
             lines = []
-        return lines[-1][-500:] if lines else "it said nothing"
+        return lines[-1][-500:] if lines else f"it said nothing; see {self.command.log}"
 
     async def _spawn(self) -> None:
         self._set("starting")
@@ -147,6 +150,7 @@ class Child:
         self.command.log.parent.mkdir(parents=True, exist_ok=True)
         environment = {**self.command.environment, "NOTIFY_SOCKET": self._address}
         with self.command.log.open("ab") as log:
+            self._log_begins = log.tell()
             self._process = await asyncio.create_subprocess_exec(
                 *self.command.argv, stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log, env=environment,
                 start_new_session=True, preexec_fn=end_with_parent,

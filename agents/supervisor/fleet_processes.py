@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 
 from agents.runtime.approvers import SUPERVISOR_SOCKET
 from agents.supervisor.child import Command
+from approvals.control import process_of
 from bus import surroundings
 from bus.surroundings import Home
 from schemas import names
@@ -20,20 +22,23 @@ _PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "PYTHONPATH", "VIRTUAL_ENV", "SS
 
 def commands(fleet: Fleet, home: Home, url: str) -> list[list[Command]]:
     """Stages: the processes of one stage start together, after those of the stage before are ready."""
-    agents = [
-        _command(
-            f"agent-{agent}",
-            agent,
-            ("agent", "run", str(home.live(agent) / "agent.yaml")),
-            home,
-            url,
-            _keys(home, agent),
-        )
-        for agent in fleet.agents
-    ]
+    agents = [command for agent in fleet.agents for command in instances(fleet, home, url, agent)]
     approvals = _command(names.APPROVALS, names.APPROVALS, ("approvals", "serve"), home, url)
     applier = _command(names.APPLIER, names.APPLIER, ("applier", "serve"), home, url)
-    return [[approvals, applier, *agents]]
+    sealer = _command(names.SEALER, names.SEALER, ("sealer", "serve"), home, url)
+    witnesses = [_command(name, name, ("witness", "serve", name), home, url) for name in fleet.witnesses]
+    return [[approvals, applier, *agents, sealer, *witnesses]]
+
+
+def instances(fleet: Fleet, home: Home, url: str, agent: str) -> list[Command]:
+    """The processes that serve one agent, by slot."""
+    arguments = ("agent", "run", str(home.live(agent) / "agent.yaml"))
+    keys = _keys(home, agent)
+    made = []
+    for slot in range(fleet.agents[agent].instances):
+        command = _command(process_of(agent, slot), agent, arguments, home, url, keys)
+        made.append(replace(command, environment={**command.environment, surroundings.SLOT: str(slot)}))
+    return made
 
 
 def _keys(home: Home, agent: str) -> tuple[str, ...]:

@@ -16,10 +16,13 @@ import structlog
 
 from agents.supervisor.child import BURST, BURST_WINDOW_S, Child, ChildFailed, Deaths
 from agents.supervisor.fleet_processes import commands
-from approvals.control import short_name
-from bus.provision.provision import start_server
+from approvals.control import process_of, short_name
+from approvals.git import Git
+from approvals.repository import rules_in_force
+from bus.provision.provision import put_in_force, start_server
 from bus.server import LocalServer
 from bus.surroundings import Home
+from schemas import names
 from schemas.errors import AgentbusError
 from schemas.fleet import Fleet
 
@@ -29,11 +32,13 @@ OnChange = Callable[[str, str], None]
 """(process name, new state)"""
 
 
-_ACTIONS: dict[str, Callable[[Child], Awaitable[None]]] = {
+_START_S = 30.0
+_ACTIONS: dict[str, Callable[[Child, float], Awaitable[None]]] = {
     "restart": Child.restart,
     "start-process": Child.start,
-    "stop-process": Child.stop,
+    "stop-process": lambda child, _: child.stop(),
 }
+"""Command to what is done to a process; a start may take so many seconds."""
 
 
 class AlreadyRunning(AgentbusError):
@@ -77,11 +82,14 @@ class Supervisor:
             raise
 
     async def stop(self) -> None:
-        """Agents first, then the services, then the server."""
-        agents = [child for name, child in self._children.items() if name.startswith("agent-")]
-        others = [child for name, child in self._children.items() if not name.startswith("agent-")]
-        for group in (agents, others):
-            await asyncio.gather(*(child.stop() for child in group))
+        """Agents first, then the services, then who seals what all of them wrote, then the server."""
+        witnesses = set(self.fleet.witnesses)
+        turns: dict[int, list[Child]] = {}
+        for name, child in self._children.items():
+            turn = 0 if name.startswith("agent-") else 2 if name == names.SEALER else 3 if name in witnesses else 1
+            turns.setdefault(turn, []).append(child)
+        for turn in sorted(turns):
+            await asyncio.gather(*(child.stop() for child in turns[turn]))
         if self._server:
             self._report("nats-server", "stopping")
             await self._server.stop()
@@ -123,22 +131,51 @@ class Supervisor:
         writer.close()
 
     async def _obey(self, command: dict[str, Any]) -> dict[str, Any]:
-        name = command.get("command")
+        name = str(command.get("command"))
         if name == "status":
             return {"ok": True, "url": self.url, "processes": self.processes()}
         if name == "stop":
             self.stop_asked.set()
             return {"ok": True}
-        action = _ACTIONS.get(str(name))
         if self.stop_asked.is_set():
             return {"ok": False, "error": "the fleet is stopping"}
-        if action is None:
-            return {"ok": False, "error": f"known commands: status, stop, {', '.join(_ACTIONS)}"}
-        child = self._children.get(str(command.get("process")))
-        if child is None:
-            return {"ok": False, "error": f"there is no process {command.get('process')!r}; see agentbus status"}
-        await action(child)
-        return {"ok": True, "state": child.state}
+        if name == "reprovision":
+            await self._reprovision()
+            return {"ok": True}
+        if name in _ACTIONS:
+            return await self._do(_ACTIONS[name], command)
+        return {"ok": False, "error": f"known commands: status, stop, reprovision, {', '.join(_ACTIONS)}"}
+
+    async def _do(self, action: Callable[[Child, float], Awaitable[None]], command: dict[str, Any]) -> dict[str, Any]:
+        children = self._named(command)
+        if not children:
+            wanted = command.get("process") or command.get("agent")
+            return {"ok": False, "error": f"there is no process {wanted!r}; see agentbus status"}
+        for child in children:  # one after the other, so that another instance answers meanwhile
+            await action(child, float(command.get("timeout_s", _START_S)))
+        return {"ok": True, "state": children[-1].state}
+
+    def _named(self, command: dict[str, Any]) -> list[Child]:
+        """One process by its name, or all instances of an agent."""
+        if "agent" not in command:
+            child = self._children.get(str(command.get("process")))
+            return [child] if child else []
+        agent = str(command["agent"])
+        role = self.fleet.agents.get(agent)
+        return [self._children[process_of(agent, slot)] for slot in range(role.instances)] if role else []
+
+    async def _reprovision(self) -> None:
+        """Do what the repository's fleet file says now: permissions, and how many instances each agent has."""
+        fleet = rules_in_force(Git(self.home.repository)).fleet
+        if self._server is not None:
+            await put_in_force(fleet, self.home, (self._server,))
+        self.fleet = fleet
+        wanted = {command.name: command for stage in commands(fleet, self.home, self.url) for command in stage}
+        for name in [name for name in self._children if name not in wanted]:
+            await self._children.pop(name).stop()
+        fresh = [Child(command, self._on_child) for name, command in wanted.items() if name not in self._children]
+        self._children |= {child.command.name: child for child in fresh}
+        await _all(*(child.start() for child in fresh))
 
     def processes(self) -> list[dict[str, Any]]:
         """Name, state, pid, restarts and own words of every process."""

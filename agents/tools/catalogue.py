@@ -7,8 +7,10 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import NamedTuple
 
 from agents import llm
+from agents.changes import AuthRequired
 from agents.context import Context
 from agents.tools import propose_change
+from bus import trace
 from bus.audit.emit import Audit
 from schemas.documents import Document
 from schemas.errors import AgentbusError
@@ -50,16 +52,22 @@ class Toolbox:
 
         async def run(name: str, arguments: Document) -> str:
             row = self._rows[name]
+            here = trace.current() or trace.new_trace()
             if row.has_effects:
-                self._audit.emit("tool.intended", actor=context.agent, action=name, resource=context.caller)
+                intent = self._audit.emit("tool.intended", actor=context.agent, action=name, resource=context.caller)
                 await self._audit.confirm()
+                here = here.caused_by(intent)
             started = time.perf_counter()
-            try:
-                result = await row.run(arguments, context)
-            except AgentbusError as error:
-                self._finished(name, context, started, str(error))
-                raise
-            self._finished(name, context, started)
+            with trace.entered(here):
+                try:
+                    result = await row.run(arguments, context)
+                except AgentbusError as error:
+                    self._finished(name, context, started, str(error))
+                    raise
+                except AuthRequired:  # it has done its part; the task waits for people
+                    self._finished(name, context, started)
+                    raise
+                self._finished(name, context, started)
             return result
 
         return run

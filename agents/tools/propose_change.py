@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from agents import llm
 from agents.context import Context
-from approvals.propose import Edit
+from approvals.changes import Edit
+from approvals.errors import CannotPropose
+from schemas.approvals import Standing
 from schemas.documents import Document
 
 NAME = "propose_change"
@@ -24,16 +27,54 @@ class ProposeChange(Document):
     rationale: str = Field(min_length=1, max_length=2_000, description="why, in one or two sentences")
 
 
+_ENDS = {
+    "applied": "was approved and applied: it is in force",
+    "rolled_back": "was approved and applied, did not work, and was rolled back: nothing has changed",
+    "rejected": "was rejected: nothing has changed",
+    "expired": "was not decided in time: nothing has changed",
+    "withdrawn": "was withdrawn: nothing has changed",
+    "refused": "was refused: nothing has changed",
+}
+
+
 async def propose_change(arguments: Document, context: Context) -> str:
-    """Send the proposal; returns what the model is told.
+    """Send the proposal; returns what the model is told. A task waits for the decision, which its later run tells.
 
     Raises:
         CannotPropose: the edit does not fit the file. A2AError: the approval service could not be reached.
+        AuthRequired: the task waits.
     """
     if not isinstance(arguments, ProposeChange):
         raise TypeError("the loop hands each tool its own input type")
     edit = Edit(arguments.path, arguments.find, arguments.replace)
+    if context.asking.is_waiting:
+        return told(await context.propose_change([edit], arguments.rationale))
     receipt = await context.propose([edit], arguments.rationale)
     if receipt.problem:
         return f"The proposal was not accepted for review: {receipt.problem}"
     return f"Proposal {receipt.proposal} waits for approval; nothing has changed yet."
+
+
+def told(standing: Standing) -> str:
+    """How a proposal ended, for the model."""
+    end = _ENDS.get(standing.state, f"is {standing.state}: nothing has changed")
+    return f"Proposal {standing.proposal} {end}" + (f" ({standing.note})" if standing.note else "")
+
+
+async def earlier(context: Context) -> tuple[llm.Turn, ...]:
+    """The turns in which earlier runs of this task asked for changes, each with its outcome as the tool's result.
+
+    Of its arguments only the reason is kept: what it changed is in the proposal, and in force where it was applied.
+
+    Raises:
+        AuthRequired: the last proposal is not decided yet.
+    """
+    turns: list[llm.Turn] = []
+    for number, outcome in enumerate(await context.asking.earlier(), 1):
+        is_error = isinstance(outcome, CannotPropose)
+        why = "" if isinstance(outcome, CannotPropose) else outcome.rationale
+        text = str(outcome) if isinstance(outcome, CannotPropose) else told(outcome)
+        call = llm.ToolCall(id=f"change-{number}", name=NAME, input={"rationale": why})
+        result = llm.ToolResult(call_id=call.id, name=NAME, text=text, is_error=is_error)
+        turns += [llm.AssistantTurn(tool_calls=(call,)), llm.ToolTurn(results=(result,))]
+    return tuple(turns)

@@ -1,0 +1,88 @@
+"""How a skill asks other agents: for an answer, for one in pieces, and on, when the other one asks back.
+
+Behind `Context.ask`, `Context.ask_stream` and `Context.reply`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any
+
+from agents.runtime.typed import read_input, write_output
+from bus.caller import Caller
+from schemas import a2a, names
+from schemas.errors import InvalidAgentResponse, InvalidArgument
+
+
+class AskedBack(InvalidAgentResponse):
+    """The other agent's task is not done: it waits for an answer, or has ended otherwise.
+
+    `question` is what it said. `Context.reply` goes on with it where `task.status.state` is INPUT_REQUIRED. One that
+    is not caught ends the skill as INVALID_AGENT_RESPONSE does.
+    """
+
+    def __init__(self, agent: str, task: a2a.Task) -> None:
+        state = task.status.state.removeprefix("TASK_STATE_").lower()
+        super().__init__(f"{agent} answered with a task that is {state}: {task.id}")
+        self.agent = agent
+        self.task = task
+        self.question = task.status.message.text() if task.status.message else ""
+
+
+def message_to(agent: str, what: Any, *, skill: str = "", cause: a2a.Message) -> a2a.Message:
+    """A message of text or data, sent at work on `cause`."""
+    return a2a.Message(
+        message_id=f"{cause.message_id}.{agent}",
+        role="ROLE_USER",
+        parts=write_output(what),
+        metadata={names.SKILL_KEY: skill} if skill else {},
+    )
+
+
+async def answer_of(calls: Caller, agent: str, message: a2a.Message, kind: type[Any], timeout_s: float) -> Any:
+    """What the agent answers, as a `kind`.
+
+    Raises:
+        A2AError: what it refused with. AskedBack: its task is not done. InvalidAgentResponse: it is no `kind`.
+    """
+    response = await calls.send_message(agent, a2a.SendMessageRequest(message=message), timeout_s=timeout_s)
+    if response.message is not None:
+        return _read(agent, response.message, kind)
+    task = response.task
+    assert task is not None  # noqa: S101  a response has one of the two
+    if task.status.state != a2a.COMPLETED:
+        raise AskedBack(agent, task)
+    parts = tuple(part for artifact in task.artifacts if not artifact.name for part in artifact.parts)
+    return _read(agent, _said(parts), kind)
+
+
+async def pieces_of(
+    calls: Caller, agent: str, message: a2a.Message, kind: type[Any], timeout_s: float
+) -> AsyncGenerator[Any, None]:
+    """The pieces of the agent's answer as they come; artifacts with a name are no pieces of it. Raises as `answer_of`."""
+    request = a2a.SendMessageRequest(message=message, configuration=a2a.SendMessageConfiguration(history_length=0))
+    task: a2a.Task | None = None
+    stream = calls.stream(agent, "SendStreamingMessage", request, timeout_s=timeout_s)
+    async with aclosing(stream) as frames:
+        async for frame in frames:
+            task = frame.task or task
+            if frame.message is not None:
+                yield _read(agent, frame.message, kind)
+            if frame.status_update is not None and task is not None:
+                task = a2a.Task(id=task.id, context_id=task.context_id, status=frame.status_update.status)
+            if frame.artifact_update is not None and not frame.artifact_update.artifact.name:
+                yield _read(agent, _said(frame.artifact_update.artifact.parts), kind)
+    if task is not None and task.status.state != a2a.COMPLETED:
+        raise AskedBack(agent, task)
+
+
+def _said(parts: tuple[a2a.Part, ...]) -> a2a.Message:
+    return a2a.Message(message_id="", role="ROLE_AGENT", parts=parts)
+
+
+def _read(agent: str, message: a2a.Message, kind: type[Any]) -> Any:
+    try:
+        return read_input(message, kind)
+    except InvalidArgument as error:
+        raise InvalidAgentResponse(f"{agent} answered with something else: {error}") from None

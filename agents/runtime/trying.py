@@ -1,0 +1,33 @@
+"""Which sandbox a process uses to try a proposed change."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import sys
+
+from approvals.jail import Limits
+from approvals.sandbox import LocalSandbox, Sandbox, UnitSandbox
+from bus.surroundings import Home
+
+SUPERVISOR_SOCKET = "AGENTBUS_SUPERVISOR"
+_START_S = 5.0
+
+
+def sandbox_of(home: Home) -> Sandbox:
+    """Under the supervisor of `agentbus up` the local one; else the unit, which refuses when it is not installed."""
+    return local_sandbox(home) if os.environ.get(SUPERVISOR_SOCKET) else UnitSandbox()
+
+
+def local_sandbox(
+    home: Home | None = None, *, limits: Limits | None = None, seconds: float = 50.0, may_use_namespaces: bool = True
+) -> LocalSandbox:
+    """A sandbox on this machine in which a check may take `seconds`, and that never sees `home`."""
+    limits = limits or Limits()
+    command = (sys.executable, "-P", "-m", "agents.cli", "agent", "check", "-", "--seconds", f"{seconds:g}")
+    return LocalSandbox(
+        command,
+        hidden=[home.root] if home else [],
+        limits=dataclasses.replace(limits, seconds=seconds + _START_S),
+        may_use_namespaces=may_use_namespaces,
+    )
