@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 
 from tests.harness.fleet import Bench, bench
+
+
+@pytest.fixture(autouse=True)
+def _log_of_its_own() -> Iterator[None]:
+    """A test that runs a command in this process leaves the next one no log of a command."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture

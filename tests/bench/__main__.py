@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import statistics
+import sys
 import time
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
@@ -18,17 +19,20 @@ import uvloop
 from agents.cli.run import log_quietly
 from bus.wire import Msg
 from schemas import a2a, names, protojson, subjects
+from tests.bench.approvals import approvals_section
+from tests.bench.audit import audit_section
+from tests.bench.line import line
 from tests.bench.responder import AGENT as BASELINE
+from tests.bench.singles import singles_section
 from tests.bench.stage import AGENT, Stage, stage
 
 _ROUNDS = 7
 _REQUESTS = 6_400
 _IN_FLIGHT = 64
-_ONE_BY_ONE = 400
+_ONE_BY_ONE = 1_000
 _STREAMS, _PIECES = 16, 200
 _TASKS = 2_000
 _MANY = 100_000
-_EVENTS = 20_000
 _HEADERS = {
     names.A2A_VERSION: a2a.PROTOCOL_VERSION,
     names.CONTENT_TYPE: a2a.MEDIA_TYPE,
@@ -38,10 +42,10 @@ Ask = Callable[[], Awaitable[object]]
 
 
 class Figures(NamedTuple):
-    """Requests a second with many in flight, and the median time of one alone."""
+    """The median time of a request alone, then requests a second with many in flight."""
 
-    rate: float
     p50_us: float
+    rate: float
 
 
 async def _rate(ask: Ask, count: int, in_flight: int = _IN_FLIGHT) -> float:
@@ -70,10 +74,6 @@ def _request(**part: object) -> a2a.SendMessageRequest:
     return a2a.SendMessageRequest(message=message)
 
 
-def _line(title: str, figure: str) -> None:
-    print(f"{title:<58} {figure}", flush=True)
-
-
 async def _requests(on: Stage) -> None:
     request = _request(data={"text": "one two three"})
     body = protojson.encode(request)
@@ -84,15 +84,15 @@ async def _requests(on: Stage) -> None:
     )
     for ask in ways:
         await _rate(ask, 2_048)
-    rounds = [[Figures(await _rate(ask, _REQUESTS), await _p50_us(ask)) for ask in ways] for _ in range(_ROUNDS)]
+    rounds = [[Figures(await _p50_us(ask), await _rate(ask, _REQUESTS)) for ask in ways] for _ in range(_ROUNDS)]
     titles = ("raw nats-py, headers, uvloop", "SendMessage to Message, typed, traced, audited")
     for title, figures in zip(titles, zip(*rounds, strict=True), strict=True):
         rate = statistics.median(one.rate for one in figures)
         p50_us = statistics.median(one.p50_us for one in figures)
-        _line(title, f"{rate:>9,.0f} requests/s   p50 {p50_us:>6,.0f} µs")
+        line(title, f"{rate:>9,.0f} requests/s   p50 {p50_us:>6,.0f} µs")
     rate = statistics.median(ours.rate / raw.rate for raw, ours in rounds)
     p50 = statistics.median(ours.p50_us / raw.p50_us for raw, ours in rounds)
-    _line("ratio, median of the rounds", f"{rate:>9.2f} of raw        p50 {p50:>6.2f} times raw")
+    line("ratio, median of the rounds", f"{rate:>9.2f} of raw        p50 {p50:>6.2f} times raw")
 
 
 async def _stored(on: Stage) -> float:
@@ -100,7 +100,7 @@ async def _stored(on: Stage) -> float:
     body = protojson.encode(_request(text="x"))
     subject = str(subjects.Task(BASELINE, "ops"))
     rate = await _rate(lambda: on.raw.client.request(subject, body, timeout=10, headers=_HEADERS), 6_400)
-    _line("raw nats-py, stored and acknowledged, synced to disk", f"{rate:>9,.0f} messages/s")
+    line("raw nats-py, stored and acknowledged, synced to disk", f"{rate:>9,.0f} messages/s")
     return rate
 
 
@@ -116,7 +116,7 @@ async def _streams(on: Stage, stored: float) -> None:
     began = time.perf_counter()
     frames = sum(await asyncio.gather(*(one() for _ in range(_STREAMS))))
     rate = frames / (time.perf_counter() - began)
-    _line(f"streams, {_STREAMS} at once, each frame kept", f"{rate:>9,.0f} frames/s     {rate / stored:.2f} of stored")
+    line(f"streams, {_STREAMS} at once, each frame kept", f"{rate:>9,.0f} frames/s     {rate / stored:.2f} of stored")
 
 
 async def _durable(on: Stage, stored: float) -> None:
@@ -136,7 +136,7 @@ async def _durable(on: Stage, stored: float) -> None:
     await _rate(lambda: on.ours.leave_task(AGENT, request), _TASKS, 50)
     await asyncio.wait_for(finished.wait(), 120)
     rate = _TASKS / (time.perf_counter() - began)
-    _line("durable tasks, published to finished", f"{rate:>9,.0f} tasks/s      {rate / stored:.2f} of stored")
+    line("durable tasks, published to finished", f"{rate:>9,.0f} tasks/s      {rate / stored:.2f} of stored")
 
 
 async def _memory(on: Stage) -> None:
@@ -145,38 +145,28 @@ async def _memory(on: Stage) -> None:
     await _rate(lambda: on.ours.send_message(AGENT, request), _MANY)
     halfway = on.resident_mib
     await _rate(lambda: on.ours.send_message(AGENT, request), _MANY)
-    _line(
+    line(
         f"memory of the worker: now, {_MANY:,} requests on, as many again",
         f"{before:>9.1f} MiB, {halfway:.1f} MiB, {on.resident_mib:.1f} MiB",
     )
 
 
-async def _events(on: Stage) -> None:
-    audit = await on.bench.audit("concierge")
-    began = time.perf_counter()
-    for number in range(_EVENTS):
-        audit.emit("request.answered", action="SendMessage", actor="ops", size=number, duration_ms=1.0)
-        if number % 500 == 499:
-            await asyncio.sleep(0)
-    emitted = time.perf_counter()
-    await audit.confirm(60)
-    stored = time.perf_counter()
-    _line("audit: emit", f"{(emitted - began) / _EVENTS * 1e6:>9.1f} µs/event")
-    _line("audit: emitted, signed, stored, synced to disk", f"{_EVENTS / (stored - began):>9,.0f} events/s")
-
-
-async def main() -> None:
-    """Run everything on a server of its own."""
+async def main(*, is_singles: bool) -> None:
+    """Run everything on a server of its own; or only what takes an auditor longest."""
     async with stage() as on:
-        _line("memory of an idle worker", f"{on.resident_mib:>9.1f} MiB")
+        if is_singles:
+            await singles_section(on)
+            return
+        line("memory of an idle worker", f"{on.resident_mib:>9.1f} MiB")
         await _requests(on)
         stored = await _stored(on)
         await _streams(on, stored)
         await _durable(on, stored)
         await _memory(on)
-        await _events(on)
+        await audit_section(on, stored)
+    await approvals_section()
 
 
 if __name__ == "__main__":
     log_quietly()
-    uvloop.run(main())
+    uvloop.run(main(is_singles="--singles" in sys.argv[1:]))

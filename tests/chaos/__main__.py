@@ -1,6 +1,7 @@
 """`make chaos`: faults under load, one line for each, and a last line that says what was lost.
 
-`--quick` is under a minute, the full run under ten. Exits with 1 when anything was lost, done twice or hung.
+`--quick` is under a minute, the full run under ten: what is not done by then has hung. The last line comes whatever
+happens. Exits with 1 when anything was lost, done twice or hung, or when the trail is not sound.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import asyncio
 import random
 import tempfile
 import time
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -26,6 +28,9 @@ from tests.harness.agent import caller
 
 _CALLERS = 4
 _SOUND = "sound"
+_QUICK_S, _FULL_S = 60.0, 600.0
+_BROKEN = Verdict(acknowledged=0, lost=0, duplicate_effects=0, hung=1, redelivered=0, repeats=0, not_completed=0)
+"""What counts for a stage that did not come to its end; what it had acknowledged cannot be judged."""
 Played = tuple[Verdict, str]
 """The counts of all loads of a stage, and what the verifier said of its trail."""
 
@@ -49,9 +54,9 @@ class Run:
         load.start()
         try:
             await scenario.happen(Fault(self._stage, load, chance, amount))
-        except (Stuck, AgentbusError) as stuck:
+        except (Stuck, AgentbusError, TimeoutError) as stuck:
             load.hung += 1
-            print(f"  {scenario.name}: {stuck}", flush=True)
+            print(f"  {scenario.name}: {stuck or type(stuck).__name__}", flush=True)
         self._stage.proxy.heal()
         await load.stop()
         await load.settle()
@@ -86,21 +91,35 @@ async def _play_all(
         return await run.verdict(), await judge.trail()
 
 
-async def main(*, is_quick: bool, seed: int) -> int:
+async def _play_stages(folder: Path, limit_s: float, *, is_quick: bool, seed: int) -> list[Played]:
+    """Each stage; the first one that breaks or is not done in time is the last."""
+    played: list[Played] = []
+    try:
+        async with asyncio.timeout(limit_s):
+            for is_cluster, scenarios in ((False, SCENARIOS), (True, ON_A_CLUSTER)):
+                where = folder / str(len(played))
+                played.append(await _play_all(where, scenarios, is_cluster=is_cluster, is_quick=is_quick, seed=seed))
+    except TimeoutError:
+        traceback.print_exc()
+        played.append((_BROKEN, f"not done within {limit_s:g} s"))
+    except Exception as error:  # noqa: BLE001  the run is judged whatever ended it
+        traceback.print_exc()
+        played.append((_BROKEN, f"ended by {type(error).__name__}"))
+    return played
+
+
+async def main(*, is_quick: bool, seed: int, limit_s: float) -> int:
     """Run everything; the exit code."""
     print(f"seed {seed}", flush=True)
     with tempfile.TemporaryDirectory(prefix="agentbus-chaos-") as folder:
-        stages = ((SCENARIOS, False), (ON_A_CLUSTER, True))
-        played = [
-            await _play_all(Path(folder, str(number)), scenarios, is_cluster=is_cluster, is_quick=is_quick, seed=seed)
-            for number, (scenarios, is_cluster) in enumerate(stages)
-        ]
+        played = await _play_stages(Path(folder), limit_s, is_quick=is_quick, seed=seed)
     verdicts, trails = zip(*played, strict=True)
     total = Verdict.sum_of(verdicts)
     print(f"trail            {', '.join(trails)}")
     print(
         f"chaos: acknowledged={total.acknowledged} lost={total.lost}"
-        f" duplicate_effects={total.duplicate_effects} hung={total.hung}"
+        f" duplicate_effects={total.duplicate_effects} hung={total.hung}",
+        flush=True,
     )
     is_broken = total.lost or total.duplicate_effects or total.hung or any(trail != _SOUND for trail in trails)
     return int(bool(is_broken))
@@ -110,10 +129,12 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a few of each fault, under a minute")
     parser.add_argument("--seed", type=int, default=random.randrange(1_000_000), help="repeat a run's choices")
+    parser.add_argument("--limit-s", type=float, help=f"end after so long; {_QUICK_S:g} when quick, else {_FULL_S:g}")
     return parser.parse_args()
 
 
 if __name__ == "__main__":
     arguments = _arguments()
     log_quietly()
-    raise SystemExit(uvloop.run(main(is_quick=arguments.quick, seed=arguments.seed)))
+    limit_s = arguments.limit_s or (_QUICK_S if arguments.quick else _FULL_S)
+    raise SystemExit(uvloop.run(main(is_quick=arguments.quick, seed=arguments.seed, limit_s=limit_s)))

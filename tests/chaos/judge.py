@@ -12,12 +12,13 @@ from collections.abc import Iterable
 from dataclasses import astuple, dataclass
 from datetime import datetime
 
+from bus.audit.packing import unpacked
 from bus.audit.read import Reader
 from bus.audit.trust import load_trust
 from bus.audit.verify_stream import find_heads, verify_stream
 from bus.connection import Connection
 from schemas import a2a, names
-from schemas.audit import decode_event
+from schemas.audit import AuditEvent, decode_event
 from schemas.ids import task_id
 from tests.chaos.load import Load
 from tests.chaos.stage import AGENT, Stage
@@ -71,7 +72,7 @@ class Judge:
         await self._read_on()
         runs = self._runs()
         lost = [task for task, name in load.acknowledged.items() if _is_lost(load, task, runs[name])]
-        twice = [task for task, name in load.acknowledged.items() if _is_twice(self._stored[task], runs[name])]
+        twice = [task for task, name in load.acknowledged.items() if is_twice(self._stored[task], runs[name])]
         self._explain(load, lost + twice, runs)
         return Verdict(
             acknowledged=len(load.acknowledged),
@@ -100,11 +101,14 @@ class Judge:
     async def _read_on(self) -> None:
         async for record in self._reader.records(self._next):
             self._next = record.sequence + 1
-            event = decode_event(record.payload)
-            if event.short_type == "task.redelivered":
-                self._redelivered.add(task_id(int(event.data.metadata["sequence"])))
-            if event.short_type == "task.changed" and event.data.action in _ENDS:
-                self._stored[event.data.resource.removeprefix(f"{AGENT}/")].append(_after_ns(event.time))
+            for payload in unpacked(record.payload):
+                self._note(decode_event(payload))
+
+    def _note(self, event: AuditEvent) -> None:
+        if event.short_type == "task.redelivered":
+            self._redelivered.add(task_id(int(event.data.metadata["sequence"])))
+        if event.short_type == "task.changed" and event.data.action in _ENDS:
+            self._stored[event.data.resource.removeprefix(f"{AGENT}/")].append(after_ns(event.time))
 
     def _runs(self) -> dict[str, list[int]]:
         """When each run that left its line began, by name."""
@@ -120,10 +124,11 @@ def _is_lost(load: Load, task: str, runs: list[int]) -> bool:
     return end is None or (end.state == a2a.COMPLETED and not runs)
 
 
-def _is_twice(stored: list[int], runs: list[int]) -> bool:
+def is_twice(stored: list[int], runs: list[int]) -> bool:
+    """Whether an end was stored twice, or a run began after the end was stored; all are times in nanoseconds."""
     return len(stored) > 1 or any(began_ns > stored_ns for began_ns in runs for stored_ns in stored)
 
 
-def _after_ns(timestamp: str) -> int:
+def after_ns(timestamp: str) -> int:
     """The first nanosecond after a time that is written down to the millisecond."""
     return (round(datetime.fromisoformat(timestamp).timestamp() * 1000) + 1) * 1_000_000

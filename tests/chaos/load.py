@@ -7,6 +7,7 @@ import random
 from collections import Counter
 from collections.abc import Awaitable, Iterator
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 
 from bus.caller import Caller
 from bus.jetstream import ApiError
@@ -22,6 +23,8 @@ _SLACK_S = 5.0
 _PAUSE_S = 0.02
 _LONGEST_MS = 150
 """The work of a task: long enough for faults to hit some in the middle."""
+_PUT_OFF, _PUT_OFF_EVERY = timedelta(seconds=1), 4
+"""One task in so many is not to be begun at once."""
 _PATIENCE_S = 60.0
 _REFUSALS = (Unavailable, DeadlineExceeded, UnknownOutcome, ApiError)
 """What a caller may see while something is broken."""
@@ -82,7 +85,9 @@ class Load:
         while not self._is_over.is_set():
             name = f"{self._name}-{number}-{count}"
             text = f"{name} {self._chance.randrange(_LONGEST_MS)}"
-            task = await self._bounded(calls.leave_task(AGENT, saying(text), key=name), _STORE_S)
+            later = datetime.now(UTC) + _PUT_OFF if count % _PUT_OFF_EVERY == 0 else None
+            left = calls.leave_task(AGENT, saying(text), key=name, not_before=later)
+            task = await self._bounded(left, _STORE_S)
             if task is not None:
                 self.acknowledged[task] = name
                 count += 1

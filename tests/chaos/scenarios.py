@@ -159,13 +159,15 @@ async def _until_refused(load: Load) -> None:
 
 
 async def leader_losses(fault: Fault) -> None:
-    """The server that leads one of the agent's streams is killed; the others go on, and it catches up."""
+    """The server that leads the trail or one of the agent's streams is killed; the others go on, and it catches up."""
     bench = fault.stage.bench
     own = await bench.connect(AGENT, names.OWN_CREDENTIAL)
+    inbox = names.inbox_prefix("auditor")
+    auditor = await bench.connect("auditor", names.OWN_CREDENTIAL, inbox_prefix=inbox)
+    streams = ((auditor, names.AUDIT), (own, f"KV_{names.TASK_BUCKET}"), (own, names.TASK_LOG))
     for done in range(fault.amount):
         await fault.load.progress()
-        stream = fault.chance.choice((f"KV_{names.TASK_BUCKET}", names.TASK_LOG))
-        leader = await _leader(bench, own, stream)
+        leader = await _leader(bench, *streams[done % len(streams)])
         leader.process.kill()
         await leader.process.wait()
         await fault.load.progress()  # without it
@@ -175,10 +177,10 @@ async def leader_losses(fault: Fault) -> None:
     await fault.load.progress()
 
 
-async def _leader(bench: ClusterBench, own: Connection, stream: str) -> LocalServer:
+async def _leader(bench: ClusterBench, reader: Connection, stream: str) -> LocalServer:
     async def known() -> LocalServer | None:
         try:
-            return await bench.leader(own, stream)
+            return await bench.leader(reader, stream)
         except A2AError:
             return None
 

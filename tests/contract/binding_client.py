@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import secrets
 import time
@@ -111,9 +112,9 @@ class BindingClient:
             else:
                 return found
 
-    async def leave(self, agent: str, request: Json, key: str = "") -> Json:
+    async def leave(self, agent: str, request: Json, key: str = "", **more: str) -> Json:
         """A durable task; returns the server's acknowledgement (section 8)."""
-        headers = {"A2A-Version": "1.0", "Content-Type": "application/a2a+json"}
+        headers = {"A2A-Version": "1.0", "Content-Type": "application/a2a+json", **more}
         if key:
             headers["Nats-Msg-Id"] = key
         subject = f"a2a.v1.task.{agent}.{self.caller}"
@@ -134,6 +135,37 @@ class BindingClient:
         subject = f"a2a.v1.req.{agent}.{self.caller}.{operation}"
         present = {name: value for name, value in headers.items() if value}
         await self.connection.publish(subject, json.dumps(request).encode(), reply=reply, headers=present)
+
+
+@dataclass
+class PartClient:
+    """Large parts (section 13), on a connection with the caller's second key."""
+
+    connection: Client
+
+    @classmethod
+    async def connect(cls, url: str, seed_file: str) -> PartClient:
+        """Connect to the caller's own account."""
+        return cls(await nats.connect(url, nkeys_seed=seed_file, inbox_prefix="_INBOX.ops"))
+
+    async def put(self, reader: str, part: str, chunk: bytes) -> None:
+        """Store a part of one chunk."""
+        answer = await self.connection.request(
+            f"part.put.{reader}.{part}.1", chunk, timeout=5, headers={"Nats-TTL": "3600"}
+        )
+        assert "error" not in json.loads(answer.data), answer.data
+
+    async def get(self, writer: str, reader: str, part: Json) -> bytes:
+        """The content of a part that `writer` sent to `reader`."""
+        scheme, _, rest = part["url"].partition(":part:")
+        whose, whom, identity = rest.split(":")
+        assert (scheme, whose, whom) == ("urn:agentbus", writer, reader)
+        stored, content = part["metadata"]["urn:agentbus:a2a:ext:large-parts:v1"], b""
+        for number in range(1, stored["chunks"] + 1):
+            asked = f"part.get.OBJ_{writer}.{writer}.{identity}.{number}"
+            content += (await self.connection.request(asked, b"", timeout=5)).data
+        assert (len(content), hashlib.sha256(content).hexdigest()) == (stored["size"], stored["sha256"])
+        return content
 
 
 class _Replies:

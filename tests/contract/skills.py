@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from agents.skill import Context, Skill, skill
+from schemas import names
 
 SECRET = "the password is hunter2"
 
@@ -34,6 +35,11 @@ async def lying(request: str, ctx: Context) -> str:
 @skill(description="Answers with more than a message may hold.")
 async def endless(request: str, ctx: Context) -> str:
     return "x" * 2_000_000
+
+
+@skill(description="Answers with more than a large part may hold.")
+async def boundless(request: str, ctx: Context) -> str:
+    return "x" * (names.MAX_PART_BYTES + 1)
 
 
 @skill(description="Asks the greeter, whether it may or not.")

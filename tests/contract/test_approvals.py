@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +11,8 @@ import pytest
 from schemas import names, subjects
 from schemas.approvals import Receipt, decode_proposal
 from tests.contract.approvals_bench import STYLE, Approvals
-from tests.harness.fleet import Bench, bench, until
+from tests.harness.fleet import bench, until
 from tests.unit.fleet_repository import AGENT_YAML, Desk, plain
-
-
-@pytest.fixture
-async def approvals(fleet_bench: Bench) -> AsyncIterator[Approvals]:
-    """The example fleet with its approval service running."""
-    running = Approvals(fleet_bench)
-    await running.start()
-    yield running
-    if running.service is not None:
-        await running.stop()
 
 
 async def in_state(running: Approvals, receipt: Receipt, state: str) -> None:
@@ -60,7 +49,7 @@ async def test_a_proposal_is_listed_shown_and_approved(approvals: Approvals) -> 
 
 
 async def test_an_approval_wakes_the_applier(approvals: Approvals) -> None:
-    """The applier's user gets `approvals.apply.<id>`; before the approval it gets nothing."""
+    """The applier's user gets `approvals.apply.<id>` once for a proposal to check, and again for an approval."""
     woken: list[str] = []
     applier = await approvals.bench.connect(names.APPLIER, names.OWN_CREDENTIAL)
 
@@ -69,14 +58,14 @@ async def test_an_approval_wakes_the_applier(approvals: Approvals) -> None:
 
     await applier.subscribe(subjects.Apply.pattern(), on_wake)
     await applier.flush()
-    receipt = await approvals.propose()
-    await approvals.type("show", receipt.proposal)
-    await applier.flush()
-    assert woken == []
-    await approvals.type("approve", approval(receipt))
 
     async def arrived() -> bool:
         return bool(woken)
+
+    receipt = await approvals.propose()
+    await until(arrived)  # to check it, which is nothing that anybody decided
+    woken.clear()
+    await approvals.type("approve", approval(receipt))
 
     await until(arrived)
     assert set(woken) == {str(subjects.Apply(receipt.proposal))}
@@ -342,5 +331,5 @@ async def test_the_applier_derives_the_verdict_itself(approvals: Approvals) -> N
     await approvals.type("approve", approval(receipt))
     await in_state(approvals, receipt, "rolled_back")
     assert approvals.git.tree_of_agent("greeter") == before
-    assert "no process of greeter runs here" in await approvals.type("history", receipt.proposal)
+    assert "no process of greeter, slot 0, runs here" in await approvals.type("history", receipt.proposal)
     await applier.drain(5)

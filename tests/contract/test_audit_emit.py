@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import stat
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -15,13 +14,14 @@ from bus import trace
 from bus.audit.emit import Audit, Options
 from bus.audit.head import read_head
 from bus.audit.producer import Producer
-from bus.audit.read import Reader, Record
+from bus.audit.read import Reader, Record, events_of
 from bus.audit.verify import Report
 from bus.audit.verify_stream import find_heads, verify_stream
 from bus.errors import AuditFenced, AuditUnavailable
 from schemas import names
-from schemas.audit import GENESIS, decode_event, digest
+from schemas.audit import GENESIS, AuditEvent, decode_event, digest
 from tests.contract.audit_server import AuditServer, LossyLink
+from tests.harness.disk import files_up_to
 
 GREETER = Producer("greeter", "0", is_agent=True)
 APPROVALS = Producer("approvals", "0", is_agent=False)
@@ -52,6 +52,10 @@ async def opened(
 
 async def stored(server: AuditServer) -> list[Record]:
     return [record async for record in Reader(await server.connect("auditor")).records()]
+
+
+async def stored_events(server: AuditServer) -> list[AuditEvent]:
+    return [decode_event(event.payload) for record in await stored(server) for event in events_of(record)]
 
 
 async def verdict(server: AuditServer) -> Report:
@@ -111,7 +115,7 @@ async def test_a_restart_continues_the_chain(server: AuditServer) -> None:
         audit = await opened(server)
         audit.emit("process.started", action="start")
         await audit.close()
-    events = [decode_event(record.payload) for record in await stored(server)]
+    events = await stored_events(server)
     assert [event.sequence for event in events] == [1, 2, 3]
     assert len({event.epoch for event in events}) == 3
     assert (await verdict(server)).verdict == "sound"
@@ -123,7 +127,7 @@ async def test_a_lost_state_folder_does_not_break_the_chain(server: AuditServer)
         audit = await opened(server, where=where)
         audit.emit("process.started", action="start")
         await audit.close()
-    assert [decode_event(record.payload).sequence for record in await stored(server)] == [1, 2]
+    assert [event.sequence for event in await stored_events(server)] == [1, 2]
     assert (await verdict(server)).verdict == "sound"
 
 
@@ -149,7 +153,7 @@ async def test_odd_facts_are_stored_readably(server: AuditServer) -> None:
     audit.emit("llm.called", action="chat", metadata={"inf": float("inf"), "big": -(2**80), "tokens": 12})
     await audit.confirm()
     await audit.close()
-    big, small = (decode_event(record.payload) for record in await stored(server))
+    big, small = await stored_events(server)
     assert len(big.data.action) == 1000
     assert big.data.metadata == {"metadata_dropped": 40}
     assert small.data.metadata == {"inf": "inf", "big": str(-(2**80)), "tokens": 12}
@@ -182,7 +186,7 @@ async def test_an_outage_is_outlived(server: AuditServer) -> None:
     await audit.confirm(timeout_s=20)
     await until(lambda: audit.fill == 0, "the backlog event is stored too")
     await audit.close()
-    events = [decode_event(record.payload) for record in await stored(server)]
+    events = await stored_events(server)
     assert [event.data.metadata.get("n") for event in events[1:-1]] == list(range(1500))
     assert (events[-1].short_type, events[-1].data.metadata) == ("audit.backlog", {"events": 1500, "waited_s": 60.0})
     assert (await verdict(server)).verdict == "sound"
@@ -199,15 +203,15 @@ async def test_what_could_not_be_sent_is_sent_by_the_next_process(server: AuditS
     after = await opened(server)
     after.emit("process.resumed", action="start")
     await after.close()
-    events = [decode_event(record.payload) for record in await stored(server)]
+    events = await stored_events(server)
     assert [event.data.metadata.get("n") for event in events] == [*range(10), None]
     assert (await verdict(server)).verdict == "sound"
 
 
 async def test_a_second_process_takes_the_slot_and_the_first_stops(server: AuditServer) -> None:
     """Two processes on one slot: the stream refuses the one that does not know of the other's events."""
-    told: list[AuditFenced] = []
-    first = await opened(server, where="one", options=Options(on_fenced=told.append))
+    told: list[AuditUnavailable] = []
+    first = await opened(server, where="one", options=Options(on_stopped=told.append))
     first.emit("process.started", action="start")
     await first.confirm()
     second = await opened(server, where="two")
@@ -238,7 +242,7 @@ async def test_events_that_the_stream_contradicts_are_set_aside(server: AuditSer
     await first.close()
     again = await opened(server, where="one")
     await again.close()
-    events = [decode_event(record.payload) for record in await stored(server)]
+    events = await stored_events(server)
     assert [event.short_type for event in events] == ["process.started", "audit.set_aside"]
     kept = server.root / "state" / "one" / "audit" / str(events[1].data.metadata["file"])
     assert b"send_mail" in kept.read_bytes()
@@ -269,34 +273,25 @@ async def test_a_full_spool_fails_closed(server: AuditServer) -> None:
     await audit.confirm(timeout_s=20)
     audit.emit("request.received", action="x")
     await audit.close()
-    assert len(await stored(server)) == taken + 1
+    assert len(await stored_events(server)) == taken + 1
     assert (await verdict(server)).verdict == "sound"
 
 
 async def test_a_full_disk_fails_closed(server: AuditServer) -> None:
     """A disk that refuses a write is an error of `emit`, never a lost or torn event."""
-    import resource
-
     audit = await opened(server)
     audit.emit("request.received", action="x")
     await audit.confirm()
     server.stop()
     audit.emit("request.received", action="before")
     size = (server.root / "state" / "greeter" / "audit" / "spool").stat().st_size
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    previous = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size + 100, hard))
-    try:
-        with pytest.raises(AuditUnavailable, match="cannot be written"):
-            audit.emit("request.received", action="during")
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-        signal.signal(signal.SIGXFSZ, previous)
+    with files_up_to(size + 100), pytest.raises(AuditUnavailable, match="cannot be written"):
+        audit.emit("request.received", action="during")
     audit.emit("request.received", action="after")
     server.start()
     await audit.confirm(timeout_s=20)
     await audit.close()
-    assert [decode_event(record.payload).data.action for record in await stored(server)] == ["x", "before", "after"]
+    assert [event.data.action for event in await stored_events(server)] == ["x", "before", "after"]
     assert (await verdict(server)).verdict == "sound"
 
 
@@ -312,7 +307,7 @@ async def test_an_answer_that_got_lost_is_looked_up(server: AuditServer, swallow
                 await audit.confirm(timeout_s=20)
         await audit.close()
         assert link.lost == 4
-    events = [decode_event(record.payload) for record in await stored(server)]
+    events = await stored_events(server)
     assert [event.data.metadata["n"] for event in events] == list(range(40))
     assert (await verdict(server)).verdict == "sound"
 
@@ -337,7 +332,7 @@ async def test_kill_9_loses_nothing_and_repeats_nothing(server: AuditServer, bur
     audit = await opened(server)
     await audit.confirm()
     await audit.close()
-    events = [decode_event(record.payload) for record in await stored(server)]
+    events = await stored_events(server)
     assert [event.sequence for event in events] == list(range(1, len(events) + 1))
     runs: dict[str, list[object]] = {}
     for event in events:

@@ -8,11 +8,55 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
-from agents.runtime.load import load_agent
+from agents.runtime.load import card_of, load_agent
 from schemas import a2a
+from schemas.errors import InvalidArgument
 from tests.harness.agent import Agent, caller, saying, serving
 from tests.harness.fleet import CHECKOUT, Bench, until
+
+
+async def test_the_page_turns_a_file_around(fleet_bench: Bench, tmp_path: Path) -> None:
+    """The page's last handler, loaded as the page says, takes and gives a large file; its card says bytes, without a schema."""
+    page = (CHECKOUT / "agents" / "README.md").read_text()
+    (tmp_path / "handler.py").write_text(re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)[-1])
+    (tmp_path / "agent.yaml").write_text("agent: {id: textstats, description: Turns.}\nhandler: handler.py:turn\n")
+    loaded = load_agent(tmp_path / "agent.yaml")
+    card = card_of(loaded, "tree", "instance")
+    assert card.skills[0].input_modes == card.skills[0].output_modes == ("application/octet-stream",)
+    typed = next(extension for extension in card.capabilities.extensions if extension.uri == a2a.TYPED_SKILLS_URI)
+    assert typed.params["skills"] == {"turn": {}}
+    content = bytes(range(256)) * 8192
+    given = a2a.Part(raw=content, filename="a.bin", media_type="application/x-a")
+    request = saying("")
+    request = replace(request, message=replace(request.message, parts=(given,)))
+    async with serving(fleet_bench, "textstats", *loaded.skills):
+        calls = await caller(fleet_bench)
+        answer = await calls.send_message("textstats", request)
+        with pytest.raises(InvalidArgument, match="takes a raw part"):
+            await calls.send_message("textstats", saying("a"))
+    assert answer.message is not None
+    assert answer.message.parts == (replace(given, raw=content[::-1]),)
+
+
+async def test_answers_in_pieces_and_questions_of_another_agent(
+    fleet_bench: Bench, agent: Agent, tmp_path: Path
+) -> None:
+    """Pieces are handed on as they come, and a question is answered: both as the page's third handler says."""
+    page = (CHECKOUT / "agents" / "README.md").read_text()
+    folder = tmp_path / "asking"
+    folder.mkdir()
+    (folder / "handler.py").write_text(re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)[2])
+    (folder / "agent.yaml").write_text("agent: {id: concierge, description: d}\nhandler: handler.py:ASKING\n")
+    async with serving(fleet_bench, "concierge", *load_agent(folder / "agent.yaml").skills):
+        ops = await caller(fleet_bench)
+        frames = [f async for f in ops.stream("concierge", "SendStreamingMessage", _for("loud", "a bus"))]
+        bought = (await ops.send_message("concierge", _for("buy", "shirt"))).message
+    pieces = [frame.artifact_update.artifact.parts[0].text for frame in frames if frame.artifact_update]
+    assert pieces == ["ONCE ", "UPON ", "A ", "TIME ", "THERE ", "WAS ", "A ", "BUS ", ". "]
+    assert bought is not None
+    assert bought.text() == "shirt in large is on its way"
 
 
 @pytest.fixture

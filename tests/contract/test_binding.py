@@ -12,13 +12,14 @@ from typing import Any, NamedTuple
 import pytest
 
 from agents.skill import Context, skill
-from bus.flow import Rate
-from bus.responder import Bounds
+from bus.flow import Bounds, Rate
+from bus.server import MINIMUM
 from schemas import a2a, names
 from schemas.errors import WIRE_ERRORS
+from schemas.ids import rfc3339
 from schemas.subjects import FAMILIES, Heartbeat, Reply, Request, RollCall, Subject, Task, TaskEvent
-from tests.contract.binding_client import Away, BindingClient, Frame, Json, Refused
-from tests.contract.skills import Gate, echo, failing
+from tests.contract.binding_client import Away, BindingClient, Frame, Json, PartClient, Refused
+from tests.contract.skills import Gate, echo, endless, failing
 from tests.contract.test_streaming import tell
 from tests.harness.agent import serving
 from tests.harness.fleet import CHECKOUT, Bench, until
@@ -41,6 +42,11 @@ class Sample(NamedTuple):
 
 
 SAMPLES = [Sample(kind, words, text) for _, kind, words, text in _BLOCK.findall(PAGE)]
+
+
+def test_the_page_names_the_oldest_server_that_is_run() -> None:
+    """An implementer needs no other server than this product does."""
+    assert f"to NATS {'.'.join(map(str, MINIMUM))} or later" in PAGE
 
 
 @dataclass
@@ -112,7 +118,7 @@ async def test_every_sample_is_what_agents_answer(fleet_bench: Bench, client: Bi
     """The page's requests, sent one after the other, get the page's answers; all eleven operations are there."""
     known = Known()
     asked = [sample for sample in SAMPLES if sample.kind in {"request", "task"}]
-    told = [sample for sample in SAMPLES if sample.kind not in {"request", "task", "heartbeat"}]
+    told = [sample for sample in SAMPLES if sample.kind not in {"request", "task", "heartbeat", "scheduled", "part"}]
     operations = {sample.words.split(" ")[0] for sample in asked if sample.kind == "request"}
     assert operations == set(re.findall(r"^### (\w+)$", PAGE, re.MULTILINE))
     assert len(operations) == 11
@@ -162,6 +168,27 @@ async def test_a_durable_task_is_done_when_the_agent_is_back(fleet_bench: Bench,
 
         task = await until(done)
     assert task["artifacts"][0]["parts"] == [{"text": "later", "mediaType": "text/plain"}]
+
+
+async def test_a_task_that_is_put_off_says_so_and_can_be_canceled(fleet_bench: Bench, client: BindingClient) -> None:
+    """Section 8: a task with a time is SUBMITTED, as the page's sample, and CANCELED when its caller wants that."""
+    (sample,) = [sample for sample in SAMPLES if sample.kind == "scheduled"]
+    due_ms = int(time.time() * 1000) + 3_600_000
+    async with serving(fleet_bench, "textstats", echo):
+        left = await client.leave("textstats", MESSAGE, **{"Agentbus-Not-Before": str(due_ms)})
+        identity = f"task-{left['seq']}"
+
+        async def taken_up() -> Json:
+            try:
+                return await client.ask("textstats", "GetTask", {"id": identity, "historyLength": 0})
+            except Refused:
+                return {}
+
+        task = await until(taken_up)
+        known = Known({"task": identity, "due": rfc3339(due_ms * 1_000_000)})
+        known.match(json.loads(sample.text), task)
+        canceled = await client.ask("textstats", "CancelTask", {"id": identity})
+    assert canceled["status"]["state"] == "TASK_STATE_CANCELED"
 
 
 MESSAGE: Json = {"message": {"messageId": "1", "role": "ROLE_USER", "parts": [{"text": "x"}]}}
@@ -233,9 +260,27 @@ async def test_a_deadline_cancels_the_work(fleet_bench: Bench, client: BindingCl
     assert refusal.value.reason == "DEADLINE_EXCEEDED"
 
 
+async def test_the_sample_of_a_large_part_is_read(fleet_bench: Bench, client: BindingClient) -> None:
+    """A part that was stored as the page says is text for the agent; what the agent stored is read as the page says."""
+    (sample,) = [json.loads(sample.text) for sample in SAMPLES if sample.kind == "part"]
+    seed = str(fleet_bench.home.credentials("ops") / names.OWN_CREDENTIAL)
+    parts = await PartClient.connect(fleet_bench.server.url, seed)
+    part = sample["url"].rpartition(":")[2]
+    await parts.put("textstats", part, b"hello world")
+    message = {"messageId": "1", "role": "ROLE_USER", "parts": [sample], "metadata": {"skill": "echo"}}
+    async with serving(fleet_bench, "textstats", echo, endless):
+        answer = await client.ask("textstats", "SendMessage", {"message": message})
+        large = await client.ask("textstats", "SendMessage", _saying("x", skill="endless"))
+    content = await parts.get("textstats", "ops", large["message"]["parts"][0])
+    await parts.connection.close()
+    assert answer["message"]["parts"] == [{"text": "hello world", "mediaType": "text/plain"}]
+    assert content == b"x" * 2_000_000
+    assert a2a.LARGE_PARTS_URI in sample["metadata"]
+
+
 def test_the_page_has_every_name() -> None:
     """Subjects, headers, errors and the URI: what the code uses between callers and agents is on the page."""
-    internal = {names.RUN, names.SIGNATURE, names.SIGNATURE_AFTER, names.SIGNATURE_KEY}
+    internal = {names.RUN, names.SIGNATURE, names.SIGNATURE_AFTER, names.SIGNATURE_PARTS, names.SIGNATURE_KEY}
     headers = {
         value
         for name, value in vars(names).items()

@@ -6,13 +6,18 @@ While tasks are left and requests are asked, the server that leads the tasks' st
 from __future__ import annotations
 
 import asyncio
+import datetime
 import re
-from collections.abc import AsyncIterator
+import time
+from collections import defaultdict
+from collections.abc import AsyncIterator, Mapping
 from functools import partial
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
+from agents.skill import Context, Skill, skill
 from bus.caller import Caller
 from bus.connection import Connection
 from bus.provision.members import servers_of
@@ -24,8 +29,8 @@ from schemas import a2a, names
 from schemas.documents import parse_yaml
 from schemas.errors import A2AError, InvalidDocument, UnknownOutcome
 from schemas.fleet import Fleet
-from tests.contract.skills import Counting
-from tests.harness.agent import caller, saying, serving
+from tests.chaos.judge import after_ns, is_twice
+from tests.harness.agent import Agent, caller, saying, serving, trail
 from tests.harness.cluster import ClusterBench, cluster_bench
 from tests.harness.fleet import until
 
@@ -80,6 +85,32 @@ class Load:
         self.answered += 1
 
 
+class Timed:
+    """A skill that notes when each run of a text began: a run may be repeated while its end is not stored, not later."""
+
+    def __init__(self) -> None:
+        self.begun: dict[str, list[int]] = defaultdict(list)
+
+    @property
+    def skill(self) -> Skill:
+        @skill(description="Notes when it begins.", id="timed")
+        async def timed(request: str, ctx: Context) -> str:
+            self.begun[request].append(time.time_ns())
+            return request
+
+        return timed
+
+    async def require_once(self, cluster: ClusterBench, left: Mapping[str, str], *agents: Agent) -> None:
+        """Each task of `left` was run, its end was stored once, and no run of it began after that."""
+        stored: dict[str, list[int]] = defaultdict(list)
+        for event in await trail(cluster, *agents, kind="task.changed"):
+            if event.data.action == "completed":
+                stored[event.data.resource.removeprefix("textstats/")].append(after_ns(event.time))
+        assert {task for task in left if not stored[task]} == set()
+        assert {text for text in left.values() if not self.begun[text]} == set()
+        assert {task for task, text in left.items() if is_twice(stored[task], self.begun[text])} == set()
+
+
 async def _break(cluster: ClusterBench, fault: str, server: LocalServer) -> None:
     if fault == "killed":
         await cluster.kill(server)
@@ -108,11 +139,11 @@ async def _survives(cluster: ClusterBench, fault: str, own: Connection, load: Lo
 
 @pytest.mark.parametrize("fault", ["killed", "cut off", "restarted"])
 async def test_nothing_accepted_is_lost_and_nothing_is_done_twice(cluster: ClusterBench, fault: str) -> None:
-    """Every task that was acknowledged is completed, and its effect happened once; requests go on being answered."""
-    counting = Counting()
+    """Every task that was acknowledged is completed once, and not run after that; requests go on being answered."""
+    timed = Timed()
     async with (
-        serving(cluster, "textstats", counting.skill),
-        serving(cluster, "textstats", counting.skill, slot="1"),
+        serving(cluster, "textstats", timed.skill) as first,
+        serving(cluster, "textstats", timed.skill, slot="1") as second,
     ):
         ops = await caller(cluster)
         own = await cluster.connect("textstats", names.OWN_CREDENTIAL)
@@ -123,9 +154,34 @@ async def test_nothing_accepted_is_lost_and_nothing_is_done_twice(cluster: Clust
         await running
         for task in load.left:
             await until(partial(_is_completed, ops, task), timeout_s=_PATIENCE_S)
-    done = {text: counting.runs[text] for text in load.left.values()}
-    assert done == dict.fromkeys(load.left.values(), 1)
+        await timed.require_once(cluster, load.left, first, second)
     assert len(load.left) > 5
+
+
+@pytest.mark.parametrize("is_due", [False, True], ids=["while they wait", "while they fall due"])
+async def test_tasks_that_are_put_off_survive_their_leader(cluster: ClusterBench, is_due: bool) -> None:
+    """When the server that holds an agent's schedules is killed, another one gives the tasks back, and each is done once."""
+    timed = Timed()
+    async with serving(cluster, "textstats", timed.skill) as agent:
+        ops = await caller(cluster)
+        own = await cluster.connect("textstats", names.OWN_CREDENTIAL)
+        due = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=15)
+        texts = [str(number) for number in range(30)]
+        left = {await ops.leave_task("textstats", saying(text), not_before=due): text for text in texts}
+
+        async def have_begun() -> bool:
+            return len(timed.begun) > 0
+
+        async def are_kept() -> bool:
+            return (await ops.list_tasks("textstats")).total_size == len(left)
+
+        await until(have_begun if is_due else are_kept, timeout_s=_PATIENCE_S, every_s=0.001)
+        await cluster.kill(await cluster.leader(own, names.TASK_LATER))
+        await until(partial(cluster.is_whole, own), timeout_s=_PATIENCE_S, every_s=0.1)
+        for task in left:
+            await until(partial(_is_completed, ops, task), timeout_s=_PATIENCE_S)
+        await timed.require_once(cluster, left, agent)
+    assert timed.begun.keys() == set(texts)
 
 
 async def test_three_copies_behind_a_secret(cluster: ClusterBench) -> None:
@@ -143,6 +199,33 @@ async def test_three_copies_behind_a_secret(cluster: ClusterBench) -> None:
     said = await asyncio.wait_for(reader.read(), 10)
     writer.close()
     assert b"Authorization Violation" in said
+
+
+async def test_a_large_part_is_there_after_a_server_was_killed(cluster: ClusterBench) -> None:
+    """What was stored of a large part is on two of three disks, and a copy that is late does not make it look lost."""
+    ops, content = await caller(cluster), bytes(range(256)) * 20480
+    part = a2a.Part(raw=content)
+    asked = saying("how long?")
+    asked = replace(asked, message=replace(asked.message, parts=(*asked.message.parts, part)))
+    task = await ops.leave_task("textstats", asked)
+
+    @skill(description="Gives back what it was sent.")
+    async def mirror(request: str, ctx: Context) -> a2a.Part:
+        return ctx.message.parts[1]
+
+    async def result() -> a2a.Task | None:
+        try:
+            found = await ops.get_task("textstats", task)
+        except A2AError:
+            return None
+        return found if found.is_final else None
+
+    async with serving(cluster, "textstats", mirror, takes_tasks=False) as agent:
+        await cluster.kill(cluster.servers[0])
+        agent.worker.start()
+        found = await until(result, timeout_s=_PATIENCE_S)
+    assert found is not None
+    assert found.artifacts[0].parts == (part,)
 
 
 def test_servers_on_three_hosts_may_use_one_port(tmp_path: Path) -> None:

@@ -15,6 +15,8 @@ A test here whose half about the plain client fails is good news: nats-py mended
 | 9 time-outs of 0.5 s, 60 reconnects, dead peers | test_connection_profile |
 | 10 headers are changed; violations only in `error_cb` | `test_a_callers_headers…`, `test_a_refused_request…` |
 | 11 dead consumers after restarts; blocked loops | `test_tasks_are_taken…`; unit/test_notify, system/test_units_boot |
+| 12 the PING of `flush` goes before what is unsent | test_wire: `test_what_was_published_is_at_the_server…` |
+| 13 the socket of a failed attempt to connect is dropped, not closed | test_wire: `test_a_failed_attempt_to_connect…` |
 """
 
 from __future__ import annotations
@@ -34,8 +36,10 @@ from bus.background import Background
 from bus.connection import Connection, Msg, Profile
 from bus.dead_letters import DeadLetters
 from bus.errors import NotProvisioned
+from bus.flow import Bounds, Places
 from bus.inbound import Call
 from bus.jetstream import Puller, call, store
+from bus.task_sources import LeftTasks
 from bus.task_worker import TaskWorker
 from schemas import names
 from schemas.errors import PayloadTooLarge, PermissionDenied, Unavailable, UnknownOutcome
@@ -305,7 +309,13 @@ async def test_tasks_are_taken_after_each_of_many_restarts(fleet_bench: Bench) -
     bus = await fleet_bench.connect("textstats")
     own = await fleet_bench.connect("textstats", names.OWN_CREDENTIAL)
     dead = DeadLetters("textstats", own, bus)
-    worker = TaskWorker(bus, run, await fleet_bench.audit("textstats", own), dead, 10)
+    worker = TaskWorker(
+        (LeftTasks("textstats", bus),),
+        run,
+        await fleet_bench.audit("textstats", own),
+        dead,
+        Places(Bounds(max_concurrent=10)),
+    )
     ops = await caller(fleet_bench)
     worker.start()
 
@@ -338,7 +348,13 @@ async def test_an_error_that_nobody_expected_is_logged_and_the_task_comes_again(
     ops = await caller(fleet_bench)
     own, bus = await fleet_bench.connect("textstats", names.OWN_CREDENTIAL), await fleet_bench.connect("textstats")
     dead = DeadLetters("textstats", own, bus)
-    worker = TaskWorker(bus, run, await fleet_bench.audit("textstats", own), dead, 1)
+    worker = TaskWorker(
+        (LeftTasks("textstats", bus),),
+        run,
+        await fleet_bench.audit("textstats", own),
+        dead,
+        Places(Bounds(max_concurrent=1)),
+    )
     with structlog.testing.capture_logs() as logged:
         worker.start()
         for text in "ab":

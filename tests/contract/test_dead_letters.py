@@ -8,19 +8,22 @@ import json
 import pytest
 
 from agents.cli.dead_commands import left_again
-from agents.runtime.operations import MAX_DELIVERIES
+from agents.runtime.durable import MAX_DELIVERIES
 from bus.connection import Connection
 from bus.dead_letters import Dead, DeadLetters, GivenUp, read_dead_letters
+from bus.flow import Bounds, Places
 from bus.inbound import Call, read_task
 from bus.jetstream import Puller, call, delivery_of
 from bus.provision.streams import streams_of
+from bus.task_sources import LeftTasks
 from bus.task_worker import TaskWorker
 from schemas import a2a, names, protojson
 from schemas.dead import LOST
 from schemas.errors import InvalidDocument, TaskNotFound, Unavailable
+from tests.contract.scheduling import pull_some
 from tests.contract.skills import SECRET, Counting
 from tests.harness.admin import administrator, consumer_state
-from tests.harness.agent import Agent, caller, saying, serving
+from tests.harness.agent import Agent, caller, saying, serving, trail
 from tests.harness.fleet import Bench, until
 
 VERSION = {"A2A-Version": "1.0"}
@@ -68,6 +71,8 @@ async def test_a_task_that_is_given_up_is_kept(fleet_bench: Bench) -> None:
     assert "given up" in dead.letter.reason
     assert [attempt.number for attempt in dead.letter.attempts] == list(range(1, MAX_DELIVERIES + 1))
     assert {attempt.error for attempt in dead.letter.attempts} == {LOST}
+    (given_up,) = await trail(fleet_bench, kind="task.given_up")
+    assert (given_up.data.actor, given_up.data.outcome) == ("ops", "failure")
     assert counting.runs == {}
     assert fleet_bench.violations == []
 
@@ -82,7 +87,9 @@ async def test_the_history_has_times_and_classes_and_no_texts(fleet_bench: Bench
 
     bus, own = await fleet_bench.connect("textstats"), await fleet_bench.connect("textstats", names.OWN_CREDENTIAL)
     audit = await fleet_bench.audit("textstats", own)
-    worker = TaskWorker(bus, run, audit, DeadLetters("textstats", own, bus), 1)
+    worker = TaskWorker(
+        (LeftTasks("textstats", bus),), run, audit, DeadLetters("textstats", own, bus), Places(Bounds(max_concurrent=1))
+    )
     worker.start()
     await _left(fleet_bench, protojson.encode(saying("a")), VERSION)
     (dead,) = await _letters(await fleet_bench.connect("ops"), 1)
@@ -205,8 +212,7 @@ async def test_a_worker_that_dies_before_it_kept_the_letter_is_made_up_for(fleet
     async with serving(fleet_bench, "textstats", counting.skill, takes_tasks=False) as agent:
         for text in ("poison", "fine"):
             await _left(fleet_bench, protojson.encode(saying(text)), VERSION)
-        puller = Puller(agent.bus, names.TASKS, agent.id)
-        poison, fine = [read_task(message) for message in await until(lambda: puller.pull(2, wait_s=1))]
+        poison, fine = [read_task(message) for message in await pull_some(agent, 2)]
         for delivered in (MAX_DELIVERIES + 1, MAX_DELIVERIES + 2):
             with pytest.raises(GivenUp):
                 await agent.operations.run_task(poison, 1, delivered)

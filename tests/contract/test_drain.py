@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from bus.responder import Bounds
+from bus.flow import Bounds
 from schemas import a2a
 from schemas.errors import (
     DeadlineExceeded,

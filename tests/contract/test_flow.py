@@ -1,17 +1,21 @@
-"""What an agent takes on of one caller, and what it lets wait: refused early, said clearly, never half begun."""
+"""What an agent takes on, of one caller and of all, and what it lets wait: refused early, said clearly, never half begun."""
 
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from bus.flow import Rate
-from bus.responder import Bounds
+from agents.skill import Context, skill
+from bus.flow import Bounds, Rate
+from schemas import a2a
 from schemas.errors import RateLimited, TaskNotFound, Unavailable
-from tests.contract.skills import Gate, echo
+from tests.contract.skills import Counting, Gate, echo
+from tests.contract.test_task_operations import answer_of, background, further, listening, reaches
 from tests.harness.agent import caller, saying, serving, trail
-from tests.harness.fleet import Bench
+from tests.harness.fleet import Bench, bench
 
 SLOW = Bounds(rate=Rate(per_s=0.001, burst=3))
 
@@ -66,3 +70,108 @@ async def test_nobody_waits_for_a_place_for_ever(fleet_bench: Bench) -> None:
         await first
         await ops.send_message("textstats", saying("c"))
     assert gate.entered == ["a", "c"]
+
+
+NO_QUEUE = Bounds(max_concurrent=2, max_queued=0)
+
+
+async def test_work_in_the_background_keeps_its_place(fleet_bench: Bench) -> None:
+    """A task that was answered before it was done, and a stream's run, hold a place until they end: one more of
+    either kind, or a request, is 503, and its work is not begun."""
+    gate = Gate()
+    async with serving(fleet_bench, "textstats", gate.skill, bounds=NO_QUEUE) as agent:
+        ops = await caller(fleet_bench)
+        await background(ops, "a")
+        stream = ops.stream("textstats", "SendStreamingMessage", saying("b"))
+        await anext(stream)
+        await gate.has_entered(2)
+        for more in (saying("c"), saying("d", return_immediately=True)):
+            with pytest.raises(Unavailable, match="all 2 places are taken"):
+                await ops.send_message("textstats", more)
+        with pytest.raises(Unavailable, match="all 2 places are taken"):
+            await anext(ops.stream("textstats", "SendStreamingMessage", saying("e")))
+        assert (await ops.list_tasks("textstats")).total_size == 2
+        gate.opened.set()
+        assert [frame async for frame in stream]
+        await ops.send_message("textstats", saying("f"))
+        assert agent.places.work.running == 0
+    assert gate.entered == ["a", "b", "f"]
+
+
+async def test_a_task_can_be_steered_and_canceled_when_all_places_are_taken(fleet_bench: Bench) -> None:
+    """What looks at a task, tells it something or ends it never waits behind the work that it is about."""
+    async with serving(fleet_bench, "textstats", listening, bounds=Bounds(max_concurrent=1, max_queued=0)):
+        ops = await caller(fleet_bench)
+        first = await background(ops, "go")
+        await reaches(ops, first.id, a2a.WORKING)
+        done = (await ops.send_message("textstats", further("stop", first))).task
+        assert done is not None
+        assert answer_of(done) == "go stop"
+        second = await background(ops, "again")
+        await reaches(ops, second.id, a2a.WORKING)
+        assert (await ops.cancel_task("textstats", second.id)).status.state == a2a.CANCELED
+
+
+async def test_durable_tasks_leave_room_for_requests(fleet_bench: Bench) -> None:
+    """However many tasks wait in the stream, a quarter of the places is for those who wait for an answer."""
+    gate = Gate()
+    async with serving(fleet_bench, "textstats", gate.skill, echo, bounds=Bounds(max_concurrent=4)) as agent:
+        ops = await caller(fleet_bench)
+        tasks = [await ops.leave_task("textstats", saying(str(number), skill="held")) for number in range(6)]
+        await gate.has_entered(3)
+        answer = await ops.send_message("textstats", saying("now", skill="echo"))
+        assert answer.message is not None
+        assert gate.entered == ["0", "1", "2"]
+        assert agent.places.work.running == 3
+        gate.opened.set()
+        for task in tasks:
+            await reaches(ops, task, a2a.COMPLETED)
+
+
+async def test_requests_do_not_starve_durable_tasks(fleet_bench: Bench) -> None:
+    """While requests always wait for the one place, a durable task gets its turn among them."""
+    counting = Counting()
+    async with serving(fleet_bench, "textstats", counting.skill, bounds=Bounds(max_concurrent=1)):
+        ops = await caller(fleet_bench)
+        is_over = asyncio.Event()
+
+        async def ask() -> None:
+            while not is_over.is_set():
+                await ops.send_message("textstats", saying("request"))
+
+        asking = [asyncio.create_task(ask()) for _ in range(10)]
+        task = await ops.leave_task("textstats", saying("task"))
+        await reaches(ops, task, a2a.COMPLETED)
+        is_over.set()
+        await asyncio.gather(*asking)
+    assert counting.runs["task"] == 1
+
+
+async def test_agents_that_are_full_of_each_others_questions_come_free_again(tmp_path: Path) -> None:
+    """Two full agents, each at work that asks the other one: both are told so when the time in the queue is over."""
+
+    def know_each_other(fleet: dict[str, Any]) -> None:
+        fleet["agents"]["textstats"]["asks"] = ["greeter"]
+        fleet["agents"]["greeter"]["asks"] = ["textstats"]
+
+    both_are_full = asyncio.Barrier(2)
+
+    @skill(description="Asks the agent that it is told to.", id="asks")
+    async def asks(request: str, ctx: Context) -> str:
+        await both_are_full.wait()
+        return await ctx.ask(request, "x", skill="echo")
+
+    full = Bounds(max_concurrent=1, max_queued=5, queue_timeout_s=0.3)
+    async with (
+        bench(tmp_path, know_each_other) as running,
+        serving(running, "textstats", asks, echo, bounds=full),
+        serving(running, "greeter", asks, echo, bounds=full),
+    ):
+        ops = await caller(running)
+        ways = {"textstats": "greeter", "greeter": "textstats"}
+        asked = [ops.send_message(agent, saying(other, skill="asks")) for agent, other in ways.items()]
+        answers = await asyncio.gather(*asked, return_exceptions=True)
+        assert any(isinstance(answer, Unavailable) for answer in answers)
+        for agent in ways:
+            answer = await ops.send_message(agent, saying("free", skill="echo"))
+            assert answer.message is not None

@@ -9,8 +9,8 @@ from functools import partial
 import msgspec
 import pytest
 
+from bus.flow import Bounds
 from bus.heartbeat import Heartbeats, Pulse
-from bus.responder import Bounds
 from schemas import names
 from schemas.heartbeat import Heartbeat, read_heartbeat
 from tests.contract.skills import Gate
@@ -94,27 +94,34 @@ async def test_a_pulse_beats_at_once_when_called_and_when_it_ends(fleet_bench: B
     assert not fleet_bench.violations
 
 
-async def test_the_load_is_what_is_at_work_and_what_waits(fleet_bench: Bench) -> None:
-    """With one place and two requests one runs and one waits; a durable task counts where tasks run; afterwards
-    nothing is left."""
+async def test_the_load_is_all_that_is_at_work_and_what_waits(fleet_bench: Bench) -> None:
+    """A request, a task that was answered before it was done, a stream's run and a durable task count alike; with all
+    places taken one more request waits; afterwards nothing is left."""
     gate = Gate()
-    async with serving(fleet_bench, "textstats", gate.skill, bounds=Bounds(max_concurrent=1)) as agent:
+    async with serving(fleet_bench, "textstats", gate.skill, bounds=Bounds(max_concurrent=4)) as agent:
         ops = await caller(fleet_bench)
-        asking = [asyncio.create_task(ops.send_message("textstats", saying(text))) for text in ("a", "b")]
-        await ops.leave_task("textstats", saying("c"))
 
-        async def load() -> tuple[tuple[int, int, int], int]:
-            return agent.responder.load, agent.worker.running
+        async def load() -> tuple[int, int, int]:
+            return agent.places.running, agent.places.queued, agent.responder.streams
 
         async def is_full() -> bool:
-            return await load() == ((1, 1, 0), 1)
+            return await load() == (4, 1, 1)
 
         async def is_idle() -> bool:
-            return await load() == ((0, 0, 0), 0)
+            return await load() == (0, 0, 0)
 
+        asking = [asyncio.create_task(ops.send_message("textstats", saying("a")))]
+        await gate.has_entered(1)
+        await ops.leave_task("textstats", saying("b"))
+        await ops.send_message("textstats", saying("c", return_immediately=True))
+        stream = ops.stream("textstats", "SendStreamingMessage", saying("d"))
+        await anext(stream)
+        await gate.has_entered(4)
+        asking.append(asyncio.create_task(ops.send_message("textstats", saying("e"))))
         await until(is_full)
         gate.opened.set()
         await asyncio.gather(*asking)
+        assert [frame async for frame in stream]
         await until(is_idle)
 
 

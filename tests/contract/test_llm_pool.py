@@ -25,7 +25,7 @@ from agents.llm import (
     converse,
 )
 from agents.llm.errors import RequestMalformed
-from schemas.agent import Llm, ModelChoice
+from schemas.agent import Llm, ModelChoice, Price
 from schemas.documents import Document
 from schemas.errors import InvalidDocument
 from tests.harness.fake_llm import PROXY_VARIABLES, CallTool, Cut, Fail, FakeLlm, Gate, Held, Say, Step, Wire
@@ -337,3 +337,19 @@ async def test_failover_keeps_the_conversation_valid(fake: FakeLlm) -> None:
         reply = await converse(opened.pool, PROMPT, [UserTurn(text="add")], [ADD], add)
     assert reply.text == "3"
     assert [request.wire for request in fake.requests] == ["anthropic", "anthropic", "openai"]
+
+
+@BOTH
+async def test_a_price_gives_each_call_its_cost(wire: Wire, fake: FakeLlm) -> None:
+    """Tokens as the provider counted them, by the choice's price; a call without an answer, or a price, has no cost."""
+    price = Price(input_usd_per_million=3, output_usd_per_million=15)
+    priced = choice(wire, fake).model_copy(update={"price": price})
+    fake.script += [Fail(429), Say("hi"), Say("hi")]
+    async with Opened(priced, priced) as opened, Opened(choice(wire, fake)) as free:
+        await opened.pool.complete(HELLO)
+        await free.pool.complete(HELLO)
+    tokens = opened.reports[1].usage
+    assert tokens.input_tokens
+    assert tokens.output_tokens
+    expected = round((tokens.input_tokens * 3 + tokens.output_tokens * 15) / 1e6, 6)
+    assert [report.cost_usd for report in (*opened.reports, *free.reports)] == [None, expected, None]

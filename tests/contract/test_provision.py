@@ -16,7 +16,7 @@ from agents.home import ensure_home
 from bus.connection import Connection
 from bus.credentials import Credential, create_credential
 from bus.errors import ConnectionRefused, CredentialMissing, NoServer, NotProvisioned
-from bus.jetstream import call
+from bus.jetstream import call, store
 from bus.provision.members import servers_of
 from bus.provision.permissions import users_of
 from bus.provision.provision import _set_up, start_server, write_files
@@ -86,7 +86,7 @@ async def test_the_key_that_makes_streams_is_let_in_for_that_long_only(tmp_path:
     admins = {stream.account: create_credential(tmp_path / "admin" / stream.account) for stream in streams_of(fleet)}
     public = {account: admin.public_key() for account, admin in admins.items()}
     home.server_config.write_text(server_config(fleet, servers_of(fleet, home)[0], keys, public))
-    server = LocalServer(home.server_config, tmp_path / "log", fleet.nats.host, fleet.nats.port)
+    server = LocalServer(home.server_config, tmp_path / "log", fleet.nats.host, fleet.nats.port, home.store_key)
     await server.start()
     try:
         await _set_up((server,), fleet, home, keys, admins)
@@ -145,7 +145,9 @@ async def test_only_their_owner_can_read_the_keys(fleet_bench: Bench) -> None:
     """Key files, contexts and the configuration are 0600, the folders of keys 0700."""
     home = fleet_bench.home
     files = [path for path in home.credentials("").rglob("*") if path.is_file()]
-    assert len(files) == len(users_of(fleet_bench.fleet)) + len(fleet_bench.fleet.agents) + 2
+    signing = [*fleet_bench.fleet.agents, "approvals", "applier", "sealer", "the seal", *fleet_bench.fleet.witnesses]
+    assert home.store_key in files
+    assert len(files) == len(users_of(fleet_bench.fleet)) + len(signing) + 1
     for path in (*files, home.server_config, home.trust, *(home.contexts / "nats" / "context").iterdir()):
         assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
     for folder in (home.root, *(path for path in home.credentials("").rglob("*") if path.is_dir())):
@@ -175,7 +177,7 @@ async def test_people_get_contexts_for_the_plain_nats_command(fleet_bench: Bench
     """Each operator, reviewer and auditor has a context with the server, the key and the inbox that it may use."""
     folder = fleet_bench.home.contexts / "nats" / "context"
     contexts: dict[str, dict[str, Any]] = {path.stem: json.loads(path.read_text()) for path in folder.iterdir()}
-    assert set(contexts) == {"ops", "reviewer", "auditor"}
+    assert set(contexts) == {"ops", "reviewer", "second", "auditor"}
     for context in contexts.values():
         assert context["url"] == fleet_bench.server.url
         assert Path(context["nkey"]).is_file()
@@ -200,6 +202,36 @@ async def test_a_stream_that_was_changed_is_not_served(
     await fleet_bench.server.stop()
     with pytest.raises(NotProvisioned, match=rf"{stream} has {key} {value} where .* back the stream up"):
         await start_server(fleet_bench.fleet, fleet_bench.home)
+
+
+async def test_a_home_of_before_is_brought_up_to_this_version(fleet_bench: Bench) -> None:
+    """What only adds (times of single messages, subjects, room) is changed in a stream that exists, and what it holds
+    stays there."""
+    ops = await caller(fleet_bench)
+    await ops.leave_task("textstats", saying("kept"))
+    account = names.own_account("textstats")
+    admin = await administrator(fleet_bench, account)
+    bucket = next(s for s in streams_of(fleet_bench.fleet) if s.account == account and s.name == "KV_push").config
+    await call(admin, "STREAM.DELETE.KV_push")
+    old = bucket | {"allow_msg_ttl": False, "max_bytes": bucket["max_bytes"] // 2}
+    await call(admin, "STREAM.CREATE.KV_push", old)
+    await store(admin, "$KV.push.ops.task.one", b"{}")
+    await admin.close()
+    approvals = await administrator(fleet_bench, names.ACCOUNT_APPROVALS)
+    proposals = (await call(approvals, f"STREAM.INFO.{names.PROPOSALS}"))["config"]
+    await call(approvals, f"STREAM.UPDATE.{names.PROPOSALS}", proposals | {"subjects": proposals["subjects"][:1]})
+    await approvals.close()
+    await fleet_bench.server.stop()
+    fleet_bench.server = await start_server(fleet_bench.fleet, fleet_bench.home)
+    fleet_bench.stack.push_async_callback(fleet_bench.server.stop)
+    admin = await administrator(fleet_bench, account)
+    config = (await call(admin, "STREAM.INFO.KV_push"))["config"]
+    assert {key: config.get(key) for key in bucket} == bucket
+    assert await stored_count(admin, "KV_push") == 1
+    approvals = await administrator(fleet_bench, names.ACCOUNT_APPROVALS)
+    config = (await call(approvals, f"STREAM.INFO.{names.PROPOSALS}"))["config"]
+    assert len(config["subjects"]) == len(proposals["subjects"]) > 1
+    assert await stored_count(await administrator(fleet_bench, names.ACCOUNT_BUS), names.TASKS) == 1
 
 
 async def test_a_failed_start_leaves_no_server_and_no_administrator(fleet_bench: Bench) -> None:

@@ -15,6 +15,7 @@ from bus.audit.trust import load_trust
 from bus.audit.verify import Report
 from bus.audit.verify_stream import find_heads, verify_stream
 from bus.caller import Caller
+from bus.provision.streams import TASK_ACK_WAIT_S
 from schemas import a2a, names
 from schemas.errors import DeadlineExceeded, TaskNotFound, Unavailable, UnknownOutcome
 from tests.contract.skills import Counting, Gate, echo
@@ -138,7 +139,9 @@ async def test_a_task_that_runs_while_the_server_restarts_is_finished_once(fleet
         task = await ops.leave_task("textstats", saying("long"))
         await gate.has_entered()
         await fleet_bench.server.stop()
-        await asyncio.sleep(7)  # longer than the server waits for a word of the worker: the point of this test
+        await asyncio.sleep(
+            TASK_ACK_WAIT_S + 1
+        )  # longer than the server waits for a word of the worker: the point of this test
         await fleet_bench.server.start()
 
         async def is_back() -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 import pytest
 from nats.aio.msg import Msg as PlainMsg
@@ -12,13 +13,16 @@ from agents.skill import Context, skill
 from bus import streaming
 from bus.caller import Caller
 from bus.connection import Msg
+from bus.flow import Bounds
+from bus.jetstream import Puller, call
 from bus.task_log import Watch
 from schemas import a2a, names, protojson
-from schemas.errors import TaskNotFound, UnsupportedOperation
+from schemas.errors import DeadlineExceeded, TaskNotFound, Unavailable, UnsupportedOperation
 from tests.contract.skills import Gate, echo
 from tests.contract.test_task_operations import answer_of, background, order, reaches
+from tests.harness.admin import administrator
 from tests.harness.agent import caller, saying, serving
-from tests.harness.fleet import Bench
+from tests.harness.fleet import Bench, until
 
 
 @skill(description="Tells a story word by word.")
@@ -273,3 +277,54 @@ async def test_an_update_that_was_never_stored_is_made_good(
         gate.opened.set()
         seen += [frame async for frame in stream]
     assert states(seen)[-1] == a2a.COMPLETED
+
+
+async def test_more_streams_than_an_agent_holds_are_refused(fleet_bench: Bench) -> None:
+    """With `max_streams` open the next one is 503 with a time to come back; when one ends there is room again."""
+    ops, gate = await caller(fleet_bench), Gate()
+    async with serving(fleet_bench, "textstats", gate.skill, bounds=Bounds(max_streams=1)) as agent:
+        stream = ops.stream("textstats", "SendStreamingMessage", saying("held"))
+        await anext(stream)
+        for operation, request in (
+            ("SendStreamingMessage", saying("one too many")),
+            ("SubscribeToTask", a2a.SubscribeToTaskRequest(id="t-none")),
+        ):
+            with pytest.raises(Unavailable, match="has 1 streams open already") as refusal:
+                await anext(ops.stream("textstats", operation, request))
+            assert refusal.value.metadata == {"retry_after_s": "5"}
+        gate.opened.set()
+        assert [frame async for frame in stream]
+
+        async def has_room() -> bool:
+            return agent.responder.streams == 0
+
+        await until(has_room)
+        assert await collected(ops, "another")
+    assert gate.entered == ["held", "another"]
+
+
+async def test_copies_of_updates_are_whole_and_in_order_through_an_outage(fleet_bench: Bench) -> None:
+    """A task whose agent loses the server goes on: EVENTS has each of its updates once, in order, when it is back."""
+    ops, slow = await caller(fleet_bench), Slow()
+    async with serving(fleet_bench, "textstats", slow.skill) as agent:  # type: ignore[arg-type]
+        task = await background(ops, "40")
+        slow.allow(20)
+        await until(lambda: agent.book._log.last_event("ops", task.id))
+        fleet_bench.server.process.kill()
+        await fleet_bench.server.process.wait()
+        slow.allow(20)
+        await fleet_bench.server.start()
+        await until(lambda: _is_completed(ops, task.id), timeout_s=30)
+        await agent.book.settle()
+    admin = await administrator(fleet_bench, names.ACCOUNT_BUS)
+    config = {"name": "copies", "ack_policy": "none", "filter_subject": f"a2a.v1.evt.textstats.ops.{task.id}"}
+    await call(admin, f"CONSUMER.CREATE.{names.EVENTS}.copies", {"stream_name": names.EVENTS, "config": config})
+    messages = await Puller(admin, names.EVENTS, "copies").pull(100, wait_s=1)
+    numbers = [int(message.headers[names.EVENT]) for message in messages]
+    assert numbers == list(range(1, 44))  # submitted, working, 40 words, completed
+
+
+async def _is_completed(ops: Caller, task: str) -> bool:
+    with suppress(Unavailable, DeadlineExceeded):
+        return (await ops.get_task("textstats", task, timeout_s=1)).status.state == a2a.COMPLETED
+    return False

@@ -167,7 +167,7 @@ async def test_a_task_whose_instance_is_gone_is_failed_when_it_is_looked_at(
     fleet_bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Work that nobody does any more, and nothing begins again, does not stand as WORKING for ever."""
-    monkeypatch.setattr("bus.tasks._PATIENCE_S", 1.0)  # the dead instance would try to store its end for that long
+    monkeypatch.setattr("bus.outage.PATIENCE_S", 1.0)  # the dead instance would try to store its end for that long
     gate, ops = Gate(), await caller(fleet_bench)
     async with serving(fleet_bench, "textstats", gate.skill) as agent:
         task = await background(ops, "held")
@@ -258,6 +258,53 @@ async def test_push_notification_configurations_are_kept(fleet_bench: Bench) -> 
         for _ in range(2):
             await ops.call(agent.id, "DeleteTaskPushNotificationConfig", gone, a2a.Empty, timeout_s=5)
         assert await _configs(agent, ops, task) == [made.id]
+
+
+def _with_config(request: a2a.SendMessageRequest, url: str) -> a2a.SendMessageRequest:
+    config = a2a.TaskPushNotificationConfig(url=url, id="mine", token="for-the-receiver")
+    settings = msgspec.structs.replace(request.configuration, task_push_notification_config=config)
+    return msgspec.structs.replace(request, configuration=settings)
+
+
+async def test_a_configuration_comes_with_the_message_that_begins_its_task(fleet_bench: Bench) -> None:
+    """It is kept with a task in the background, one that asks its caller, and one that goes on; a bad one is refused
+    before there is a task."""
+    ops = await caller(fleet_bench)
+    async with serving(fleet_bench, "textstats", order) as agent:
+        shirt = saying("shirt", return_immediately=True)
+        opened = (await ops.send_message("textstats", _with_config(shirt, "https://one.example/a"))).task
+        asked = (await ops.send_message("textstats", _with_config(saying("hat"), "https://one.example/b"))).task
+        plain = (await ops.send_message("textstats", saying("shoe"))).task
+        assert opened is not None
+        assert asked is not None
+        assert plain is not None
+        assert await _configs(agent, ops, plain) == []
+        answered = _with_config(further("large", plain, return_immediately=True), "https://one.example/c")
+        await ops.send_message("textstats", answered)
+        for task in (opened, asked, plain):
+            assert await _configs(agent, ops, task) == ["mine"]
+        with pytest.raises(InvalidArgument, match="url"):
+            await ops.send_message("textstats", _with_config(shirt, "file:///etc/passwd"))
+        assert (await ops.list_tasks("textstats")).total_size == 3
+
+
+async def test_a_task_has_at_most_sixteen_configurations(fleet_bench: Bench) -> None:
+    """The seventeenth is refused with what to do; another in the place of one of them is not."""
+    ops, create, kind = (
+        await caller(fleet_bench),
+        "CreateTaskPushNotificationConfig",
+        a2a.TaskPushNotificationConfig,
+    )
+    async with serving(fleet_bench, "textstats", echo) as agent:
+        task = await background(ops, "hello")
+        for number in range(16):
+            config = _config(task, "https://one.example/a", f"c-{number}")
+            await ops.call(agent.id, create, config, kind, timeout_s=5)
+        with pytest.raises(InvalidArgument, match="delete one first"):
+            await ops.call(agent.id, create, _config(task, "https://one.example/a", "one-more"), kind, timeout_s=5)
+        again = await ops.call(agent.id, create, _config(task, "https://one.example/b", "c-3"), kind, timeout_s=5)
+        assert again.url == "https://one.example/b"
+        assert len(await _configs(agent, ops, task)) == 16
 
 
 async def test_a_canceled_handler_that_does_not_stop_is_left_behind(

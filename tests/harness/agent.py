@@ -14,23 +14,33 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
-from agents.runtime.answers import SkillAnswering
+from agents.runtime.answers import Answering, SkillAnswering
+from agents.runtime.large import HELD_BYTES, LargeAnswering, Room
 from agents.runtime.load import card_of, load_agent
 from agents.runtime.operations import Operations, Parts
+from agents.runtime.own_changes import OwnChanges
 from agents.runtime.push import PushConfigs
-from agents.runtime.worker import _answering, _proposer, drain
+from agents.runtime.schedule import Schedule
+from agents.runtime.worker import _answering, drain
 from agents.skill import Skill
 from approvals.git import tree_of_folder
 from bus.audit.emit import Audit
 from bus.audit.producer import Producer
-from bus.audit.read import Reader
+from bus.audit.read import Reader, events_of
 from bus.breaker import NEVER, BreakerRules
 from bus.caller import Caller
 from bus.connection import Connection
 from bus.credentials import Credential
 from bus.dead_letters import DeadLetters
-from bus.responder import Bounds, Responder
+from bus.flow import Bounds, Places
+from bus.later import Later
+from bus.part_store import OwnAccount, always
+from bus.parts import large_parts
+from bus.responder import Responder
 from bus.task_commands import TaskCommands
+from bus.task_marks import TaskMarks
+from bus.task_room import TaskRoom
+from bus.task_sources import LeftTasks
 from bus.task_worker import TaskWorker
 from bus.tasks import TaskBook
 from schemas import a2a, names
@@ -52,6 +62,9 @@ class Agent:
     operations: Operations
     responder: Responder
     worker: TaskWorker
+    answering: Answering
+    later: Later
+    places: Places
     is_dead: bool = False
 
     async def die(self) -> None:
@@ -78,26 +91,35 @@ async def _parts(bench: Bench, name: str, skills: tuple[Skill, ...], slot: str, 
         Credential.find(bench.home.credentials(name), names.AUDIT_CREDENTIAL),
         bench.home.state(name) / f"audit-{slot}",
     )
-    calls = Caller(bus, name, audit)
+    parts = large_parts(name, always(own))
+    calls = Caller(bus, name, audit, parts=parts)
+    answering: Answering = SkillAnswering(skills) if skills else _answering(loaded, audit)
     book = TaskBook(name, own, bus, audit)
+    later = Later(name, own)
+    await later.require()
+    places = Places(bounds)
     operations = Operations(
         Parts(
             agent=name,
             card=card_of(loaded, tree_of_folder(loaded.folder), ulid(time.time_ns(), os.urandom(10))),
-            answering=SkillAnswering(skills) if skills else _answering(loaded, audit),
+            answering=LargeAnswering(answering, parts, Room(HELD_BYTES)),
             book=book,
             commands=TaskCommands(own),
             push=PushConfigs(own, book),
+            schedule=Schedule(name, later, book, audit),
             calls=calls,
-            propose=_proposer(loaded, own),
+            marks=TaskMarks(own),
+            changes=OwnChanges(loaded, own, audit),
             audit=audit,
+            places=places,
             task_timeout_s=bounds.timeout_s,
         )
     )
-    responder = Responder(bus, name, operations.table(), audit, bounds)
-    responder.activated = operations.activated
-    worker = TaskWorker(bus, operations.run_task, audit, DeadLetters(name, own, bus), bounds.max_concurrent)
-    return Agent(name, bus, own, audit, calls, book, operations, responder, worker)
+    responder = Responder(bus, name, operations.table(), audit, bounds, places)
+    responder.activated, responder.lighter = operations.activated, parts.lighter_answer
+    sources = (LeftTasks(name, bus), later)
+    worker = TaskWorker(sources, operations.run_task, audit, DeadLetters(name, own, bus), places, TaskRoom(own))
+    return Agent(name, bus, own, audit, calls, book, operations, responder, worker, answering, later, places)
 
 
 @asynccontextmanager
@@ -118,19 +140,25 @@ async def serving(
         await agent.responder.start()
     if takes_tasks:
         agent.worker.start()
+        agent.operations.waiting.start()
     try:
         yield agent
     finally:
         if not agent.is_dead:
             await agent.drain(5)
             await agent.audit.close()
+        await agent.answering.close()
         await agent.bus.close()
         await agent.own.close()
 
 
 async def caller(bench: Bench, principal: str = "ops", breaking: BreakerRules = NEVER) -> Caller:
     """Somebody who asks, with the product's own client and without a trail, and asks again whatever fails."""
-    calls = Caller(await bench.connect(principal), principal, breaking=breaking)
+
+    bus = await bench.connect(principal)
+    own = OwnAccount(bus)
+    bench.stack.push_async_callback(own.close)
+    calls = Caller(bus, principal, breaking=breaking, parts=large_parts(principal, own))
     await calls.start()
     return calls
 
@@ -165,7 +193,8 @@ async def trail(bench: Bench, *agents: Agent, kind: str = "") -> list[AuditEvent
         await agent.audit.confirm()
     auditor = await bench.connect("auditor", names.OWN_CREDENTIAL, inbox_prefix=names.inbox_prefix("auditor"))
     try:
-        events = [decode_event(record.payload) async for record in Reader(auditor).records()]
+        records = [record async for record in Reader(auditor).records()]
+        events = [decode_event(event.payload) for record in records for event in events_of(record)]
     finally:
         await auditor.close()
     return [event for event in events if kind in {"", event.short_type}]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,12 +85,19 @@ def three_servers(document: dict[str, Any]) -> None:
 
 
 @asynccontextmanager
-async def cluster_bench(folder: Path) -> AsyncIterator[ClusterBench]:
-    """The example fleet in `folder` on three servers."""
+async def cluster_bench(
+    folder: Path, change: Callable[[dict[str, Any]], None] = lambda _: None
+) -> AsyncIterator[ClusterBench]:
+    """The example fleet in `folder` on three servers; `change` edits its fleet file."""
     source = folder / "source"
     source.mkdir()
     home = Home(folder / "home")
-    fleet = ensure_home(home, fleet_source(source, port=free_port(), change=three_servers))
+
+    def changed(document: dict[str, Any]) -> None:
+        three_servers(document)
+        change(document)
+
+    fleet = ensure_home(home, fleet_source(source, port=free_port(), change=changed))
     async with AsyncExitStack() as stack:
         servers = await start_servers(fleet, home)
         for server in servers:

@@ -25,10 +25,13 @@ import yaml
 from nats.aio.client import Client
 
 from agents.home import EXAMPLE, ensure_home
+from approvals.git import Git
+from approvals.repository import rules_in_force
 from bus.audit.emit import Audit
 from bus.audit.producer import Producer
 from bus.connection import Connection, Profile
 from bus.credentials import Credential
+from bus.provision.members import server_url
 from bus.provision.permissions import users_of
 from bus.provision.provision import start_server
 from bus.server import LocalServer
@@ -77,6 +80,11 @@ def fleet_source(folder: Path, *, port: int, change: Callable[[dict[str, Any]], 
     change(document)
     path.write_text(yaml.safe_dump(document, sort_keys=False))
     return folder
+
+
+def unencrypted(document: dict[str, Any]) -> None:
+    """For who changes a message in the server's files: its place can be found. A changed byte is the same to the server."""
+    document["nats"]["encryption"] = False
 
 
 @dataclass
@@ -235,3 +243,25 @@ def running_fleet(
         yield fleet
     finally:
         fleet.run("down")
+
+
+@contextmanager
+def instance(
+    home: Home, agent: str, slot: str, state: Path, module: str = "agents.cli"
+) -> Iterator[subprocess.Popen[bytes]]:
+    """One more process of `agent`, which nobody starts again; what it says is in `output` of its state."""
+    state.mkdir(exist_ok=True)
+    command = [sys.executable, "-m", module, "agent", "run", str(home.live(agent) / "agent.yaml")]
+    environment = {
+        **os.environ, "PYTHONPATH": str(CHECKOUT), "AGENTBUS_SLOT": slot, "AGENTBUS_STATE": str(state),
+        "AGENTBUS_NATS_URL": server_url(rules_in_force(Git(home.repository)).fleet),
+        "AGENTBUS_CREDENTIALS": str(home.credentials(agent)), "AGENTBUS_HOME": str(home.root),
+    }  # fmt: skip
+    with (
+        (state / "output").open("wb") as output,
+        subprocess.Popen(command, env=environment, stdout=output, stderr=output) as process,
+    ):
+        try:
+            yield process
+        finally:
+            process.kill()

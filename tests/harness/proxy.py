@@ -22,6 +22,9 @@ class Proxy:
         self._flows = asyncio.Event()
         self._flows.set()
         self._accepts = True
+        self._last = b""
+        self._passes = asyncio.Event()
+        self._passes.set()
         self._open: set[asyncio.StreamWriter] = set()
         self._pumps: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
@@ -50,6 +53,10 @@ class Proxy:
         """Carry nothing from now on, and close nothing; new connections are accepted and hear nothing."""
         self._flows.clear()
 
+    def hold_after(self, last: bytes) -> None:
+        """Carry what the client sends up to the end of the next `last`, and hold the rest of it; answers flow."""
+        self._last = last
+
     def cut(self) -> None:
         """End every connection at once, and refuse new ones."""
         self._accepts = False
@@ -59,7 +66,9 @@ class Proxy:
     def heal(self) -> None:
         """Forward again, what was held back first."""
         self._accepts = True
+        self._last = b""
         self._flows.set()
+        self._passes.set()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if not self._accepts:
@@ -71,16 +80,30 @@ class Proxy:
             writer.transport.abort()  # the server is away: the client must see that, as without a proxy
             return
         self._open |= {writer, far_writer}
-        for source, sink in ((reader, far_writer), (far_reader, writer)):
-            pump = asyncio.create_task(self._pump(source, sink))
+        for pumping in (self._pump(reader, far_writer, is_clients=True), self._pump(far_reader, writer)):
+            pump = asyncio.create_task(pumping)
             self._pumps.add(pump)
             pump.add_done_callback(self._pumps.discard)
 
-    async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+    async def _pump(
+        self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, *, is_clients: bool = False
+    ) -> None:
         with contextlib.suppress(OSError, RuntimeError):  # uvloop's word for writing to a connection that was cut
             while data := await source.read(_CHUNK):
                 await self._flows.wait()
+                if is_clients:
+                    data = await self._unheld(data, sink)
                 sink.write(data)
                 await sink.drain()
         self._open.discard(sink)
         sink.transport.abort()
+
+    async def _unheld(self, data: bytes, sink: asyncio.StreamWriter) -> bytes:
+        """What of the client's data is still to be sent when nothing is held."""
+        end = data.find(self._last) + len(self._last) if self._last and self._last in data else 0
+        if end:
+            self._last = b""
+            self._passes.clear()
+            sink.write(data[:end])
+        await self._passes.wait()
+        return data[end:]

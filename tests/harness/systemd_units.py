@@ -19,6 +19,7 @@ CHECKOUT = Path(__file__).parents[2]
 UNITS = CHECKOUT / "systemd"
 _INSTALLED = {
     "*.service": "/etc/systemd/system",
+    "*.socket": "/etc/systemd/system",
     "*.target": "/etc/systemd/system",
     "*.slice": "/etc/systemd/system",
     "sysusers.d/*.conf": "/etc/sysusers.d",

@@ -130,6 +130,23 @@ async def test_what_was_given_up_is_listed_and_left_again(fleet: RunningFleet) -
     assert json.loads(shown.stdout)["history"][0]["referenceTaskIds"] == [versionless]
 
 
+def test_a_task_that_is_put_off_says_when_it_is_due(fleet: RunningFleet) -> None:
+    """`--in` and `--at` put a task off: list and show say until when, show --wait waits for it, cancel ends it."""
+    task = fleet.run("tasks", "add", "textstats", "--data", '{"text": "a"}', "--in", "2h").stdout.strip()
+    assert fleet.run("tasks", "show", "textstats", task, "--wait", "--timeout", "2", check=False).returncode == 75
+    state, due = fleet.run("tasks", "show", "textstats", task).stdout.splitlines()
+    assert state.startswith(f"{task} submitted since ")
+    (row,) = [line for line in fleet.run("tasks", "list", "textstats").stdout.splitlines() if f" {task} " in line]
+    assert row.endswith(due)
+    assert due.startswith("not before 20")
+    canceled = fleet.run("tasks", "cancel", "textstats", task).stdout
+    assert canceled.startswith(f"{task} canceled since ")
+    assert "not before" not in canceled
+    for when in (("--in", "1s"), ("--at", "2026-01-31T07:00:00+01:00")):
+        soon = fleet.run("tasks", "add", "textstats", "--data", '{"text": "a"}', *when).stdout.strip()
+        assert fleet.run("tasks", "show", "textstats", soon, "--wait").stdout.startswith(f"{soon} completed since ")
+
+
 def test_an_ended_task_is_not_canceled(fleet: RunningFleet) -> None:
     """Cancel of a task that has ended says so, with exit 1."""
     refused = fleet.run("tasks", "cancel", "textstats", _left(fleet), check=False)
@@ -224,3 +241,18 @@ class Watching:
         """What else it prints, and its exit code."""
         printed, _ = await asyncio.wait_for(self._process.communicate(), 20)
         return printed.decode(), self._process.returncode or 0
+
+
+def test_a_large_file_goes_along(fleet: RunningFleet, tmp_path: Path) -> None:
+    """`ask --file` and `tasks add --file` send what no message can hold; the task's history has where it was, not what."""
+    large = tmp_path / "large.bin"
+    large.write_bytes(os.urandom(5 * 1024 * 1024))
+    said = ("textstats", "--data", '{"text": "one two"}', "--file", str(large))
+    assert json.loads(fleet.run("ask", *said).stdout)["words"] == 2
+    task = fleet.run("tasks", "add", *said).stdout.strip()
+    done = fleet.run("tasks", "show", "textstats", task, "--wait", "--json")
+    (_, part) = json.loads(done.stdout)["history"][0]["parts"]
+    assert (part["filename"], part["mediaType"]) == ("large.bin", "application/octet-stream")
+    assert part["url"].startswith("urn:agentbus:part:ops:textstats:")
+    missing = fleet.run("ask", "textstats", "--file", str(large), check=False)
+    assert (missing.returncode, "CONTENT_TYPE_NOT_SUPPORTED" in missing.stderr) == (1, True)

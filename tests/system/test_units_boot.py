@@ -160,10 +160,22 @@ def test_an_agent_has_nothing_else(probe: dict[str, object]) -> None:
     refused = probe["refused"]
     assert isinstance(refused, dict)
     assert [name for name, was_refused in refused.items() if not was_refused] == []
-    assert probe["fleet_folder"] == ["live", "releases", "state"]
+    assert probe["fleet_folder"] == ["live", "public", "releases", "state"]
     assert probe["others_state"] == ["probe"]
     assert probe["other_processes"] == []
     assert probe["capabilities"] == "0000000000000000"
+
+
+def test_an_agent_sees_keys_that_are_replaced_and_cannot_write_them(machine: Machine, probe: dict[str, object]) -> None:
+    """The public keys of the fleet's agents, as provisioning leaves them, are read by a running agent when they change."""
+    refused = probe["refused"]
+    assert isinstance(refused, dict)
+    assert refused["write the keys that it trusts"]
+    keys = "/var/lib/agentbus/public/agents.json"
+    read = f"nsenter -t {machine.properties('agent@probe', 'MainPID')['MainPID']} -m setpriv --reuid agent-probe cat {keys}"
+    for content in ("first", "second"):
+        machine.run(f"echo {content} >{keys}.new && chmod 644 {keys}.new && mv {keys}.new {keys}").check()
+        assert machine.run(read).check() == content
 
 
 def test_signs_of_life_are_accepted(machine: Machine, probe: dict[str, object]) -> None:
@@ -275,14 +287,15 @@ def test_what_a_process_writes_it_cannot_run(machine: Machine, unit: str, folder
 
 
 def test_the_applier_may_restart_agents_and_do_nothing_else(machine: Machine, probe: dict[str, object]) -> None:
-    """polkit lets the applier restart agents; not stop or start them, nor touch any other unit."""
+    """polkit lets the applier restart and stop agents, and touch no other unit."""
     if not machine.run("command -v /usr/lib/polkit-1/polkitd").out:
         pytest.skip("polkit is not installed here")
     before = machine.properties("agent@probe", "MainPID")
     commands = {
-        "restart agent@probe.service": True,
+        "stop agent@probe.service": True,
         "reset-failed agent@probe.service": True,
-        "stop agent@probe.service": False,
+        "restart agent@probe.service": True,
+        "enable agent@probe.service": False,
         "restart nats-server.service": False,
         "restart agentbus-approvals.service": False,
         "daemon-reload": False,

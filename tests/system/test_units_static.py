@@ -9,23 +9,21 @@ from pathlib import Path
 
 import pytest
 
+from approvals.sandbox import CHECK_SOCKET
 from tests.harness.systemd_units import UNITS, unit_files
 
 SERVICES = sorted(path.name for path in UNITS.glob("*.service"))
-OURS = [name for name in SERVICES if name != "nats-server.service"]
+CHECK = "agentbus-check@.service"
+LASTING = [name for name in SERVICES if name != CHECK]
+"""Those that run until they are stopped; a check ends by itself."""
+OURS = [name for name in LASTING if name != "nats-server.service"]
 DISTRIBUTION = Path("/usr/lib/systemd/system")
-WORST_EXPOSURE = {"agent@.service": 1.2, "nats-server.service": 1.2}
+WORST_EXPOSURE = {"agent@.service": 1.2, "nats-server.service": 1.2, CHECK: 0.6}
 WORST_EXPOSURE_ELSEWHERE = 1.3
 
 Directive = tuple[str, str, str]
 
 EVERY_SERVICE: set[Directive] = {
-    ("Unit", "PartOf", "agentbus.target"),
-    ("Unit", "StartLimitIntervalSec", "300"),
-    ("Unit", "StartLimitBurst", "5"),
-    ("Service", "KillMode", "mixed"),
-    ("Service", "Restart", "on-failure"),
-    ("Service", "RestartSec", "2s"),
     ("Service", "LimitCORE", "0"),
     ("Service", "NoNewPrivileges", "yes"),
     ("Service", "CapabilityBoundingSet", ""),
@@ -53,6 +51,14 @@ EVERY_SERVICE: set[Directive] = {
     ("Service", "SystemCallFilter", "@system-service"),
     ("Service", "SystemCallFilter", "~@privileged @resources"),
     ("Service", "IPAddressDeny", "any"),
+}
+EVERY_LASTING_SERVICE: set[Directive] = {
+    ("Unit", "PartOf", "agentbus.target"),
+    ("Unit", "StartLimitIntervalSec", "300"),
+    ("Unit", "StartLimitBurst", "5"),
+    ("Service", "KillMode", "mixed"),
+    ("Service", "Restart", "on-failure"),
+    ("Service", "RestartSec", "2s"),
     ("Service", "IPAddressAllow", "localhost"),
     ("Install", "WantedBy", "agentbus.target"),
 }
@@ -73,6 +79,7 @@ ONE_SERVICE: dict[str, set[Directive]] = {
         ("Service", "User", "nats"),
         ("Service", "ExecStart", "/opt/agentbus/current/bin/nats-server -c /etc/agentbus/nats-server.conf"),
         ("Service", "StateDirectory", "agentbus/nats/jetstream"),
+        ("Service", "EnvironmentFile", "-/etc/agentbus/credentials/nats-server/store.env"),
         ("Service", "KillSignal", "SIGTERM"),
     },
     "agentbus-approvals.service": {
@@ -90,6 +97,41 @@ ONE_SERVICE: dict[str, set[Directive]] = {
         ("Service", "ExecStart", "/opt/agentbus/current/bin/agentbus applier serve"),
         ("Service", "LoadCredential", "applier:/etc/agentbus/credentials/applier"),
         ("Service", "StateDirectory", "agentbus/state/applier"),
+    },
+    "agentbus-sealer.service": {
+        ("Service", "UMask", "0077"),
+        ("Service", "User", "agentbus-sealer"),
+        ("Service", "ExecStart", "/opt/agentbus/current/bin/agentbus sealer serve"),
+        ("Service", "LoadCredential", "sealer:/etc/agentbus/credentials/sealer"),
+        ("Service", "StateDirectory", "agentbus/state/sealer"),
+        ("Service", "BindReadOnlyPaths", "/var/lib/agentbus/public"),
+    },
+    "agentbus-witness@.service": {
+        ("Service", "UMask", "0077"),
+        ("Service", "User", "seal-%i"),
+        ("Service", "ExecStart", "/opt/agentbus/current/bin/agentbus witness serve %i"),
+        ("Service", "LoadCredential", "witness:/etc/agentbus/credentials/%i"),
+        ("Service", "StateDirectory", "agentbus/state/%i"),
+        ("Service", "BindReadOnlyPaths", "/var/lib/agentbus/public"),
+    },
+    CHECK: {
+        ("Service", "UMask", "0077"),
+        ("Service", "User", "agentbus-check"),
+        ("Service", "TemporaryFileSystem", "/tmp:size=64M,mode=1777,nosuid,nodev,noexec"),
+        ("Service", "ExecStart", "/opt/agentbus/current/bin/agentbus agent check - --seconds 50"),
+        ("Service", "StandardInput", "socket"),
+        ("Service", "StandardOutput", "socket"),
+        ("Service", "KillMode", "control-group"),
+        ("Service", "RuntimeMaxSec", "60s"),
+        ("Service", "TemporaryFileSystem", "/run:ro /var:ro"),
+        ("Service", "InaccessiblePaths", "-/etc/agentbus"),
+        ("Service", "PrivateNetwork", "yes"),
+        ("Service", "RestrictAddressFamilies", "AF_UNIX"),
+        ("Service", "CPUQuota", "100%"),
+        ("Service", "MemoryMax", "1G"),
+        ("Service", "MemorySwapMax", "0"),
+        ("Service", "TasksMax", "64"),
+        ("Service", "SocketBindDeny", "any"),
     },
     "agent@.service": {
         ("Service", "UMask", "0077"),
@@ -162,7 +204,7 @@ def exposure(unit: Path) -> float:
 @needs_analyze
 def test_systemd_has_nothing_to_say_about_the_units(root: Path) -> None:
     """Verification of all units, and of an agent with each drop-in, prints nothing."""
-    plain = [path.name for path in unit_files().values() if path.suffix in {".service", ".target", ".slice"}]
+    plain = [path.name for path in unit_files().values() if path.suffix in {".service", ".socket", ".target", ".slice"}]
     with_drop_ins = [f"agent@{drop_in.stem}.service" for drop_in in (UNITS / "dropins").glob("*.conf")]
     assert with_drop_ins
     assert verify(root, *plain, *with_drop_ins) == ""
@@ -201,8 +243,29 @@ def test_no_comment_stands_after_a_value(path: Path) -> None:
 @pytest.mark.parametrize("name", SERVICES)
 def test_every_service_has_what_is_promised(name: str) -> None:
     """The table of promised directives stands in the unit, each in the right section."""
-    promised = EVERY_SERVICE | ONE_SERVICE[name] | (EVERY_SERVICE_OF_OURS if name in OURS else set())
+    promised = EVERY_SERVICE | ONE_SERVICE[name]
+    promised |= EVERY_LASTING_SERVICE if name in LASTING else set()
+    promised |= EVERY_SERVICE_OF_OURS if name in OURS else set()
     assert promised - set(directives(UNITS / name)) == set()
+
+
+def test_a_check_is_given_no_key_and_no_way_out() -> None:
+    """Code that nobody has read gets no credential, no folder of the fleet and no address at all."""
+    given = {name for _, name, _ in directives(UNITS / CHECK)}
+    assert given & {"LoadCredential", "SetCredential", "StateDirectory", "BindPaths", "ReadWritePaths"} == set()
+    assert given & {"IPAddressAllow", "SocketBindAllow", "SupplementaryGroups", "EnvironmentFile"} == set()
+
+
+def test_only_the_applier_may_ask_for_a_check() -> None:
+    """The socket is its user's alone, and each connection starts a process of its own."""
+    wanted = {
+        ("Socket", "ListenStream", str(CHECK_SOCKET)),
+        ("Socket", "SocketUser", "agentbus-applier"),
+        ("Socket", "SocketMode", "0600"),
+        ("Socket", "Accept", "yes"),
+        ("Install", "WantedBy", "agentbus.target"),
+    }
+    assert wanted - set(directives(UNITS / "agentbus-check.socket")) == set()
 
 
 @pytest.mark.parametrize("name", SERVICES)

@@ -65,6 +65,7 @@ ATTEMPTS: dict[str, Callable[[], object]] = {
     "write the program": lambda: Path("/opt/agentbus/current/bin/new").touch(),
     "write its release": lambda: os.open(FLEET / "live/probe/agent.yaml", os.O_WRONLY | os.O_APPEND),
     "switch its release": lambda: (FLEET / "live/new").symlink_to("elsewhere"),
+    "write the keys that it trusts": (FLEET / "public/new").touch,
     "make a folder among the fleet's": (FLEET / "new").mkdir,
     "write /etc": lambda: Path("/etc/new").touch(),
     "write /var/tmp": lambda: Path("/var/tmp/new").touch(),

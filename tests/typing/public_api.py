@@ -5,16 +5,20 @@ A line with `type: ignore[…]` must be an error: mypy reports an ignore that is
 
 from __future__ import annotations
 
+import datetime
+from collections.abc import AsyncGenerator
+from pathlib import Path
 from typing import Any, assert_type
 
 import msgspec
 import pydantic
 
 from agents.context import Context as AgentContext
-from agents.skill import Context, Skill, skill
+from agents.skill import AskedBack, Context, Skill, skill
+from bus.agent_keys import AgentKeys
 from bus.caller import Caller
 from schemas import a2a
-from schemas.approvals import Receipt
+from schemas.approvals import Receipt, Standing
 
 
 class Question(msgspec.Struct):
@@ -35,10 +39,21 @@ async def answer(request: Question, ctx: Context) -> Answer:
     """A typed skill."""
     assert_type(ctx.caller, str)
     assert_type(ctx.message, a2a.Message)
+    assert_type(ctx.history, tuple[a2a.Message, ...])
+    assert_type(ctx.context_id, str)
     assert_type(await ctx.ask("greeter", "hello"), str)
     assert_type(await ctx.ask("other", request, Answer, skill="answer", timeout_s=5), Answer)
     assert_type(await ctx.ask("other", Question(text="x"), Question), Question)
+    assert_type(ctx.ask_stream("greeter", "hello"), AsyncGenerator[str, None])
+    assert_type(ctx.ask_stream("other", request, Answer, skill="answer"), AsyncGenerator[Answer, None])
+    try:
+        await ctx.ask("greeter", "hello")
+    except AskedBack as asked:
+        assert_type((asked.agent, asked.task, asked.question), tuple[str, a2a.Task, str])
+        assert_type(await ctx.reply(asked, "large"), str)
+        assert_type(await ctx.reply(asked, "large", Answer), Answer)
     assert_type(await ctx.propose([], "why"), Receipt)
+    assert_type(await ctx.propose_change([], "why"), Standing)
     await ctx.progress("half way")
     await ctx.ask("greeter")  # type: ignore[call-overload]
     await ctx.ask("greeter", "hello", "not a type")  # type: ignore[call-overload]
@@ -79,7 +94,10 @@ async def as_a_caller(calls: Caller, request: a2a.SendMessageRequest) -> None:
     assert_type(response.message, a2a.Message | None)
     assert_type(await calls.get_task("greeter", "task-1"), a2a.Task)
     assert_type(await calls.get_card("greeter"), a2a.AgentCard)
+    assert_type(await calls.get_card("greeter", key_of=AgentKeys(Path("agents.json")).of), a2a.AgentCard)
     assert_type(await calls.leave_task("greeter", request, key="k"), str)
+    assert_type(await calls.leave_task("greeter", request, not_before=datetime.datetime.now(datetime.UTC)), str)
+    await calls.leave_task("greeter", request, not_before=5)  # type: ignore[arg-type]
     assert_type(await calls.call("greeter", "GetTask", a2a.GetTaskRequest(id="x"), a2a.Task, timeout_s=1), a2a.Task)
     await calls.send_message("greeter", "hello")  # type: ignore[arg-type]
     await calls.call("greeter", "GetTask", request, a2a.Task)  # type: ignore[call-arg]

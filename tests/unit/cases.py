@@ -8,8 +8,10 @@ import msgspec
 
 from approvals.fold import Recorded, Rules
 from approvals.machine import Case, Cast
+from approvals.panel import Panel, panel_of
 from approvals.policy import Requirement
-from schemas.approvals import ChangedFile, OutcomeRecord, Proposal, Vote, VotingVerb, name_of
+from schemas.approvals import ChangedFile, OutcomeRecord, Proposal, RulesRecord, Vote, VotingVerb, name_of
+from schemas.errors import InvalidDocument
 from schemas.fleet import Fleet
 from schemas.ids import sha256_hex
 from schemas.policy import Policy, Rule
@@ -21,6 +23,7 @@ FLEET = Fleet.model_validate(
     {
         "name": "test",
         "agents": {"greeter": {}, "other": {}},
+        "operators": ["ops"],
         "reviewers": {"ann": {}, "ben": {}, "cem": {"groups": ["guests"]}},
     }
 )
@@ -41,11 +44,18 @@ def case(about: Proposal | None = None, **changes: Any) -> Case:
     about = about or proposal()
     digest = sha256_hex(msgspec.json.encode(about))
     usual: dict[str, Any] = {
-        "id": name_of(digest), "digest": digest, "proposal": about, "sequence": 1, "at_ns": MADE_AT,
-        "expires_at_ns": MADE_AT + 24 * HOUR, "state": "open",
-        "requirement": Requirement(quorum=2, groups=frozenset({"staff"}), risk="low", rule="policy 7: agents/**"),
+        "id": name_of(digest), "digest": digest, "proposer": "greeter", "proposal": about, "sequence": 1,
+        "at_ns": MADE_AT, "expires_at_ns": MADE_AT + 24 * HOUR, "state": "open", "panels": (panel(),),
     }  # fmt: skip
     return Case(**usual | changes)
+
+
+def panel(
+    quorum: int = 2, *groups: str, risk: Any = "low", rule: str = "policy 7: rule 1, agents/**", fleet: Fleet = FLEET
+) -> Panel:
+    """Reviewers of these groups, or of staff."""
+    needed = Requirement(quorum=quorum, groups=frozenset(groups or ("staff",)), risk=risk, rule=rule)
+    return panel_of(fleet, needed, "greeter")
 
 
 def cast(
@@ -66,6 +76,31 @@ def cast(
 def rules(policy: Policy = POLICY, fleet: Fleet = FLEET) -> Rules:
     """The rules in force."""
     return Rules(policy, fleet)
+
+
+class Book:
+    """Rules by the commit in a record; `new` are those that any change of the fleet's files would bring."""
+
+    def __init__(self, new: Rules | None = None, **known: Rules) -> None:
+        self._new = new
+        self._known = known
+
+    def at(self, record: RulesRecord) -> Rules:
+        """See `approvals.fold.Rulebook`."""
+        try:
+            return self._known[record.commit]
+        except KeyError:
+            raise InvalidDocument(f"no commit {record.commit}") from None
+
+    def after(self, proposal: Proposal) -> Rules | None:
+        """See `approvals.fold.Rulebook`."""
+        return self._new
+
+
+def in_force(commit: str, *, sequence: int = 1, at_ns: int = MADE_AT) -> Recorded:
+    """A record of OUTCOMES that says which rules are in force."""
+    payload = msgspec.json.encode(RulesRecord(commit=commit, policy="", fleet=""))
+    return Recorded("approvals.outcome.rules", payload, sequence, at_ns)
 
 
 def proposed(about: Proposal, *, sequence: int = 1, at_ns: int = MADE_AT, by: str = "greeter") -> Recorded:

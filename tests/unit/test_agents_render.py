@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import msgspec
 import pytest
 
+from agents.cli.agents_commands import checked
 from agents.cli.agents_render import Change, change_line, changes_between, print_agent, print_table
 from agents.directory.records import AgentRecord, Agents, InstanceRecord, Shown, SkillRecord
+from bus.cards import sign_card
+from bus.credentials import create_credential
 from schemas import a2a, protojson
 from schemas.heartbeat import Heartbeat
 
@@ -49,7 +54,24 @@ def test_a_card_is_shown_harmless(capsys: pytest.CaptureFixture[str]) -> None:
     print_agent(Shown(RECORD, msgspec.json.decode(protojson.encode(CARD))))
     printed = capsys.readouterr().out
     assert _is_harmless(printed)
-    assert len(printed.splitlines()) == 8
+    assert len(printed.splitlines()) == 9
+
+
+def test_a_card_of_the_directory_is_checked_again(tmp_path: Path) -> None:
+    """Whoever asks believes a card that its agent signed, not what the directory says of it; one that is no card
+    neither."""
+    key, other = create_credential(tmp_path / "a.nk"), create_credential(tmp_path / "b.nk")
+    record = msgspec.structs.replace(RECORD, card_state="signed")
+
+    def shown(card: bytes) -> Shown:
+        return checked(Shown(record, msgspec.json.decode(card)), lambda _: key.public_key())
+
+    signed = protojson.encode(sign_card(CARD, key))
+    assert shown(signed) == Shown(record, msgspec.json.decode(signed))
+    for wrong in (protojson.encode(CARD), protojson.encode(sign_card(CARD, other)), b'{"name": 5}'):
+        answer = shown(wrong)
+        assert (answer.card, answer.agent.card_state, answer.agent.skills) == (None, "not signed", ())
+        assert answer.agent.card_problem
 
 
 def test_a_change_is_told_once() -> None:

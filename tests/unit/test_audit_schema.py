@@ -116,12 +116,14 @@ def test_a_signature_covers_type_lengths_and_payload() -> None:
 
 
 def test_batch_signatures_cover_every_fact() -> None:
-    """Another subject, digest, count or place is another payload."""
-    one = batch_payload("audit.agent.a.0.request", "d", 2, 7)
+    """Another subject, digest, number of messages or of events in one, or place is another payload."""
+    one = batch_payload("audit.agent.a.0.request", "d", [1, 1], 7)
     others = [
-        batch_payload("audit.agent.b.0.request", "d", 2, 7),
-        batch_payload("audit.agent.a.0.request", "e", 2, 7),
-        batch_payload("audit.agent.a.0.request", "d", 3, 7),
-        batch_payload("audit.agent.a.0.request", "d", 2, 8),
+        batch_payload("audit.agent.b.0.request", "d", [1, 1], 7),
+        batch_payload("audit.agent.a.0.request", "e", [1, 1], 7),
+        batch_payload("audit.agent.a.0.request", "d", [1, 1, 1], 7),
+        batch_payload("audit.agent.a.0.request", "d", [2, 1], 7),
+        batch_payload("audit.agent.a.0.request", "d", [1, 2], 7),
+        batch_payload("audit.agent.a.0.request", "d", [1, 1], 8),
     ]
-    assert len({one, *others}) == 5
+    assert len({one, *others}) == 7

@@ -41,7 +41,7 @@ def test_the_other_skills_on_the_page_are_an_agent_too(tmp_path: Path) -> None:
 def test_the_lifespan_on_the_page_stands_beside_a_skill(tmp_path: Path) -> None:
     """The page's lifespan is taken from the handler's list; it is no skill, and alone it is no agent."""
     (tmp_path / "handler.py").write_text(
-        f"{_blocks('python')[0]}\n{_blocks('python')[2]}\nparts = [count, listening]\n"
+        f"{_blocks('python')[0]}\n{_blocks('python')[3]}\nparts = [count, listening]\n"
     )
     (tmp_path / "agent.yaml").write_text(_blocks("yaml")[0].replace("handler.py:count", "handler.py:parts"))
     agent = load_agent(tmp_path / "agent.yaml")
@@ -49,6 +49,14 @@ def test_the_lifespan_on_the_page_stands_beside_a_skill(tmp_path: Path) -> None:
     (tmp_path / "agent.yaml").write_text(_blocks("yaml")[0].replace("handler.py:count", "handler.py:listening"))
     with pytest.raises(InvalidDocument, match="not a function decorated with @skill"):
         load_agent(tmp_path / "agent.yaml")
+
+
+def test_the_typed_model_on_the_page_publishes_its_schemas(tmp_path: Path) -> None:
+    """The card of the page's third file carries what the file declares."""
+    (tmp_path / "agent.yaml").write_text(_blocks("yaml")[2])
+    card = card_of(load_agent(tmp_path / "agent.yaml"), "tree", "instance")
+    typed = next(extension for extension in card.capabilities.extensions if extension.uri == TYPED_SKILLS_URI)
+    assert typed.params["skills"]["judge"]["output"]["required"] == ["points"]
 
 
 def test_the_model_agent_on_the_page_is_valid() -> None:
@@ -61,6 +69,6 @@ def test_the_model_agent_on_the_page_is_valid() -> None:
 def test_the_limits_on_the_page_are_the_defaults() -> None:
     """What the page gives as the default is what a file without `limits` gets; only the callers are an example."""
     agent = "agent: {id: counter, description: Counts words.}\nhandler: handler.py:count\n"
-    file = parse_yaml(agent + _blocks("yaml")[2], AgentFile, "page")
+    file = parse_yaml(agent + _blocks("yaml")[3], AgentFile, "page")
     assert file.limits.callers["ops"] == CallerLimits(requests_per_s=100, burst=200)
     assert file.limits.model_copy(update={"callers": {}}) == Limits()

@@ -29,7 +29,7 @@ def desk(tmp_path: Path) -> Desk:
 
 def problem(desk: Desk, changes: Mapping[str, Change], **lies: Any) -> str:
     """What is said of a proposal that is honest but for `lies`."""
-    return examine(desk.git, "greeter", altered(desk.propose(changes), **lies)).problem
+    return examine(desk.git, altered(desk.propose(changes), **lies)).problem
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def problem(desk: Desk, changes: Mapping[str, Change], **lies: Any) -> str:
 def test_a_plain_change_passes(desk: Desk, changes: Mapping[str, Change]) -> None:
     """Ordinary files that are what the proposal says are accepted, and listed as they are."""
     honest = desk.propose(changes)
-    found = examine(desk.git, "greeter", honest)
+    found = examine(desk.git, honest)
     assert found.problem == ""
     assert found.files == honest.files
 
@@ -100,7 +100,7 @@ def test_no_diff_sets_another_mode(desk: Desk, mode: str) -> None:
     """A mode that git does not keep is not in the tree that the diff gives, so what is shown would be a lie."""
     honest = desk.propose({"x": plain(b"x\n")})
     lying = altered(honest, diff=honest.diff.replace("new file mode 100644", f"new file mode {mode}"))
-    assert examine(desk.git, "greeter", lying).problem
+    assert examine(desk.git, lying).problem
 
 
 @pytest.mark.parametrize("mode", ["100664", "100600"])
@@ -109,7 +109,7 @@ def test_no_tree_has_another_mode(desk: Desk, mode: str) -> None:
     blob = desk.git.line("hash-object", "-w", "--stdin", stdin=b"x\n")
     entries = desk.git.run("ls-tree", desk.base) + f"{mode} blob {blob}\tx\n".encode()
     tree = desk.git.line("mktree", stdin=entries)
-    assert examine(desk.git, "greeter", desk.describe(tree)).problem
+    assert examine(desk.git, desk.describe(tree)).problem
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_no_diff_leaves_the_folder(desk: Desk, path: str) -> None:
     for tree in (desk.base, EMPTY_TREE, desk.tree({"x": plain(b"x\n")})):
         files = (ChangedFile(path=path, mode="100644", sha256="0" * 64),)
         lying = altered(desk.propose({}), diff=NEW.format(path, "100644"), tree=tree, files=files)
-        assert examine(desk.git, "greeter", lying).problem
+        assert examine(desk.git, lying).problem
 
 
 GOOD: dict[str, Change] = {"agent.yaml": plain(FORMAL)}
@@ -150,7 +150,7 @@ def test_the_diff_must_be_gits_own(desk: Desk, lie: Any) -> None:
     honest = desk.propose(GOOD)
     lying = lie(honest.diff)
     assert lying != honest.diff
-    assert examine(desk.git, "greeter", altered(honest, diff=lying)).problem
+    assert examine(desk.git, altered(honest, diff=lying)).problem
 
 
 @pytest.mark.parametrize(
@@ -182,23 +182,17 @@ def test_the_kind_must_be_true(desk: Desk, kind: str) -> None:
 def test_the_base_must_be_in_force(desk: Desk) -> None:
     """After another change of the same agent has gone live, a proposal from before it is refused."""
     old = desk.propose(GOOD)
-    assert examine(desk.git, "greeter", old).problem == ""
+    assert examine(desk.git, old).problem == ""
     moved = desk.tree({"notes.md": plain(b"first\n")})
     commit_approved(desk.git, case(desk.describe(moved)))
     assert desk.base == moved
-    assert "the base has moved" in examine(desk.git, "greeter", old).problem
-
-
-def test_an_agent_proposes_for_itself_only(desk: Desk) -> None:
-    """The sender that the server enforced must be the agent whose folder is changed."""
-    assert "only propose for itself" in examine(desk.git, "textstats", desk.propose(GOOD)).problem
-    assert "only propose for itself" in problem(desk, GOOD, agent="textstats")
+    assert "the base has moved" in examine(desk.git, old).problem
 
 
 def test_an_agent_that_is_not_there_proposes_nothing(desk: Desk) -> None:
     """No folder, no base."""
     stranger = altered(desk.propose(GOOD), agent="nobody")
-    assert "the base has moved" in examine(desk.git, "nobody", stranger).problem
+    assert "the base has moved" in examine(desk.git, stranger).problem
 
 
 @pytest.mark.parametrize("diff", ["nonsense", "diff --git a/x b/x\n", "\0", "-" * 100_000])
@@ -213,5 +207,5 @@ def test_examining_leaves_the_repository_as_it_was(desk: Desk) -> None:
     fresh = altered(honest, diff=honest.diff.replace("formal", "never seen before"))
     before = {path for path in desk.git.directory.rglob("*") if path.is_file()}
     for each in (honest, evil, fresh):
-        examine(desk.git, "greeter", each)
+        examine(desk.git, each)
     assert {path for path in desk.git.directory.rglob("*") if path.is_file()} == before

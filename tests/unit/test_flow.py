@@ -59,18 +59,18 @@ async def test_places_are_given_in_order_and_back_after_a_cancellation() -> None
     opened = asyncio.Event()
 
     async def work(number: int) -> None:
-        with await bulkhead.enter():
+        with bulkhead.take() or await bulkhead.wait():
             order.append(number)
             await opened.wait()
 
     tasks = [asyncio.create_task(work(number)) for number in range(4)]
     await asyncio.sleep(0)
     with pytest.raises(Unavailable):
-        await bulkhead.enter()
+        assert bulkhead.take() or await bulkhead.wait()
     tasks[1].cancel()
     opened.set()
     await asyncio.wait(tasks)
     assert order == [0, 2, 3]
-    with await bulkhead.enter():
+    with bulkhead.take() or await bulkhead.wait():
         assert bulkhead._free == 0
     assert bulkhead._free == 1

@@ -12,17 +12,20 @@ from hypothesis import strategies as st
 from approvals.fold import Judgement, Ledger, Recorded, Rules
 from approvals.machine import Case
 from schemas.fleet import Fleet
-from tests.unit.cases import FLEET, HOUR, MADE_AT, POLICY, case, ended, proposal, proposed, rules, voted
+from tests.unit.cases import FLEET, HOUR, MADE_AT, POLICY, Book, case, ended, proposal, proposed, rules, voted
 
 
 def ledger(in_force: Rules | None = None) -> Ledger:
     """An empty ledger."""
-    return Ledger(in_force or rules())
+    return Ledger(in_force or rules(), Book())
 
 
 def fed(book: Ledger, *records: Recorded) -> Judgement:
     """Give records to a ledger by their subjects; returns what became of the last one."""
-    judge = {"propose": book.proposed, "review": book.voted, "outcome": book.ended}
+    judge = {
+        "propose": book.proposed, "withdraw": book.proposed, "glass": book.proposed,
+        "review": book.voted, "outcome": book.ended,
+    }  # fmt: skip
     found = [judge[record.subject.split(".")[1]](record) for record in records]
     return found[-1]
 

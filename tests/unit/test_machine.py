@@ -8,14 +8,26 @@ from typing import get_args
 import pytest
 
 from approvals.errors import IllegalStep
-from approvals.machine import FINAL, TRANSITIONS, Case, Cast, State, Step, at_time, step, with_outcome, with_vote
-from approvals.policy import Requirement
-from schemas.approvals import VotingVerb
-from tests.unit.cases import HOUR, MADE_AT, case, cast
+from approvals.machine import (
+    FINAL,
+    TRANSITIONS,
+    Case,
+    Cast,
+    State,
+    Step,
+    at_time,
+    step,
+    with_outcome,
+    with_vote,
+    withdrawn,
+)
+from schemas.approvals import Result, VotingVerb
+from schemas.fleet import Fleet
+from tests.unit.cases import FLEET, HOUR, MADE_AT, case, cast, panel
 
 STATES: tuple[State, ...] = get_args(State)
 STEPS: tuple[Step, ...] = get_args(Step)
-STAFF = frozenset({"staff"})
+STAFF = (panel(),)
 ILLEGAL = sorted(set(product(STATES, STEPS)) - TRANSITIONS.keys())
 
 
@@ -29,7 +41,8 @@ def after(start: Case, *casts: Cast) -> Case:
 @pytest.mark.parametrize(("state", "name"), ILLEGAL)
 def test_a_step_that_is_not_in_the_table_raises(state: State, name: Step) -> None:
     """Every pair of state and step without a row is an IllegalStep that names the state."""
-    with pytest.raises(IllegalStep, match=state):
+    said = {"broken": "not in force yet"}.get(state, state.replace("_", " "))
+    with pytest.raises(IllegalStep, match=said):
         step(state, name)
 
 
@@ -56,18 +69,35 @@ def test_only_an_open_proposal_takes_votes(state: State, verb: VotingVerb) -> No
     assert len(start.votes) == 1
 
 
-@pytest.mark.parametrize("result", ["applied", "rolled_back", "refused"])
+OUTCOMES: dict[State, dict[Result, State]] = {
+    "open": {"refused": "refused", "expired": "expired"},
+    "approved": {"applied": "applied", "rolled_back": "rolled_back", "refused": "refused"},
+    "broken": {"applied": "in_force", "refused": "refused"},
+    "in_force": {"expired": "lifted"},
+    "lifted": {"overturned": "overturned"},
+}
+"""Which outcome is possible in which state, and where it leads."""
+
+
+@pytest.mark.parametrize("result", [result for result in get_args(Result) if result != "checked"])
 @pytest.mark.parametrize("state", STATES)
-def test_an_outcome_needs_an_approval(state: State, result: str) -> None:
-    """An outcome is possible once, after the approval; an open proposal can only be refused, nothing else is possible."""
+def test_an_outcome_needs_an_approval(state: State, result: Result) -> None:
+    """An outcome is possible once, after the approval; an open proposal can only be closed, nothing else is possible."""
     start = case(state=state)
-    if state == "approved" or (state, result) == ("open", "refused"):
-        ended = with_outcome(start, result, "why")  # type: ignore[arg-type]
-        assert (ended.state, ended.note) == (result, "why")
+    if leads_to := OUTCOMES.get(state, {}).get(result):
+        ended = with_outcome(start, result, "why", "c0ffee")
+        assert (ended.state, ended.note, ended.commit) == (leads_to, "why", "c0ffee")
         return
     with pytest.raises(IllegalStep):
-        with_outcome(start, result, "why")  # type: ignore[arg-type]
+        with_outcome(start, result, "why")
     assert start.state == state
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_a_check_decides_nothing(state: State) -> None:
+    """That the checks passed is shown, and changes no state."""
+    checked = with_outcome(case(state=state), "checked", "3 tests passed")
+    assert (checked.state, checked.checks) == (state, "3 tests passed")
 
 
 def test_the_quorum_decides_at_the_vote_that_reaches_it() -> None:
@@ -136,22 +166,44 @@ def test_another_digest_is_refused() -> None:
     assert start.votes == ()
 
 
-@pytest.mark.parametrize(("groups", "may"), [({"staff"}, True), ({"staff", "x"}, True), ({"x"}, False), (set(), False)])
-def test_only_the_rules_groups_vote(groups: set[str], may: bool) -> None:
+@pytest.mark.parametrize(("groups", "may"), [(["staff"], True), (["staff", "x"], True), (["x"], False), ([], False)])
+def test_only_the_rules_groups_vote(groups: list[str], may: bool) -> None:
     """A reviewer outside the required groups can neither approve nor veto."""
+    fleet = Fleet.model_validate({**FLEET.model_dump(), "reviewers": {"ann": {"groups": groups}}})
     for verb in ("approve", "reject"):
         vote = cast(verb, "ann", case())
         if may:
-            assert with_vote(case(), vote, frozenset(groups)).votes == (vote,)
+            assert with_vote(case(), vote, (panel(fleet=fleet),)).votes == (vote,)
         else:
             with pytest.raises(IllegalStep, match="only reviewers of staff"):
-                with_vote(case(), vote, frozenset(groups))
+                with_vote(case(), vote, (panel(fleet=fleet),))
 
 
-def test_without_groups_every_reviewer_votes() -> None:
-    """No group in the rule means any reviewer."""
-    start = case(requirement=Requirement(quorum=1, groups=frozenset(), risk="low", rule="r"))
-    assert with_vote(start, cast("approve", "ann", start), frozenset()).state == "approved"
+def test_two_names_of_one_person_are_one_vote() -> None:
+    """A quorum is of people, not of keys."""
+    fleet = Fleet.model_validate({**FLEET.model_dump(), "same_person": [["ann", "ben"]]})
+    panels = (panel(fleet=fleet),)
+    one = with_vote(case(), cast("approve", "ann", case()), panels)
+    both = with_vote(one, cast("approve", "ben", case(), sequence=2), panels)
+    assert (both.state, both.approvals()) == ("open", 1)
+
+
+def test_every_panel_must_be_met() -> None:
+    """Under the old and the new rules: what only one of them grants is not approved."""
+    panels = (panel(1), panel(2))
+    one = with_vote(case(), cast("approve", "ann", case()), panels)
+    assert (one.state, one.approvals(), one.requirement.quorum) == ("open", 1, 2)
+    assert with_vote(one, cast("approve", "ben", case(), sequence=2), panels).state == "approved"
+
+
+def test_only_the_proposer_takes_back_and_only_while_it_is_open() -> None:
+    """Somebody else's word changes nothing."""
+    assert withdrawn(case(), "greeter", "no").state == "withdrawn"
+    with pytest.raises(IllegalStep, match="who alone may withdraw"):
+        withdrawn(case(), "other", "no")
+    for state in set(STATES) - {"open"}:
+        with pytest.raises(IllegalStep):
+            withdrawn(case(state=state), "greeter", "no")
 
 
 def test_expiry_is_by_the_servers_time() -> None:
@@ -163,8 +215,8 @@ def test_expiry_is_by_the_servers_time() -> None:
 
 
 @pytest.mark.parametrize("state", STATES)
-def test_only_an_open_proposal_expires(state: State) -> None:
-    """When time is over an open proposal has expired; every other state stays."""
+def test_only_what_waits_for_people_expires(state: State) -> None:
+    """When time is over an open proposal has expired, and broken glass is lifted; every other state stays."""
     start = case(state=state, expires_at_ns=MADE_AT + HOUR)
     assert at_time(start, MADE_AT + HOUR) is start
-    assert at_time(start, MADE_AT + HOUR + 1).state == ("expired" if state == "open" else state)
+    assert at_time(start, MADE_AT + HOUR + 1).state == {"open": "expired", "in_force": "lifted"}.get(state, state)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from approvals.policy import NOBODY, Requirement, requirement
+from approvals.policy import NO_GROUP, Change, Requirement, requirement
 from schemas.approvals import Kind
 from schemas.errors import InvalidSubject
 from schemas.policy import Policy, Rule
@@ -18,7 +18,7 @@ from schemas.subjects import require_token
 def judged(rules: list[dict[str, Any]], *paths: str, kind: Kind = "config") -> Requirement:
     """What these rules require of a change to `paths` of the greeter."""
     policy = Policy(version="1", rules=tuple(Rule.model_validate(rule) for rule in rules))
-    return requirement(policy, "greeter", kind, paths)
+    return requirement(policy, Change(kind, {f"agents/greeter/{path}": 1 for path in paths}))
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def judged(rules: list[dict[str, Any]], *paths: str, kind: Kind = "config") -> R
 def test_globs(pattern: str, path: str, matches: bool) -> None:
     """`*` and `?` stay within one folder, `**` does not, everything else stands for itself; all of the path matches."""
     found = judged([{"paths": [pattern], "quorum": 5}], path)
-    assert (found.rule == f"policy 1: {pattern}") is matches
+    assert (found.rule == f"policy 1: rule 1, {pattern}") is matches
 
 
 LOW = {"paths": ["agents/**"], "quorum": 1, "risk": "low"}
@@ -109,9 +109,9 @@ def test_a_voter_must_be_allowed_for_every_file(first: list[str], second: list[s
 def test_rules_without_a_common_group_let_nobody_vote() -> None:
     """Two files of two groups cannot be decided together: nobody may vote, not everybody."""
     rules = [LOW | {"paths": ["**/a"], "groups": ["x"]}, LOW | {"paths": ["**/b"], "groups": ["y"]}]
-    assert judged(rules, "a", "b").groups == {NOBODY}
+    assert judged(rules, "a", "b").groups == {NO_GROUP}
     with pytest.raises(InvalidSubject):
-        require_token("group", NOBODY)
+        require_token("group", NO_GROUP)
 
 
 def test_a_change_of_nothing_has_a_requirement_too() -> None:

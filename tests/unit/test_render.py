@@ -10,10 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from approvals import render
-from approvals.machine import Case, State
-from approvals.policy import Requirement
+from approvals.machine import VOTABLE, Case, State
 from schemas.approvals import ChangedFile
-from tests.unit.cases import HOUR, MADE_AT, case, cast, proposal
+from tests.unit.cases import HOUR, MADE_AT, case, cast, panel, proposal
 
 NOW = MADE_AT + HOUR
 EVIL = "\x1b[2J\x1b[31mOK\r\b\x07\x9b\u202eevil\u2066\u200b\u200d\ufeff\u2028OK p-x\u2029\x85\x0b\x0c\x1c\U000e0041\ud800\nOK done\n"
@@ -32,8 +31,18 @@ def full_of(text: str, state: State = "open") -> Case:
     about = proposal(agent=text, rationale=text, diff=diff, files=files)
     start = case(proposal())
     votes = (cast("approve", "ann", start, reason=text), cast("reject", "b" * 25, start, reason=text, sequence=2))
-    needed = Requirement(quorum=2, groups=frozenset({"g" * 63, "staff"}), risk="high", rule=text)
-    return case(proposal(), proposal=about, votes=votes, note=text, state=state, requirement=needed)
+    panels = (panel(2, "g" * 63, "staff", risk="high", rule=text),) * 2
+    return case(
+        proposal(),
+        proposer=text,
+        proposal=about,
+        votes=votes,
+        note=text,
+        state=state,
+        panels=panels,
+        checks=text,
+        flags=(text,),
+    )
 
 
 def answers(about: Case) -> dict[str, str]:
@@ -101,11 +110,11 @@ def test_a_shown_proposal_ends_in_the_command_to_approve_it() -> None:
     assert lines[-2] == f"digest {about.digest}"
 
 
-@pytest.mark.parametrize("state", [state for state in get_args(State) if state != "open"])
+@pytest.mark.parametrize("state", [state for state in get_args(State) if state not in VOTABLE])
 def test_there_is_no_command_where_nothing_can_be_approved(state: State) -> None:
     """A decided proposal says so instead."""
     last = render.show(full_of("because", state), NOW)[:-1].split("\n")[-1]
-    assert last == f"This proposal is {state}; there is nothing to vote on."
+    assert last == f"This proposal is {state.replace('_', ' ')}; there is nothing to vote on."
 
 
 def test_a_shown_proposal_says_what_a_reviewer_needs() -> None:
@@ -117,7 +126,7 @@ def test_a_shown_proposal_says_what_a_reviewer_needs() -> None:
     shown = render.show(about, NOW)
     for piece in (
         f"OK {about.id} is open", "greeter asks to change its own config; risk low", "23h00m left to decide",
-        "1 of 2 approvals by staff", "policy 7: agents/**", "to be polite", "ann: approve fine"[5:],
+        "1 of 2 approvals by staff", "policy 7: rule 1, agents/**", "to be polite", "ann: approve fine"[5:],
         "100644 agent.yaml", "@@ -1 +1 @@", "\n-a\n+b\n",
     ):  # fmt: skip
         assert piece in shown

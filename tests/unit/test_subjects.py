@@ -9,11 +9,29 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.errors import InvalidSubject
-from schemas.subjects import AGENT_ID, FAMILIES, OPERATION, SLOT, TOKEN, Request, Subject, require_token
+from schemas.subjects import (
+    AGENT_ID,
+    BUCKET_STREAM,
+    CHUNK,
+    FAMILIES,
+    OPERATION,
+    SLOT,
+    TOKEN,
+    Request,
+    Subject,
+    require_token,
+)
 
-RULES = {"agent": AGENT_ID, "operation": OPERATION, "slot": SLOT}
+RULES = {
+    "agent": AGENT_ID,
+    "proposer": AGENT_ID,
+    "operation": OPERATION,
+    "slot": SLOT,
+    "chunk": CHUNK,
+    "bucket": BUCKET_STREAM,
+}
 NOT_PLAIN = ("", ".", "a.b", "a b", " a", "a ", "*", ">", "a*", "a\n", "\n", "a\r", "a\0", "ä", "a/b", "-a", "_a", "$a")
-SHORTEST = {"operation": "Get", "slot": "0"}
+SHORTEST = {"operation": "Get", "slot": "0", "chunk": "0", "bucket": "OBJ_a"}
 
 
 def tokens(field: str) -> st.SearchStrategy[str]:

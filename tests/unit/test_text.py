@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.text import harmless
+from schemas.text import harmless, harmless_name
 
 
 @pytest.mark.parametrize(
@@ -51,6 +51,13 @@ def test_showing_twice_is_showing_once(text: str) -> None:
 def test_plain_text_of_any_script_stays(text: str) -> None:
     """Letters, marks and spaces of all scripts are not touched."""
     assert harmless(text) == text
+
+
+@given(st.text(st.characters() | st.sampled_from(" \u00a0\u2003\u3000")))
+def test_a_name_has_plain_spaces_alone(text: str) -> None:
+    """Every other space of it is spelt out, and what is printable in `harmless` stays."""
+    assert harmless_name(text).isprintable()
+    assert harmless_name(text) == harmless(text) or not harmless(text).isprintable()
 
 
 def test_characters_to_keep_stay() -> None:

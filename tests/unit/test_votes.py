@@ -76,7 +76,7 @@ def test_the_digest_is_over_the_received_bytes() -> None:
         b"", b"{", b"[]", b"\xff", msgspec.json.encode(proposal()).replace(b"because", b"\xff"),
         msgspec.json.encode(proposal()).replace(b'"nonce"', b'"surprise":1,"nonce"'),
         msgspec.json.encode(proposal()).replace(b'"path"', b'"owner":"root","path"'),
-        msgspec.json.encode(proposal()).replace(b'"config"', b'"policy"'),
+        msgspec.json.encode(proposal()).replace(b'"config"', b'"nonsense"'),
         msgspec.json.encode(proposal()).replace(b"100644", b"120000"),
         msgspec.json.encode(proposal()).replace(b"because", b"\\ud800"),
         msgspec.json.encode(proposal()).replace(b'"because"', b"[" * 100_000),

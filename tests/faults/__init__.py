@@ -1,0 +1,1 @@
+"""Faults planted at named steps of real processes; after each the whole trail is verified."""
