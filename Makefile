@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help up demo test check fmt bench chaos lock schemas nats-cli clean
+.PHONY: help up demo test check fmt bench tamper chaos adversary selfmod lock schemas nats-cli clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -18,7 +18,7 @@ demo: $(STAMP) ## run every journey without a person, and say what passed
 	@$(BIN)/agentbus demo
 
 test: $(STAMP) ## run all tests against a real nats-server
-	@$(BIN)/pytest
+	@$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 check: $(STAMP) ## lint, format and types
 	@$(BIN)/ruff check .
@@ -33,8 +33,17 @@ fmt: $(STAMP) ## format the code and sort the imports
 bench: $(STAMP) ## measure against raw nats-py in the same run, and print the ratio
 	@$(BIN)/python -m tests.bench
 
-chaos: $(STAMP) ## break a fleet under load, for minutes, and say what was lost
-	@$(BIN)/python -m tests.chaos
+tamper: $(STAMP) ## change a trail in every way we know, and say what the auditor saw
+	@$(BIN)/python -m tests.tamper
+
+chaos: $(STAMP) ## break a fleet under load, and say what was lost; QUICK=1 for a minute of it
+	@$(BIN)/python -m tests.chaos $(if $(QUICK),--quick) $(ARGS)
+
+adversary: $(STAMP) ## attack a fleet with its own keys, over the wire, and count what was refused
+	@$(BIN)/python -m tests.adversary
+
+selfmod: $(STAMP) ## change agents badly and well, for minutes, and say what is live
+	@$(BIN)/python -m tests.selfmod
 
 schemas: $(STAMP) ## write the JSON Schemas and the documents that are generated
 	@$(BIN)/python -m agents.cli.generate
