@@ -191,10 +191,10 @@ async def test_two_sealers_with_one_key_publish_one_row_of_checkpoints(fleet_ben
             await one.until_sealed(one.log.size)
         sizes = [int(record.payload.split(b"\n")[1]) for record in await one.checkpoints()]
         assert sizes == sorted(set(sizes))
-        policy = load_policy(fleet_bench.home.seal_policy)
-        seals = SealCheck(policy)
+        seals = SealCheck(load_policy(fleet_bench.home.seal_policy))
         found = [one async for record in Reader(one.auditor).records() for one in seals.add(record)]
-        assert (found, seals.checkpoints) == ([], len(sizes))
+        # The other sealer may have published once more in between.
+        assert (found, seals.checkpoints >= len(sizes)) == ([], True)
 
 
 async def test_a_foreign_message_on_the_sealers_subject_stops_nothing(fleet_bench: Bench) -> None:

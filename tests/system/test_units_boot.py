@@ -292,8 +292,8 @@ def test_the_applier_may_restart_agents_and_do_nothing_else(machine: Machine, pr
         pytest.skip("polkit is not installed here")
     before = machine.properties("agent@probe", "MainPID")
     commands = {
+        "reset-failed agent@probe.service": True,  # before the stop: a stopped unit is not loaded any more
         "stop agent@probe.service": True,
-        "reset-failed agent@probe.service": True,
         "restart agent@probe.service": True,
         "enable agent@probe.service": False,
         "restart nats-server.service": False,
