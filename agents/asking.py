@@ -10,7 +10,7 @@ from contextlib import aclosing
 from typing import Any
 
 from agents.runtime.typed import read_input, write_output
-from bus.caller import Caller
+from bus.requests.caller import Caller
 from schemas import a2a, names
 from schemas.errors import InvalidAgentResponse, InvalidArgument
 

@@ -11,7 +11,7 @@ from typing import Protocol
 
 import msgspec
 
-from approvals.changes import Change
+from approvals.change.edits import Change
 from approvals.errors import CannotPropose, ProposalNotFound
 from schemas.approvals import Receipt, Standing, name_of
 from schemas.errors import DeadlineExceeded, Unavailable, UnknownOutcome

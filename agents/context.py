@@ -17,8 +17,8 @@ import msgspec
 
 from agents.asking import AskedBack, answer_of, message_to, pieces_of
 from agents.changes import Asked, Asking
-from approvals.changes import Change
-from bus.caller import Caller
+from approvals.change.edits import Change
+from bus.requests.caller import Caller
 from schemas import a2a, names
 from schemas.approvals import Receipt, Standing
 from schemas.errors import DeadlineExceeded, UnsupportedOperation

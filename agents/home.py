@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from agents.runtime.load import load_agent
+from approvals.applying.release import live_tree, make_release, switch
+from approvals.change.kinds import FLEET_FILE
 from approvals.git import BRANCH, Git, add_folder, new_repository
-from approvals.kinds import FLEET_FILE
-from approvals.release import live_tree, make_release, switch
 from approvals.repository import rules_in_force
 from bus.provision.provision import write_files
 from bus.surroundings import Home

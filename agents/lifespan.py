@@ -15,9 +15,9 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 
-from bus.agent_keys import AgentKeys
-from bus.caller import Caller
-from bus.heartbeat import Heartbeats
+from bus.discovery.agent_keys import AgentKeys
+from bus.discovery.heartbeat import Heartbeats
+from bus.requests.caller import Caller
 
 __all__ = ["Here", "Lifespan", "lifespan"]
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from functools import lru_cache
 from pathlib import Path
 
+from approvals.change.kinds import FLEET_FILE, POLICY_FILE
 from approvals.errors import GitFailed
-from approvals.fold import Rules
 from approvals.git import AGENTS, BRANCH, Git
-from approvals.kinds import FLEET_FILE, POLICY_FILE
-from approvals.machine import Case
+from approvals.verdict.fold import Rules
+from approvals.verdict.machine import Case
 from schemas.approvals import Proposal, RulesRecord
 from schemas.documents import parse_yaml
 from schemas.errors import InvalidDocument

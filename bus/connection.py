@@ -244,7 +244,7 @@ class Connection:
     async def request(
         self, subject: str, payload: bytes = b"", *, timeout_s: float, headers: Headers | None = None
     ) -> Msg:
-        """Ask on an inbox of this connection (JetStream, approvals); A2A requests go through `bus.caller`.
+        """Ask on an inbox of this connection (JetStream, approvals); A2A requests go through `bus.requests.caller`.
 
         Raises:
             PayloadTooLarge, Unavailable: as `publish`; also when nobody listens on the subject.

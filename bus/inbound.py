@@ -64,7 +64,7 @@ class Call(msgspec.Struct, frozen=True):
     extensions: str = ""
     """URIs of the extensions that the caller declares, as they were sent."""
     chain: str = ""
-    """As it was sent: see `bus.chain`."""
+    """As it was sent: see `bus.requests.chain`."""
     idempotency_key: str = ""
     """As it was sent, with a message that begins a task: calls of one caller with the same key are one task."""
     not_before_ms: int | None = None

@@ -7,7 +7,7 @@
         async for response in client.send_message(request):
             ...
 
-Guarantees are those of `bus.caller`; a stream that broke is taken up again unseen. Of a call's
+Guarantees are those of `bus.requests.caller`; a stream that broke is taken up again unseen. Of a call's
 context the timeout and the declared extensions (`with_a2a_extensions`) count; `tenant`, which is the path of a
 gateway, is not carried.
 
@@ -33,11 +33,11 @@ try:
 except ImportError as error:
     raise ImportError(f"the A2A SDK cannot be used ({error}); run: pip install 'agentbus[a2a]'") from error
 
-from bus.caller import Caller
 from bus.connection import Connection, Profile
 from bus.credentials import Credential
 from bus.part_store import OwnAccount
 from bus.parts import large_parts
+from bus.requests.caller import Caller
 from schemas import a2a, names, protojson
 from schemas.errors import A2AError, DeadlineExceeded, InvalidArgument
 

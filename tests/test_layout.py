@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib.metadata
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -20,9 +21,9 @@ MAY_IMPORT = {
 BOUNDARIES = {
     "agents/cli/run.py": "a command: errors of ours become one sentence, all others keep their traceback",
     "agents/runtime/runs.py": "a worker's tasks: one bad task must not end the process",
-    "approvals/service.py": "the approval service's messages: one bad message must not end the process",
+    "approvals/reviewing/service.py": "the approval service's messages: one bad message must not end the process",
     "bus/wire.py": "a connection's messages: a handler that fails must not cost the connection",
-    "bus/responder.py": "a worker's requests: one bad request must not end the process",
+    "bus/requests/responder.py": "a worker's requests: one bad request must not end the process",
 }
 """The files in which everything may be caught, once each, and why."""
 IMPURE = {
@@ -38,7 +39,7 @@ IMPURE = {
     "os",
     "pathlib",
 }
-MAX_MODULE_LINES, MAX_FUNCTION_LINES = 400, 60
+MAX_MODULE_LINES, MAX_FUNCTION_LINES, MAX_FOLDER_FILES = 400, 60, 40
 
 
 def modules(*folders: str) -> list[Path]:
@@ -55,6 +56,7 @@ def named(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
+@cache
 def tree_of(path: Path) -> ast.Module:
     """The parsed file."""
     return ast.parse(path.read_text())
@@ -79,6 +81,21 @@ def test_layers_point_down(path: Path) -> None:
     """schemas ← bus ← approvals ← agents, and nothing of the product imports its tests."""
     ours = {*MAY_IMPORT, "tests"}
     assert set(imports_of(path)) & ours <= MAY_IMPORT[path.relative_to(ROOT).parts[0]]
+
+
+@pytest.mark.parametrize("path", modules("approvals/verdict"), ids=named)
+def test_the_verdict_knows_the_record_alone(path: Path) -> None:
+    """What decides a proposal imports nothing of approvals but itself and the errors."""
+    ours = {
+        node.module
+        for node in ast.walk(tree_of(path))
+        if isinstance(node, ast.ImportFrom) and node.module and not node.level
+    }
+    assert {name for name in ours if name.startswith("approvals.")} <= {
+        "approvals.errors",
+        *(f"approvals.verdict.{other.stem}" for other in modules("approvals/verdict")),
+        "approvals.verdict",
+    }
 
 
 @pytest.mark.parametrize("path", PRODUCT, ids=named)
@@ -129,6 +146,12 @@ def test_modules_and_functions_are_short(path: Path) -> None:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             lines = (node.end_lineno or node.lineno) - node.lineno + 1
             assert lines <= MAX_FUNCTION_LINES, f"{node.name} has {lines} lines"
+
+
+@pytest.mark.parametrize("folder", sorted({path.parent for path in ALL}), ids=named)
+def test_folders_are_short(folder: Path) -> None:
+    """A folder's listing can be read at a glance."""
+    assert len(list(folder.glob("*.py"))) <= MAX_FOLDER_FILES
 
 
 @pytest.mark.parametrize("path", ALL, ids=named)

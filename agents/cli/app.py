@@ -11,13 +11,13 @@ from typing import Annotated
 
 import typer
 
-from agents.cli.agents_app import agents_app
-from agents.cli.audit_app import audit_app
-from agents.cli.glass_app import glass_app
+from agents.cli.audit.app import audit_app
+from agents.cli.directory.app import agents_app
 from agents.cli.options import HOME, AgentArgument, CallerOption, ExtensionOption, FileOption, HomeOption, JsonOption
-from agents.cli.policy_app import policy_app
-from agents.cli.proposals_app import proposals_app, propose
-from agents.cli.tasks_app import tasks_app
+from agents.cli.proposals.app import proposals_app, propose
+from agents.cli.proposals.glass_app import glass_app
+from agents.cli.proposals.policy_app import policy_app
+from agents.cli.tasks.app import tasks_app
 
 app = typer.Typer(
     name="agentbus",

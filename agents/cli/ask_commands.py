@@ -14,7 +14,7 @@ from agents.cli.people import operator
 from agents.cli.run import log_quietly, run_async
 from agents.cli.shown import print_json, print_task, text_of, told_plainly
 from agents.context import SKILL_KEY
-from bus.agent_keys import AgentKeys
+from bus.discovery.agent_keys import AgentKeys
 from bus.surroundings import Home
 from schemas import a2a
 from schemas.errors import InvalidDocument

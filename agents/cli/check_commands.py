@@ -10,8 +10,8 @@ import msgspec
 
 from agents.runtime.check import check_from_stdin
 from agents.runtime.trying import local_sandbox
-from approvals.kinds import AGENT_FILE
-from approvals.tree_tar import tar_of_folder
+from approvals.change.kinds import AGENT_FILE
+from approvals.trial.tree_tar import tar_of_folder
 from schemas.agent import AgentFile
 from schemas.documents import parse_yaml
 from schemas.errors import InvalidDocument

@@ -13,12 +13,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-from agents.cli.audit_commands import cancelled, follow, line_of
+from agents.cli.audit.tail import cancelled, follow, line_of
 from agents.cli.run import STOPPED, log_quietly, run_async
 from agents.cli.terminal import own_foreground
 from agents.home import EXAMPLE, ensure_home
 from agents.supervisor.supervisor import Supervisor
-from approvals.control import RestartFailed, ask_supervisor
+from approvals.applying.control import RestartFailed, ask_supervisor
 from bus.provision.provision import start_servers
 from bus.surroundings import Home
 from schemas.errors import AgentbusError

@@ -17,7 +17,7 @@ import msgspec
 
 from agents.cli.event_page import event_page
 from agents.home import EXAMPLE
-from approvals.kinds import FLEET_FILE
+from approvals.change.kinds import FLEET_FILE
 from bus.provision.members import servers_of
 from bus.provision.permissions import users_of
 from bus.provision.server_config import server_config

@@ -8,14 +8,14 @@ from pathlib import Path
 
 from approvals.git import Git
 from approvals.repository import rules_in_force
-from bus.breaker import NEVER
-from bus.caller import Caller
 from bus.connection import Connection, Profile
 from bus.credentials import Credential
-from bus.heartbeat import Heartbeats
+from bus.discovery.heartbeat import Heartbeats
 from bus.part_store import OwnAccount
 from bus.parts import large_parts
 from bus.provision.members import server_url
+from bus.requests.breaker import NEVER
+from bus.requests.caller import Caller
 from bus.surroundings import Home
 from schemas import names
 from schemas.errors import InvalidDocument

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 import structlog
 
 from agents.directory.records import CardState
-from bus.agent_keys import AgentKeys
 from bus.background import Background
-from bus.caller import Caller
-from bus.cards import CardNotTrusted
+from bus.discovery.agent_keys import AgentKeys
+from bus.discovery.cards import CardNotTrusted
+from bus.requests.caller import Caller
 from schemas import a2a, protojson
 from schemas.errors import AgentbusError, InvalidAgentResponse
 from schemas.heartbeat import Heartbeat

@@ -12,7 +12,7 @@ from agents.runtime.typed import read_input, write_output
 from agents.skill import Skill
 from agents.tools.catalogue import Toolbox
 from agents.tools.propose_change import earlier
-from bus.tasks import joined
+from bus.tasks.states import joined
 from schemas import a2a
 from schemas.agent import AgentFile
 from schemas.errors import FieldViolation, InvalidAgentResponse, InvalidArgument, Unavailable

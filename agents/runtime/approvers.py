@@ -7,17 +7,17 @@ from pathlib import Path
 
 from agents.runtime.service import Identity, opened, profile_of, service
 from agents.runtime.trying import sandbox_of
-from approvals.applier import Applier
-from approvals.control import Control, SupervisorControl, SystemdControl
-from approvals.evidence import Evidence
+from approvals.applying.applier import Applier
+from approvals.applying.control import Control, SupervisorControl, SystemdControl
+from approvals.applying.evidence import Evidence
+from approvals.applying.journal import Journal
+from approvals.applying.steps import Tools
 from approvals.git import Git
-from approvals.journal import Journal
 from approvals.repository import rules_in_force
-from approvals.service import ApprovalService
-from approvals.steps import Tools
-from approvals.trail import Trail
-from bus.breaker import NEVER
-from bus.caller import Caller
+from approvals.reviewing.service import ApprovalService
+from approvals.reviewing.trail import Trail
+from bus.requests.breaker import NEVER
+from bus.requests.caller import Caller
 from bus.surroundings import Surroundings
 from schemas import names
 

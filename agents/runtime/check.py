@@ -19,9 +19,9 @@ import msgspec
 
 from agents.runtime.contained import Ended, contained, guard_this_process
 from agents.runtime.load import load_agent
-from approvals.kinds import AGENT_FILE
-from approvals.sandbox import Report
-from approvals.tree_tar import MAX_BYTES, unpack
+from approvals.change.kinds import AGENT_FILE
+from approvals.trial.sandbox import Report
+from approvals.trial.tree_tar import MAX_BYTES, unpack
 from schemas.errors import UNREADABLE, InvalidDocument
 
 _PATTERN = "test_*.py"

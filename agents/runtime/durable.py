@@ -11,11 +11,11 @@ from agents.runtime.large import require_keepable
 from agents.runtime.messages import UNWORKABLE
 from agents.runtime.runs import Runs, bound, note
 from agents.runtime.schedule import Schedule
-from bus import chain
-from bus.dead_letters import GivenUp
 from bus.inbound import Call
-from bus.task_commands import Command, TaskCommands
-from bus.tasks import TaskBook, TaskRecord
+from bus.requests import chain
+from bus.tasks.commands import Command, TaskCommands
+from bus.tasks.dead_letters import GivenUp
+from bus.tasks.states import TaskBook, TaskRecord
 from schemas import a2a
 from schemas.errors import (
     A2AError,

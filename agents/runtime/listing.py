@@ -12,7 +12,7 @@ from typing import NamedTuple, NoReturn
 
 import msgspec
 
-from bus.task_index import TaskHead
+from bus.tasks.index import TaskHead
 from schemas import a2a
 from schemas.errors import FieldViolation, InvalidArgument
 

@@ -24,18 +24,18 @@ from agents.runtime.push import PushConfigs
 from agents.runtime.runs import Run, Runs, bound, note
 from agents.runtime.schedule import Schedule, refuse_message
 from agents.runtime.waiting import Waiting, refuse_unasked
-from bus import chain
 from bus.audit.emit import Audit
 from bus.background import Background
-from bus.caller import Caller
-from bus.flow import Place, Places
 from bus.inbound import Call
-from bus.responder import Operation
-from bus.streaming import Stream
-from bus.task_commands import Command, TaskCommands
-from bus.task_copies import Update
-from bus.task_marks import TaskMarks
-from bus.tasks import StaleTask, TaskBook, TaskRecord
+from bus.requests import chain
+from bus.requests.caller import Caller
+from bus.requests.flow import Place, Places
+from bus.requests.responder import Operation
+from bus.requests.streaming import Stream
+from bus.tasks.commands import Command, TaskCommands
+from bus.tasks.copies import Update
+from bus.tasks.marks import TaskMarks
+from bus.tasks.states import StaleTask, TaskBook, TaskRecord
 from schemas import a2a, protojson
 from schemas.errors import (
     AgentbusError,

@@ -7,9 +7,9 @@ import time
 from collections.abc import Sequence
 
 from agents.runtime.load import Loaded
-from approvals.changes import Change
-from approvals.desk import ProposalDesk
-from approvals.propose import Origin, build_proposal
+from approvals.change.edits import Change
+from approvals.change.propose import Origin, build_proposal
+from approvals.reviewing.desk import ProposalDesk
 from bus import trace
 from bus.audit.emit import Audit
 from bus.connection import Connection

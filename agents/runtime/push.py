@@ -13,12 +13,12 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from bus import retention
 from bus.audit.read import Reader
 from bus.connection import Connection
 from bus.inbound import Call
 from bus.jetstream import Bucket
-from bus.tasks import TaskBook
+from bus.tasks import retention
+from bus.tasks.states import TaskBook
 from schemas import a2a, names, protojson, subjects
 from schemas.errors import FieldViolation, InvalidArgument, InvalidSubject, TaskNotFound
 

@@ -21,11 +21,11 @@ from agents.changes import Asked, AuthRequired
 from agents.context import Context, InputRequired
 from agents.runtime.answers import Answering
 from agents.runtime.continuation import Continuation, asked_in
-from bus import chain
 from bus.errors import AuditUnavailable
 from bus.inbound import Call
-from bus.task_commands import Command, TaskCommands
-from bus.tasks import StaleTask, TaskBook, TaskRecord, joined
+from bus.requests import chain
+from bus.tasks.commands import Command, TaskCommands
+from bus.tasks.states import StaleTask, TaskBook, TaskRecord, joined
 from schemas import a2a
 from schemas.errors import A2AError, DeadlineExceeded, TaskNotCancelable, UnsupportedOperation
 from schemas.ids import ulid

@@ -9,9 +9,9 @@ import structlog
 
 from bus.audit.emit import Audit
 from bus.inbound import Call
-from bus.later import Later
-from bus.not_before import MAX_AHEAD_S
-from bus.tasks import TaskBook, TaskRecord
+from bus.tasks.later import Later
+from bus.tasks.not_before import MAX_AHEAD_S
+from bus.tasks.states import TaskBook, TaskRecord
 from schemas import a2a, names
 from schemas.errors import AgentbusError, InvalidArgument, UnsupportedOperation
 from schemas.ids import rfc3339

@@ -6,8 +6,8 @@ import dataclasses
 import os
 import sys
 
-from approvals.jail import Limits
-from approvals.sandbox import LocalSandbox, Sandbox, UnitSandbox
+from approvals.trial.jail import Limits
+from approvals.trial.sandbox import LocalSandbox, Sandbox, UnitSandbox
 from bus.surroundings import Home
 
 SUPERVISOR_SOCKET = "AGENTBUS_SUPERVISOR"

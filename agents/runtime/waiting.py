@@ -22,9 +22,9 @@ from approvals.errors import ProposalNotFound
 from bus import trace
 from bus.background import Background, OnFailure, only_logged, vital
 from bus.inbound import Call
-from bus.task_commands import Command, TaskCommands
-from bus.task_marks import TaskMarks
-from bus.tasks import StaleTask, TaskBook, TaskRecord
+from bus.tasks.commands import Command, TaskCommands
+from bus.tasks.marks import TaskMarks
+from bus.tasks.states import StaleTask, TaskBook, TaskRecord
 from schemas import a2a
 from schemas.errors import AgentbusError, UnsupportedOperation
 

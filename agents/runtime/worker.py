@@ -26,27 +26,27 @@ from agents.runtime.schedule import Schedule
 from agents.runtime.service import Identity, Running, service
 from agents.tools.catalogue import Toolbox
 from approvals.git import tree_of_folder
-from bus.agent_keys import AgentKeys
 from bus.audit.emit import Audit
 from bus.background import vital
-from bus.breaker import BreakerRules
-from bus.caller import Caller
-from bus.cards import sign_card
-from bus.dead_letters import DeadLetters
-from bus.flow import Bounds, Places, Rate
-from bus.heartbeat import Heartbeats, Pulse
-from bus.later import Later
-from bus.micro import Micro, Service
+from bus.discovery.agent_keys import AgentKeys
+from bus.discovery.cards import sign_card
+from bus.discovery.heartbeat import Heartbeats, Pulse
+from bus.discovery.micro import Micro, Service
 from bus.part_store import always
 from bus.parts import large_parts
-from bus.responder import Responder
+from bus.requests.breaker import BreakerRules
+from bus.requests.caller import Caller
+from bus.requests.flow import Bounds, Places, Rate
+from bus.requests.responder import Responder
 from bus.surroundings import Surroundings
-from bus.task_commands import TaskCommands
-from bus.task_marks import TaskMarks
-from bus.task_room import TaskRoom
-from bus.task_sources import LeftTasks
-from bus.task_worker import TaskWorker
-from bus.tasks import TaskBook
+from bus.tasks.commands import TaskCommands
+from bus.tasks.dead_letters import DeadLetters
+from bus.tasks.later import Later
+from bus.tasks.marks import TaskMarks
+from bus.tasks.room import TaskRoom
+from bus.tasks.sources import LeftTasks
+from bus.tasks.states import TaskBook
+from bus.tasks.worker import TaskWorker
 from schemas.a2a import PROTOCOL_VERSION
 from schemas.agent import Limits
 from schemas.heartbeat import Heartbeat

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from agents.runtime.approvers import SUPERVISOR_SOCKET
 from agents.supervisor.child import Command
-from approvals.control import process_of
+from approvals.applying.control import process_of
 from bus import surroundings
 from bus.surroundings import Home
 from schemas import names

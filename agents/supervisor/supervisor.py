@@ -16,7 +16,7 @@ import structlog
 
 from agents.supervisor.child import BURST, BURST_WINDOW_S, Child, ChildFailed, Deaths
 from agents.supervisor.fleet_processes import commands
-from approvals.control import process_of, short_name
+from approvals.applying.control import process_of, short_name
 from approvals.git import Git
 from approvals.repository import rules_in_force
 from bus.provision.provision import put_in_force, start_server

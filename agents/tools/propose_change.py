@@ -6,7 +6,7 @@ from pydantic import Field
 
 from agents import llm
 from agents.context import Context
-from approvals.changes import Edit
+from approvals.change.edits import Edit
 from approvals.errors import CannotPropose
 from schemas.approvals import Standing
 from schemas.documents import Document

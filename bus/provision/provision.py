@@ -17,10 +17,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bus.agent_keys import write_agent_keys
 from bus.audit.trust import Trust, dump_trust
 from bus.connection import Connection, Profile
 from bus.credentials import Credential, create_credential
+from bus.discovery.agent_keys import write_agent_keys
 from bus.errors import ConnectionRefused, NotProvisioned
 from bus.jetstream import NO_LEADER_YET, NOT_FOUND, ApiError, call
 from bus.provision.contexts import write_contexts

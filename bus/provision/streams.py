@@ -129,7 +129,7 @@ def _own(quota_bytes: int) -> tuple[dict[str, Any], ...]:
 
 def _later() -> dict[str, Any]:
     # The server may not refuse what is too much here (schedules exclude `discard: new`), and dropping the oldest
-    # would lose a task: so there is no limit of bytes, and the worker looks before it adds one (`bus.later`).
+    # would lose a task: so there is no limit of bytes, and the worker looks before it adds one (`bus.tasks.later`).
     return {
         "name": names.TASK_LATER,
         "subjects": [subjects.TaskLater.pattern(), subjects.TaskDue.pattern()],

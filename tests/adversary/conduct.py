@@ -10,7 +10,7 @@ import yaml
 from schemas.approvals import BrokenGlass, Receipt
 from tests.adversary.field import MOLE, Case, Field
 from tests.adversary.votes import _close
-from tests.unit.fleet_repository import plain
+from tests.unit.approvals.fleet_repository import plain
 
 _TEST = "import unittest\n\n\nclass Test(unittest.TestCase):\n    def test_it(self):\n{}\n"
 

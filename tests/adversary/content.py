@@ -11,7 +11,7 @@ import nats.errors
 import pytest
 
 from tests.adversary.field import Case, Field
-from tests.unit.fleet_repository import AGENT_YAML, Change, plain
+from tests.unit.approvals.fleet_repository import AGENT_YAML, Change, plain
 
 _REFUSED = "proposal.refused"
 Make = Callable[[Field], bytes]

@@ -16,14 +16,14 @@ import yaml
 from nats.aio.client import Client
 
 from agents.cli.people import auditor, fleet_of
+from approvals.change.propose import Edit
 from approvals.git import Git
-from approvals.propose import Edit
 from bus.audit.read import Reader, events_of
 from schemas.approvals import Proposal, Receipt
 from schemas.audit import AuditEvent, decode_event
 from tests.harness.fleet import RunningFleet, running_fleet, until
 from tests.harness.office import HOUR_NS, Office, office
-from tests.unit.fleet_repository import Change, Desk, altered
+from tests.unit.approvals.fleet_repository import Change, Desk, altered
 
 MOLE = "greeter"
 """The agent whose keys the attacker has."""

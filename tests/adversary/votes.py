@@ -8,7 +8,7 @@ import time
 from schemas.approvals import Receipt
 from tests.adversary.field import MOLE, Case, Field
 from tests.harness.fleet import until
-from tests.unit.fleet_repository import plain
+from tests.unit.approvals.fleet_repository import plain
 
 _VOTE_REFUSED, _VOTED, _DECIDED = "proposal.vote_refused", "proposal.voted", "proposal.decided"
 

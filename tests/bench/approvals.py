@@ -19,7 +19,7 @@ from schemas import names
 from schemas.approvals import Proposal, name_of
 from schemas.ids import sha256_hex
 from tests.bench.line import line
-from tests.contract.approvals_bench import STYLE, Approvals
+from tests.contract.approvals.approvals_bench import STYLE, Approvals
 from tests.harness.admin import administrator, stored_count
 from tests.harness.fleet import bench, until
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from agents.supervisor.child import Child
 from agents.supervisor.fleet_processes import commands
-from bus.caller import Caller
+from bus.requests.caller import Caller
 from tests.harness.agent import caller
 from tests.harness.fleet import CHECKOUT, Attacker, Bench, bench
 

@@ -18,7 +18,7 @@ from pathlib import Path
 import uvloop
 
 from agents.cli.run import log_quietly
-from bus.caller import Caller
+from bus.requests.caller import Caller
 from schemas.errors import AgentbusError
 from tests.chaos.judge import Judge, Verdict
 from tests.chaos.load import Load, Stuck

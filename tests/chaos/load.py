@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
-from bus.caller import Caller
 from bus.jetstream import ApiError
+from bus.requests.caller import Caller
 from schemas import a2a
 from schemas.errors import A2AError, DeadlineExceeded, TaskNotFound, Unavailable, UnknownOutcome
 from tests.chaos.stage import AGENT

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.contract.approvals_bench import Approvals
+from tests.contract.approvals.approvals_bench import Approvals
 from tests.harness.fleet import Bench
 
 

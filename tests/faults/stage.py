@@ -23,7 +23,7 @@ from bus.audit.verify_stream import find_heads, verify_stream
 from bus.connection import Connection
 from schemas import subjects
 from schemas.audit import decode_event
-from tests.contract.audit_server import AuditServer
+from tests.contract.audit.audit_server import AuditServer
 from tests.faults.producing import Order
 
 GREETER = Producer("greeter", "0", is_agent=True)

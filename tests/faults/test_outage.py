@@ -20,7 +20,7 @@ from bus.audit.verify import Report
 from bus.audit.verify_stream import find_heads, verify_stream
 from bus.errors import AuditUnavailable
 from schemas.audit import AuditEvent, decode_event
-from tests.contract.audit_server import AuditServer
+from tests.contract.audit.audit_server import AuditServer
 from tests.faults.stage import GREETER
 from tests.harness.disk import small_disk
 from tests.harness.fleet import until

@@ -18,12 +18,12 @@ from bus.audit.read import Reader
 from bus.audit.trust import load_trust
 from bus.audit.verify import Report
 from bus.audit.verify_stream import find_heads, verify_stream
-from bus.caller import Caller
 from bus.connection import Connection
 from bus.jetstream import call
+from bus.requests.caller import Caller
 from schemas import a2a, names
 from schemas.errors import TaskNotFound, Unavailable
-from tests.contract.skills import Counting, echo
+from tests.contract.agents.skills import Counting, echo
 from tests.harness.admin import administrator
 from tests.harness.agent import caller, saying, sending, serving, trail
 from tests.harness.disk import files_up_to

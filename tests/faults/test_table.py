@@ -13,7 +13,7 @@ import pytest
 import pytest_asyncio
 
 from bus.audit.head import read_head
-from tests.contract.audit_server import LossyLink
+from tests.contract.audit.audit_server import LossyLink
 from tests.faults.producing import FORMS
 from tests.faults.stage import Stage, Told, staged
 from tests.faults.table import COLUMNS, DEAD, KEPT, NEVER, NOT_IN, REFUSED, STOPPED, TABLE, TORN, WRITTEN, Outcome

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from approvals import desk
+from approvals.reviewing import desk
 from schemas import a2a, names
 from schemas.errors import Unavailable
 from tests.faults.test_pressure import limit

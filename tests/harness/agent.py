@@ -27,22 +27,22 @@ from approvals.git import tree_of_folder
 from bus.audit.emit import Audit
 from bus.audit.producer import Producer
 from bus.audit.read import Reader, events_of
-from bus.breaker import NEVER, BreakerRules
-from bus.caller import Caller
 from bus.connection import Connection
 from bus.credentials import Credential
-from bus.dead_letters import DeadLetters
-from bus.flow import Bounds, Places
-from bus.later import Later
 from bus.part_store import OwnAccount, always
 from bus.parts import large_parts
-from bus.responder import Responder
-from bus.task_commands import TaskCommands
-from bus.task_marks import TaskMarks
-from bus.task_room import TaskRoom
-from bus.task_sources import LeftTasks
-from bus.task_worker import TaskWorker
-from bus.tasks import TaskBook
+from bus.requests.breaker import NEVER, BreakerRules
+from bus.requests.caller import Caller
+from bus.requests.flow import Bounds, Places
+from bus.requests.responder import Responder
+from bus.tasks.commands import TaskCommands
+from bus.tasks.dead_letters import DeadLetters
+from bus.tasks.later import Later
+from bus.tasks.marks import TaskMarks
+from bus.tasks.room import TaskRoom
+from bus.tasks.sources import LeftTasks
+from bus.tasks.states import TaskBook
+from bus.tasks.worker import TaskWorker
 from schemas import a2a, names
 from schemas.audit import AuditEvent, decode_event
 from schemas.ids import ulid

@@ -13,8 +13,8 @@ import nats
 import yaml
 from nats.aio.client import Client
 
+from approvals.change.propose import Edit, build_proposal
 from approvals.git import Git
-from approvals.propose import Edit, build_proposal
 from approvals.repository import rules_in_force
 from bus.provision.members import server_url
 from bus.surroundings import Home

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from approvals.jail import _mount
+from approvals.trial.jail import _mount
 from tests.harness.systemd_units import CHECKOUT
 
 _MS_BIND, _MS_REC, _MS_PRIVATE = 4096, 16384, 1 << 18

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from approvals.tree_tar import tar_of_folder
+from approvals.trial.tree_tar import tar_of_folder
 
 AGENT = "probe"
 AGENT_FILE = f"agent: {{id: {AGENT}, description: Tries things., version: 1.0.0}}\nhandler: handler.py:echo\n"

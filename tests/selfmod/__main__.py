@@ -20,8 +20,8 @@ import uvloop
 
 from agents.cli.people import operator
 from agents.cli.run import log_quietly
-from approvals.propose import Edit
-from bus.caller import Caller
+from approvals.change.propose import Edit
+from bus.requests.caller import Caller
 from schemas.approvals import Standing
 from tests.harness.fleet import RunningFleet
 from tests.harness.office import Office, office

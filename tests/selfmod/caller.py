@@ -7,7 +7,7 @@ import re
 import time
 from dataclasses import dataclass, field
 
-from bus.caller import Caller
+from bus.requests.caller import Caller
 from schemas import a2a
 from schemas.errors import A2AError
 

@@ -6,9 +6,9 @@ import asyncio
 from collections import Counter
 from dataclasses import dataclass, field
 
+from approvals.applying.release import live_tree
 from approvals.git import tree_of_folder
-from approvals.release import live_tree
-from bus.caller import Caller
+from bus.requests.caller import Caller
 from schemas import a2a
 from schemas.approvals import Standing
 from schemas.errors import A2AError

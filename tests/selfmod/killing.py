@@ -9,8 +9,8 @@ import signal
 import time
 from pathlib import Path
 
-from approvals.control import ask_supervisor
-from approvals.journal import Journal
+from approvals.applying.control import ask_supervisor
+from approvals.applying.journal import Journal
 from bus.surroundings import Home
 
 GOOD_STEPS = ("check", "release", "switch", "restart 0", "commit")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bus.cards import verify_card
 from bus.credentials import Credential
+from bus.discovery.cards import verify_card
 from schemas import a2a, protojson
 from tests.harness.fleet import RunningFleet
 from tests.system.test_micro import _nats

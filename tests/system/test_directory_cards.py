@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from bus.cards import sign_card
 from bus.connection import Msg
 from bus.credentials import Credential
-from bus.heartbeat import Pulse
+from bus.discovery.cards import sign_card
+from bus.discovery.heartbeat import Pulse
 from bus.provision.provision import write_files
 from schemas import a2a, names, protojson, subjects
 from schemas.heartbeat import Heartbeat

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from bus.breaker import BreakerRules
-from bus.caller import Caller
+from bus.requests.breaker import BreakerRules
+from bus.requests.caller import Caller
 from schemas import a2a
 from schemas.errors import TaskNotFound
 from tests.chaos.stage import AGENT, stage

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
-from approvals.control import ask_supervisor
-from approvals.propose import Edit
+from approvals.applying.control import ask_supervisor
+from approvals.change.propose import Edit
 from schemas.approvals import Receipt
 from tests.harness.fleet import RunningFleet, running_fleet, until
 from tests.harness.office import Office, office, swift

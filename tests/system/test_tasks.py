@@ -14,7 +14,7 @@ from typing import Any, Self
 import pytest
 
 from agents.cli.people import operators_connection
-from agents.cli.task_commands import _LARGEST_PAGE
+from agents.cli.tasks.commands import _LARGEST_PAGE
 from bus.jetstream import store
 from schemas import a2a, names, protojson, subjects
 from schemas.ids import task_id

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import msgspec
 import pytest
 
-from approvals.sandbox import UNIT, CheckResult
+from approvals.trial.sandbox import UNIT, CheckResult
 from tests.harness.systemd_boot import Machine, booted, obstacle
 from tests.harness.systemd_units import fleet_guest
 from tests.harness.trees import AGENT, AGENT_FILE, HANDLER
@@ -24,8 +24,8 @@ ASKING = f"""\
 import asyncio, sys
 from pathlib import Path
 import msgspec
-from approvals.sandbox import UnitSandbox
-from approvals.tree_tar import tar_of_folder
+from approvals.trial.sandbox import UnitSandbox
+from approvals.trial.tree_tar import tar_of_folder
 files = tar_of_folder(Path(sys.argv[1]))
 print(msgspec.json.encode(asyncio.run(UnitSandbox().check({AGENT!r}, files))).decode())
 """

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from approvals.sandbox import CHECK_SOCKET
+from approvals.trial.sandbox import CHECK_SOCKET
 from tests.harness.systemd_units import UNITS, unit_files
 
 SERVICES = sorted(path.name for path in UNITS.glob("*.service"))

@@ -7,7 +7,7 @@ The same run verifies each untouched store, which must be sound. Exits 1 if any 
 Two kinds of row are different. A producer that falls silent is named, with its last sequence, and the exit code stays
 0: the trail is what was written. A proof is caught when it is refused, and located when the refusal names the field.
 
-`--quick` leaves out what the tests do with the same records without a server (`tests/contract/test_audit_tampering.py`).
+`--quick` leaves out what the tests do with the same records without a server (`tests/contract/audit/test_audit_tampering.py`).
 """
 
 from __future__ import annotations

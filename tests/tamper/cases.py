@@ -49,7 +49,7 @@ class Case:
     online: Online = _nothing
     on_disk: Callable[[Home], None] = _left_alone
     is_tested_in_memory: bool = False
-    """`tests/contract/test_audit_tampering.py` makes the same change to the records that it read."""
+    """`tests/contract/audit/test_audit_tampering.py` makes the same change to the records that it read."""
 
 
 def _rebuilt(change: Callable[[list[Record], Recorded], list[Record]]) -> Online:

@@ -15,8 +15,8 @@ import pydantic
 
 from agents.context import Context as AgentContext
 from agents.skill import AskedBack, Context, Skill, skill
-from bus.agent_keys import AgentKeys
-from bus.caller import Caller
+from bus.discovery.agent_keys import AgentKeys
+from bus.requests.caller import Caller
 from schemas import a2a
 from schemas.approvals import Receipt, Standing
 

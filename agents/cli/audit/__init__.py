@@ -1,0 +1,1 @@
+"""`agentbus audit …`: the auditor's commands."""

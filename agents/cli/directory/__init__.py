@@ -1,0 +1,1 @@
+"""`agentbus agents …`: who is there."""

@@ -1,0 +1,1 @@
+"""`agentbus propose`, `proposals`, `policy` and `break-glass`: an operator's side of approvals."""

@@ -1,0 +1,1 @@
+"""`agentbus tasks …`: an operator's tasks."""

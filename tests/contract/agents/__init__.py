@@ -1,0 +1,1 @@
+"""Agents: their runtime, models and command line."""

@@ -1,0 +1,89 @@
+"""The catalogue of events: every row is written by somebody, and what is new in it is written when it happens."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from agents.cli.event_page import event_page
+from agents.home import EXAMPLE
+from schemas.audit import CATALOGUE
+from schemas.errors import Unavailable
+from tests.contract.audit.writers import kinds_written
+from tests.harness.agent import caller as caller_of
+from tests.harness.agent import saying, sending, serving, trail
+from tests.harness.fleet import CHECKOUT, bench
+
+SOURCES = [path for folder in ("bus", "approvals", "agents") for path in (CHECKOUT / folder).rglob("*.py")]
+
+
+@pytest.fixture(scope="module")
+def written() -> set[str]:
+    """Every kind that the product passes to what writes an event."""
+    return {kind for path in SOURCES for kind in kinds_written(path.read_text())}
+
+
+@pytest.mark.parametrize("kind", sorted(CATALOGUE))
+def test_no_row_is_without_a_writer(written: set[str], kind: str) -> None:
+    """Each type of the catalogue is written by a call in the sources, and is on the page of events."""
+    assert kind in written
+    assert f"| `{kind}` |" in event_page()
+
+
+@pytest.mark.parametrize(
+    ("source", "kinds"),
+    [
+        ("_log.error('a.b')", set()),
+        ("KNOWN = {'a.b': 1}\nfold.begin('a.b')", set()),
+        ("audit.emit('a.b', action='c.d')", {"a.b"}),
+        ("audit.emit_all([Happened(action='c.d', kind='a.b')])", {"a.b"}),
+        ("kind = 'a.b' if x else 'c.d'\naudit.emit(kind, action='e.f')", {"a.b", "c.d"}),
+        ("ENDS = {1: ('a.b', 2)}\nkind, size = ENDS[x]\nemit(audit, kind, size)", {"a.b"}),
+        ("def tell(kind):\n    audit.emit(kind, action='x')\ntell('a.b')", {"a.b"}),
+        ("def tell(kind):\n    log(kind)\ntell('a.b')", set()),
+    ],
+)
+def test_only_a_call_that_writes_counts(source: str, kinds: set[str]) -> None:
+    """A log line of the same name, or a table that nobody passes on, is no writer."""
+    assert kinds_written(source) == kinds
+
+
+async def test_a_task_that_an_agent_leaves_is_told_by_both(tmp_path: Path) -> None:
+    """Who leaves a durable task says so in the conversation in which it does; its events lead from one to the other."""
+    async with (
+        bench(tmp_path) as running,
+        serving(running, "textstats") as agent,
+        serving(running, "concierge") as other,
+    ):
+        task = await other.calls.leave_task("textstats", sending({"text": "one two"}))
+        await other.audit.confirm()
+        (submitted,) = await trail(running, agent, other, kind="task.submitted")
+        assert (submitted.source, submitted.data.resource) == ("urn:agentbus:agent:concierge", f"textstats/{task}")
+        received = [event for event in await trail(running, agent, other) if event.short_type == "task.received"]
+        assert [event.correlationid for event in received] in ([], [submitted.correlationid])
+
+
+async def test_an_end_names_its_beginning(tmp_path: Path) -> None:
+    """`request.completed` has the `request.sent` that it ends as its cause, whether it was answered or not."""
+    async with bench(tmp_path) as running, serving(running, "greeter") as agent, serving(running, "concierge") as asker:
+        with suppress(Unavailable):
+            await (await caller_of(running)).send_message("concierge", saying("hello"), timeout_s=10)
+        events = await trail(running, agent, asker)
+    sent = [event.id for event in events if event.short_type == "request.sent"]
+    ended = [str(event.causationid) for event in events if event.short_type == "request.completed"]
+    assert len(sent) == 2  # to the greeter, and to textstats, which nobody serves here
+    assert sorted(sent) == sorted(ended)
+
+
+async def test_a_models_call_has_its_cost(tmp_path: Path) -> None:
+    """`llm.called` says what a call cost where the model has a price."""
+    price = "{input_usd_per_million: 3, output_usd_per_million: 15}"
+    file = (EXAMPLE / "agents/greeter/agent.yaml").read_text()
+    priced = file.replace("{provider: offline}", f"{{provider: offline, price: {price}}}")
+    assert priced != file
+    async with bench(tmp_path, agents={"greeter": (priced, "")}) as running, serving(running, "greeter") as agent:
+        await (await caller_of(running)).send_message("greeter", saying("hello"), timeout_s=10)
+        (called,) = await trail(running, agent, kind="llm.called")
+    assert called.data.metadata == {"input_tokens": 0, "output_tokens": 0, "cost_usd": 0.0}

@@ -1,0 +1,1 @@
+"""Types on a wire and in files."""
