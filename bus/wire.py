@@ -115,6 +115,10 @@ class WireClient(Client):
         if self._transport:
             self._transport.close()  # type: ignore[no-untyped-call]  # nats-py leaves it untyped
         await super()._connect_to_server(server)
+        # Before Python 3.13.8 asyncio's writelines takes a transport that is lost for one that is full, and watches a
+        # number of a file that another one gets (CPython issue 136234); its write does not.
+        transport = self._transport
+        transport.writelines = lambda lines: transport.write(b"".join(lines))  # type: ignore[union-attr,method-assign]
 
     async def _process_err(self, err_msg: str) -> None:
         """A key that is no longer taken is tried again as after any other loss: a reload may let it in a moment later."""
@@ -127,7 +131,7 @@ class WireClient(Client):
         """Everything of this tick in one write. During an outage it is nats-py's, which sends it afterwards."""
         self._is_write_due = False
         writer = getattr(self._transport, "_io_writer", None)
-        if not self._pending or writer is None or not self.is_connected:
+        if not self._pending or writer is None or not self.is_connected or writer.transport.is_closing():
             return
         if writer.transport.get_write_buffer_size() > _MUCH_UNSENT:
             if self._flush_queue is not None and self._flush_queue.empty():

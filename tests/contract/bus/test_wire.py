@@ -1,4 +1,4 @@
-"""What nats-py does when it flushes and when it connects, each beside ours; rows 12 and 13 of test_connection."""
+"""What nats-py does when it flushes, connects and loses its connection, each beside ours; rows 12 and 13 of test_connection."""
 
 from __future__ import annotations
 
@@ -71,3 +71,21 @@ async def test_a_failed_attempt_to_connect_closes_its_socket(fleet_bench: Bench)
         options = {"error_cb": on_error, "max_reconnect_attempts": -1, "reconnect_time_wait": 0.05}
         plain = await _plain(fleet_bench, admin, proxy.url, **options)
         assert await unclosed(lambda: plain.is_connected, lambda: len(failures)) > 0
+
+
+async def test_what_is_published_as_the_connection_is_lost_is_sent_by_the_next_one(fleet_bench: Bench) -> None:
+    """The end of the socket is known here before nats-py knows it: what is due then waits, and the loop is left clean."""
+    admin = await administrator(fleet_bench, names.ACCOUNT_BUS)
+    arrived: asyncio.Queue[bytes] = asyncio.Queue()
+    await admin.subscribe("scratch.lost", lambda message: arrived.put_nowait(message.data))
+    await admin.flush()
+    ours = await _ours(fleet_bench, admin)
+    transport = ours._client._transport._io_writer.transport  # type: ignore[union-attr]
+    number = transport.get_extra_info("socket").fileno()
+    await ours.publish("scratch.lost", b"kept")
+    transport.abort()
+    ours._client._transport.writelines([b"by nats-py itself"])  # type: ignore[union-attr]
+    await asyncio.sleep(0)
+    watched = asyncio.get_running_loop()._selector.get_map()  # type: ignore[attr-defined]
+    assert number not in watched
+    assert await asyncio.wait_for(arrived.get(), 20) == b"kept"
