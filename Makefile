@@ -29,9 +29,8 @@ fmt: $(STAMP) ## format the code and sort the imports
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-
-bench: $(STAMP) ## measure against raw nats-py in the same run, and print the ratio
-	@$(BIN)/python -m tests.bench
+bench: $(STAMP) ## measure against raw nats-py in the same run, and say which targets are met
+	@$(BIN)/python -m tests.bench $(if $(QUICK),--quick) $(ARGS)
 
 tamper: $(STAMP) ## change a trail in every way we know, and say what the auditor saw
 	@$(BIN)/python -m tests.tamper

@@ -18,17 +18,19 @@ from agents.cli.run import log_quietly
 from schemas import names
 from schemas.approvals import Proposal, name_of
 from schemas.ids import sha256_hex
-from tests.bench.line import line
+from tests.bench.report import Report
+from tests.bench.sizes import FULL
 from tests.contract.approvals.approvals_bench import STYLE, Approvals
 from tests.harness.admin import administrator, stored_count
 from tests.harness.fleet import bench, until
 
-PAST, OPEN = 10_000, 3
+_OPEN = 3
 _CHUNK = 250
 
 
-async def approvals_section(past: int = PAST) -> None:
-    """Print the lines of this section."""
+async def approvals_section(report: Report) -> None:
+    """Fill, start the service, ask it."""
+    past = report.sizes.past
     with tempfile.TemporaryDirectory(prefix="agentbus-bench-") as folder:
         async with bench(Path(folder)) as on:
             service = Approvals(on)
@@ -38,15 +40,17 @@ async def approvals_section(past: int = PAST) -> None:
             await service.start()
             folded_s = time.perf_counter() - began
             grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
-            for _ in range(OPEN):
+            for _ in range(_OPEN):
                 receipt = await service.propose()
                 assert not receipt.problem, receipt
-            listed = [await _listed(service) for _ in range(50)]
+            listed = [await _listed(service) for _ in range(report.sizes.listed)]
             await service.close()
-    line(f"approvals: fold {past:,} past proposals at start", f"{folded_s:>9.2f} s      {grown:.0f} MiB")
-    line(
-        f"approvals: list, {OPEN} open, median (longest)",
-        f"{statistics.median(listed) * 1000:>9.1f} ms     ({max(listed) * 1000:.1f} ms)",
+    list_ms = statistics.median(listed) * 1000
+    report.keep(fold_s=folded_s, fold_mib=grown, list_ms=list_ms, list_longest_ms=max(listed) * 1000)
+    report.line(f"approvals: fold {past:,} past proposals at start", f"{folded_s:>9.2f} s      {grown:.0f} MiB")
+    report.line(
+        f"approvals: list, {_OPEN} open, median (longest)",
+        f"{list_ms:>9.1f} ms     ({max(listed) * 1000:.1f} ms)",
     )
 
 
@@ -54,7 +58,7 @@ async def _listed(service: Approvals) -> float:
     began = time.perf_counter()
     answer = await service.type("list")
     took = time.perf_counter() - began
-    assert answer.startswith(f"OK {OPEN} proposals"), answer[:200]
+    assert answer.startswith(f"OK {_OPEN} proposals"), answer[:200]
     return took
 
 
@@ -79,4 +83,4 @@ async def _fill(service: Approvals, past: int) -> None:
 
 if __name__ == "__main__":
     log_quietly()
-    uvloop.run(approvals_section())
+    uvloop.run(approvals_section(Report(FULL)))

@@ -13,24 +13,27 @@ import time
 
 from bus.audit.emit import Audit
 from bus.audit.packing import PACK_FROM
-from tests.bench.audit import MILLION, command, one_event
-from tests.bench.line import line
+from tests.bench.audit import command, one_event
+from tests.bench.report import Report
 from tests.bench.stage import Stage
 from tests.harness.sealing import sealing
 
 _WRITERS = ("concierge", "greeter")
 
 
-async def singles_section(on: Stage) -> None:
+async def singles_section(on: Stage, report: Report) -> None:
     """Fill, seal, and verify with the auditor's command."""
     audits = [await on.bench.audit(name) for name in _WRITERS]
-    began = time.perf_counter()
+    began, count = time.perf_counter(), report.sizes.trail
     async with sealing(on.bench) as running:
-        await asyncio.gather(*(_fill(audit, MILLION // len(audits)) for audit in audits))
-        line(f"audit: {MILLION:,} events, a message each", f"{MILLION / (time.perf_counter() - began):>9,.0f} events/s")
-        await running.until_read(MILLION)
-        line("audit: checkpoints on that trail", f"{len(running.said):>9,}")
-    await command(on, "verify")
+        await asyncio.gather(*(_fill(audit, count // len(audits)) for audit in audits))
+        per_s = count / (time.perf_counter() - began)
+        report.keep(emitted_to_stored_per_s=per_s)
+        report.line(f"audit: {count:,} events, a message each", f"{per_s:>9,.0f} events/s")
+        await running.until_read(count)
+        report.keep(checkpoints=len(running.said))
+        report.line("audit: checkpoints on that trail", f"{len(running.said):>9,}")
+    await command(on, report, "verify")
 
 
 async def _fill(audit: Audit, count: int) -> None:
