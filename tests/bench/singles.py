@@ -18,7 +18,7 @@ from tests.bench.report import Report
 from tests.bench.stage import Stage
 from tests.harness.sealing import sealing
 
-_WRITERS = ("concierge", "greeter")
+_WRITERS = ("directory", "greeter")
 
 
 async def singles_section(on: Stage, report: Report) -> None:

@@ -44,6 +44,7 @@ def test_everything_is_measured_and_judged() -> None:
         assert verdict["measured"] == figures[target.figure]
         assert verdict["is_met"] is target.is_met_by(verdict["measured"])
     assert f"of {len(TARGETS)} targets met" in done.stderr
+    assert f"{QUICK.trail:,} events, a message each" in done.stderr
 
 
 def test_the_short_form_decides_nothing() -> None:
