@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
 from structlog.testing import capture_logs
+
+from tests.harness.needs import Reason, skip
 
 
 @contextmanager
@@ -38,7 +39,7 @@ def small_disk(folder: Path, size: int) -> Iterator[Path]:
         ["mount", "-t", "tmpfs", "-o", f"size={size},mode=0700", "tmpfs", folder], capture_output=True, check=False
     )
     if mounted.returncode:
-        pytest.skip(f"this user cannot mount a file system: {mounted.stderr.decode().strip()}")
+        skip(Reason.MOUNT, mounted.stderr.decode().strip())
     try:
         yield folder
     finally:

@@ -30,6 +30,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from tests.harness.needs import Reason
 from tests.harness.systemd_pid1 import HOST_CGROUPS, PATH, SYSTEMD, V1_CONTROLLERS
 
 _BOOT_S = 30.0
@@ -120,17 +121,17 @@ class Machine:
 
 
 @functools.cache
-def obstacle() -> str:
-    """Why a guest cannot be booted here, or nothing: a reason to skip with."""
+def obstacle() -> Reason | None:
+    """Why a guest cannot be booted here."""
     if os.geteuid() != 0:
-        return "booting systemd in namespaces needs root"
-    missing = [tool for tool in ("unshare", "nsenter", "mount", "pivot_root", "systemctl") if not shutil.which(tool)]
-    if missing or not Path(SYSTEMD).exists():
-        return f"not installed here: {', '.join(missing) or 'systemd'}"
+        return Reason.ROOT
+    tools = ("unshare", "nsenter", "mount", "pivot_root", "systemctl")
+    if not all(map(shutil.which, tools)) or not Path(SYSTEMD).exists():
+        return Reason.SYSTEMD
     if not any(os.access(folder, os.W_OK) for folder in _cgroup_parents()):
-        return "no cgroup hierarchy can be written here"
+        return Reason.CGROUPS
     tried = subprocess.run(["unshare", "--mount", "--pid", "--fork", "true"], capture_output=True, check=False)
-    return "namespaces cannot be made here" if tried.returncode else ""
+    return Reason.NAMESPACES if tried.returncode else None
 
 
 @contextlib.contextmanager

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
-import pytest
-
 from agents.demo.stage import find_nats
 from tests.harness.fleet import CHECKOUT, RunningFleet
+from tests.harness.needs import needs_jq, needs_nats
 from tests.system.test_readme import _BLOCK, _MARK, _pattern
 
 NOISE = re.compile(r"\d\d:\d\d:\d\d (Sending|Received)")
@@ -24,8 +22,8 @@ def _examples() -> list[tuple[str, str]]:
     return [(command, printed) for command, _, printed in (piece.partition("\n") for piece in pieces)]
 
 
-@pytest.mark.skipif(find_nats() is None, reason="the nats command is not installed; make nats-cli builds it")
-@pytest.mark.skipif(shutil.which("jq") is None, reason="the page's commands use jq")
+@needs_nats
+@needs_jq
 def test_every_command_prints_what_the_page_says(fleet: RunningFleet, tmp_path: Path) -> None:
     """All console blocks of nats/README.md in one shell, as the auditor of a running fleet, in an empty folder."""
     fleet.run("ask", "concierge", "hello")

@@ -7,16 +7,13 @@ import os
 import subprocess
 from typing import Any
 
-import pytest
-
 from agents.demo.stage import find_nats
 from tests.harness.fleet import RunningFleet
+from tests.harness.needs import needs_nats
 
 AGENTS = {"concierge", "directory", "greeter", "textstats"}
 
-pytestmark = pytest.mark.skipif(
-    find_nats() is None, reason="the nats command is not installed; make nats-cli builds it"
-)
+pytestmark = needs_nats
 
 
 def _nats(fleet: RunningFleet, *arguments: str) -> str:

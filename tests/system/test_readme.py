@@ -13,6 +13,7 @@ import pytest
 
 from agents.demo.stage import find_nats
 from tests.harness.fleet import CHECKOUT, running_fleet
+from tests.harness.needs import needs_nats
 
 _BLOCK = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _MARK = "@@command"
@@ -34,7 +35,7 @@ def _pattern(printed: str) -> str:
     return re.sub(r"(\\ )+", r"\\ +", escaped)
 
 
-@pytest.mark.skipif(find_nats() is None, reason="the nats command is not installed; make nats-cli builds it")
+@needs_nats
 @pytest.mark.timeout(220)
 def test_every_command_prints_what_the_readme_says(tmp_path: Path) -> None:
     """All console blocks of the README, one after the other in one shell, against a fleet as `make up` runs it."""

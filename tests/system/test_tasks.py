@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +19,7 @@ from schemas import a2a, names, protojson, subjects
 from schemas.ids import task_id
 from tests.harness.fake_llm import FakeLlm, Gate, Held, Say
 from tests.harness.fleet import CHECKOUT, RunningFleet, running_fleet, until
+from tests.harness.needs import needs_script
 from tests.system.model import with_model
 
 
@@ -154,7 +154,7 @@ def test_an_ended_task_is_not_canceled(fleet: RunningFleet) -> None:
     assert "has ended already" in refused.stderr
 
 
-@pytest.mark.skipif(shutil.which("script") is None, reason="the command script (util-linux) gives the test a terminal")
+@needs_script
 def test_colour_is_for_terminals(fleet: RunningFleet) -> None:
     """States have colours on a terminal, unless NO_COLOR is set, and never in a pipe."""
     _left(fleet)

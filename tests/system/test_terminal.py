@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from tests.harness.fleet import CHECKOUT, fleet_source, free_port
+from tests.harness.needs import needs_script
 
 
-@pytest.mark.skipif(shutil.which("script") is None, reason="the command script (util-linux) gives the test a terminal")
+@needs_script
 async def test_ctrl_c_ends_make_up_without_an_error(tmp_path: Path) -> None:
     """Ctrl-C typed at a terminal stops the fleet in order, and make, which waits for it, ends with 0."""
     source = tmp_path / "source"

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.harness.needs import Reason, needs, skip
 from tests.harness.systemd_boot import Machine, booted, obstacle
 from tests.harness.systemd_units import add_agent_users, fleet_guest, unit_files
 
-pytestmark = pytest.mark.skipif(bool(obstacle()), reason=obstacle() or "-")
+pytestmark = needs(obstacle() is None, obstacle())
 
 PROBE = (Path(__file__).parent / "unit_probe.py").read_text()
 PROBE_UNIT = """\
@@ -289,7 +290,7 @@ def test_what_a_process_writes_it_cannot_run(machine: Machine, unit: str, folder
 def test_the_applier_may_restart_agents_and_do_nothing_else(machine: Machine, probe: dict[str, object]) -> None:
     """polkit lets the applier restart and stop agents, and touch no other unit."""
     if not machine.run("command -v /usr/lib/polkit-1/polkitd").out:
-        pytest.skip("polkit is not installed here")
+        skip(Reason.POLKIT)
     before = machine.properties("agent@probe", "MainPID")
     commands = {
         "reset-failed agent@probe.service": True,  # before the stop: a stopped unit is not loaded any more

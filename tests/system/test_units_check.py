@@ -8,11 +8,12 @@ import msgspec
 import pytest
 
 from approvals.trial.sandbox import UNIT, CheckResult
+from tests.harness.needs import needs
 from tests.harness.systemd_boot import Machine, booted, obstacle
 from tests.harness.systemd_units import fleet_guest
 from tests.harness.trees import AGENT, AGENT_FILE, HANDLER
 
-pytestmark = pytest.mark.skipif(bool(obstacle()), reason=obstacle() or "-")
+pytestmark = needs(obstacle() is None, obstacle())
 
 SECRET = "a key of the fleet"
 FASTER = """\

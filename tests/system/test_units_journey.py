@@ -6,13 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.harness.needs import needs
 from tests.harness.systemd_boot import Machine, booted, obstacle
-from tests.harness.systemd_units import CHECKOUT, add_agent_users, fleet_guest
+from tests.harness.systemd_units import add_agent_users, fleet_guest
 
-pytestmark = [
-    pytest.mark.skipif(bool(obstacle()), reason=obstacle() or "-"),
-    pytest.mark.skipif(not (CHECKOUT / "agents/cli/app.py").is_file(), reason="this checkout has no command line"),
-]
+pytestmark = needs(obstacle() is None, obstacle())
 
 HOME = "/var/lib/agentbus"
 AGENT, DIRECTORY = "greeter", "directory"

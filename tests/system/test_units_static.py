@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from approvals.trial.sandbox import CHECK_SOCKET
+from tests.harness.needs import Reason, needs
 from tests.harness.systemd_units import UNITS, unit_files
 
 SERVICES = sorted(path.name for path in UNITS.glob("*.service"))
@@ -148,9 +149,7 @@ ONE_SERVICE: dict[str, set[Directive]] = {
     },
 }
 
-needs_analyze = pytest.mark.skipif(
-    not shutil.which("systemd-analyze") or not DISTRIBUTION.is_dir(), reason="systemd-analyze is not installed here"
-)
+needs_analyze = needs(shutil.which("systemd-analyze") is not None and DISTRIBUTION.is_dir(), Reason.ANALYZE)
 
 
 def directives(unit: Path) -> list[Directive]:

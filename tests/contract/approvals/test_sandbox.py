@@ -18,6 +18,7 @@ from agents.runtime.trying import local_sandbox
 from approvals.trial.jail import EX_OSERR, Jail, Limits
 from approvals.trial.sandbox import LIMITS_ONLY, NAMESPACES, CheckResult
 from bus.surroundings import Home
+from tests.harness.needs import Reason, needs
 from tests.harness.passable import interpreter_for_all
 from tests.harness.trees import AGENT, HANDLER, tree
 
@@ -33,7 +34,7 @@ def has_namespaces() -> bool:
     return subprocess.run(jail.argv(what), capture_output=True, check=False).returncode != EX_OSERR
 
 
-needs_namespaces = pytest.mark.skipif(not has_namespaces(), reason="this kernel gives no namespaces")
+needs_namespaces = needs(has_namespaces(), Reason.NAMESPACES)
 WHERE = [pytest.param(NAMESPACES, marks=needs_namespaces), LIMITS_ONLY]
 
 
