@@ -86,6 +86,8 @@ class Connection:
         self._closing: asyncio.Task[None] | None = None
         self.refusals: list[Notice] = []
         """Called with the subject of each publish that the server refused."""
+        self.losses: set[Callable[[], None]] = set()
+        """Called when the server is gone: what it was asked to send later it has forgotten."""
         self._inbox = f"{profile.inbox_prefix}.{self.unique()}"
         self._is_listening = False
         self._waiting: dict[str, tuple[asyncio.Future[Msg], str]] = {}
@@ -123,6 +125,8 @@ class Connection:
         patient = profile.wait_for_server
 
         async def on_disconnected() -> None:
+            for tell in tuple(self.losses):
+                tell()
             profile.on_disconnected(profile.name)
 
         async def on_reconnected() -> None:

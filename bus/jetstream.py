@@ -22,6 +22,8 @@ from schemas.names import EXPECTED_SUBJECT_SEQUENCE
 WRONG_LAST_SEQUENCE = 10071
 NOT_FOUND = frozenset({10059, 10014})
 """Stream, consumer not found."""
+_TOO_MANY = 10167
+"""More is on its way to the stream than it can take now; this was not stored. Source: nats-server `JSStreamTooManyRequests`."""
 NO_LEADER_YET = frozenset({10008, 10005, 10023})
 """System temporarily unavailable, no suitable peers, insufficient resources: a cluster that is just forming."""
 _STILL_BEING_STORED = 10158
@@ -89,7 +91,7 @@ async def store(
 
     Raises:
         ApiError: refused. UnknownOutcome: no answer; it may be stored. Unavailable: it was not sent, or the
-            stream has no leader at the moment.
+            stream has no leader, or no room in its queue, at the moment.
     """
     try:
         answer = await connection.request(subject, payload, headers=headers, timeout_s=timeout_s)
@@ -100,6 +102,8 @@ async def store(
         raise UnknownOutcome(f"an earlier try is still being stored behind {subject}; repeat it")
     if ack.error and ack.error.err_code in NO_LEADER_YET:
         raise Unavailable(f"the stream behind {subject} has no leader at the moment", retry_after_s="1")
+    if ack.error and ack.error.err_code == _TOO_MANY:
+        raise Unavailable(f"the stream behind {subject} takes no more at the moment", retry_after_s="1")
     if ack.error:
         raise ApiError(ack.error.err_code, ack.error.description)
     return ack.seq
@@ -110,6 +114,10 @@ def delivery_of(message: Msg) -> Delivery:
     tokens = message.reply.split(".")
     counts = tokens[-5:] if len(tokens) == 9 else tokens[-6:-1]
     return Delivery(*(int(count) for count in counts))
+
+
+_Arrived = asyncio.Queue[Msg | None]
+"""None: the connection was lost."""
 
 
 class Puller:
@@ -131,17 +139,23 @@ class Puller:
 
         Raises:
             NotProvisioned: the consumer does not exist.
-            Unavailable: the server is away.
+            Unavailable: the server is away, or goes away before a message came: it forgets who waits.
         """
         inbox = f"{self._connection.profile.inbox_prefix}.{self._connection.unique()}"
-        arrived: asyncio.Queue[Msg] = asyncio.Queue()
+        arrived: _Arrived = asyncio.Queue()
         subscription = await self._connection.subscribe(inbox, arrived.put_nowait)
+
+        def lost() -> None:
+            arrived.put_nowait(None)
+
+        self._connection.losses.add(lost)
         try:
             return await self._collect(inbox, arrived, batch, wait_s)
         finally:
+            self._connection.losses.discard(lost)
             await self._connection.forget(subscription)
 
-    async def _collect(self, inbox: str, arrived: asyncio.Queue[Msg], batch: int, wait_s: float) -> list[Msg]:
+    async def _collect(self, inbox: str, arrived: _Arrived, batch: int, wait_s: float) -> list[Msg]:
         # Two pulls in one: what is there now without waiting, and only when that is nothing, one that waits.
         await self._ask(inbox, {"batch": batch, "no_wait": True})
         messages = await _until_status(arrived, batch, time.monotonic() + 5)
@@ -154,13 +168,17 @@ class Puller:
         await self._connection.publish(self._next, msgspec.json.encode(body), reply=inbox)
 
 
-async def _until_status(arrived: asyncio.Queue[Msg], batch: int, deadline: float) -> list[Msg]:
+async def _until_status(arrived: _Arrived, batch: int, deadline: float) -> list[Msg]:
     messages: list[Msg] = []
     while len(messages) < batch:
         try:
             message = await asyncio.wait_for(arrived.get(), max(0.0, deadline - time.monotonic()))
         except TimeoutError:
-            return messages  # a server restart swallowed the pull; the caller pulls again
+            return messages  # the pull or its answer got lost; the caller pulls again
+        if message is None:
+            if messages:
+                return messages
+            raise Unavailable("the server went away")
         status = (message.headers).get("Status") if not message.data else None
         if status is None or message.reply.startswith("$JS.ACK."):
             messages.append(message)

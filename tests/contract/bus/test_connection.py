@@ -9,12 +9,12 @@ A test here whose half about the plain client fails is good news: nats-py mended
 | 3 handlers one at a time, cancelled by stopping | test_drain: `test_draining_answers_everything_that_was_accepted` |
 | 4 an exception's `repr` reaches the caller | test_requests: `test_a_handlers_error_is_internal…` |
 | 5 an acknowledgement lost over a reconnect is awaited for ever | `test_a_lost_acknowledgement_is_an_unknown_outcome…` |
-| 6 a publish during an outage is accepted | `test_nothing_is_accepted_while_the_server_is_away` |
+| 6 a publish during an outage is accepted; one that a stream has no room for is dropped in silence | `test_nothing_is_accepted_while_the_server_is_away`, `test_what_a_busy_stream_takes…` |
 | 7 `fetch` stalls | `test_a_pull_returns_what_is_there_at_once` |
-| 8 a deleted consumer is a time-out, then a hot loop | `test_a_deleted_consumer_is_named…` |
+| 8 a deleted consumer is a time-out, then a hot loop | `test_a_deleted_consumer_is_named…`; test_task_worker: `test_a_deleted_consumer_is_asked_for…` |
 | 9 time-outs of 0.5 s, 60 reconnects, dead peers | test_connection_profile |
 | 10 headers are changed; violations only in `error_cb` | `test_a_callers_headers…`, `test_a_refused_request…` |
-| 11 dead consumers after restarts; blocked loops | `test_tasks_are_taken…`; unit/test_notify, system/test_units_boot |
+| 11 dead consumers after restarts; blocked loops | test_task_worker: `test_tasks_are_taken…`; unit/test_notify, system/test_units_boot |
 | 12 the PING of `flush` goes before what is unsent | test_wire: `test_what_was_published_is_at_the_server…` |
 | 13 the socket of a failed attempt to connect is dropped, not closed | test_wire: `test_a_failed_attempt_to_connect…` |
 """
@@ -22,28 +22,21 @@ A test here whose half about the plain client fails is good news: nats-py mended
 from __future__ import annotations
 
 import asyncio
-from functools import partial
 from typing import Any
 
 import nats
 import nats.errors
 import pytest
-import structlog.testing
 from nats.aio.client import Client
 
 from bus import headers as strict_headers
 from bus.background import Background
 from bus.connection import Connection, Msg, Profile
 from bus.errors import NotProvisioned
-from bus.inbound import Call
 from bus.jetstream import Puller, call, store
-from bus.requests.flow import Bounds, Places
-from bus.tasks.dead_letters import DeadLetters
-from bus.tasks.sources import LeftTasks
-from bus.tasks.worker import TaskWorker
 from schemas import names
 from schemas.errors import PayloadTooLarge, PermissionDenied, Unavailable, UnknownOutcome
-from tests.harness.admin import administrator, stored_count
+from tests.harness.admin import admin_profile, administrator, stored_count
 from tests.harness.agent import caller, saying
 from tests.harness.fleet import Bench, until
 from tests.harness.proxy import Proxy
@@ -51,6 +44,7 @@ from tests.harness.proxy import Proxy
 pytestmark = pytest.mark.timeout(60)
 STREAM, SUBJECT, CONSUMER = "SCRATCH", "scratch.a", "reader"
 HOUR_S = 3600
+MANY = 300
 
 
 async def _scratch(bench: Bench) -> Connection:
@@ -238,6 +232,37 @@ async def test_nothing_is_accepted_while_the_server_is_away(fleet_bench: Bench) 
     await until(are_back, timeout_s=20)
 
 
+async def test_what_a_busy_stream_takes_is_known(fleet_bench: Bench) -> None:
+    """Of more than a stream can take at once each task is stored or refused aloud; what is published without an
+    acknowledgement is gone, and nobody is told."""
+    key = (await administrator(fleet_bench, names.ACCOUNT_BUS)).profile.credential
+    await fleet_bench.server.stop()
+    config = fleet_bench.home.server_config
+    before, begin, rest = config.read_text().partition("\njetstream: {\n")
+    config.write_text(f"{before}{begin}  max_buffered_msgs: 10\n{rest}")
+    await fleet_bench.server.start()
+    admin = await Connection.open(admin_profile(fleet_bench.url, key))
+    fleet_bench.stack.push_async_callback(admin.close)
+    plain, ops = await fleet_bench.attacker("ops"), await caller(fleet_bench)
+
+    async def leave() -> bool:
+        try:
+            await ops.leave_task("textstats", saying("x"))
+        except Unavailable:
+            return False
+        return True
+
+    left = await asyncio.gather(*(leave() for _ in range(MANY)))
+    assert 0 < sum(left) < MANY
+    assert await stored_count(admin, names.TASKS) == sum(left)
+    headers = {names.A2A_VERSION: "1.0"}
+    for _ in range(MANY):
+        await plain.client.publish("a2a.v1.task.textstats.ops", b"{}", headers=headers)
+    await plain.client.request("a2a.v1.task.textstats.ops", b"{}", headers=headers, timeout=10)
+    assert await stored_count(admin, names.TASKS) < sum(left) + MANY
+    assert plain.errors == []
+
+
 async def test_a_pull_returns_what_is_there_at_once(fleet_bench: Bench) -> None:
     """Fewer messages than asked for do not make a pull wait, round after round; an hour is allowed, and not waited for."""
     admin = await _scratch(fleet_bench)
@@ -297,68 +322,3 @@ async def test_a_refused_request_fails_at_once_and_is_reported(fleet_bench: Benc
         return len(plain.errors) == 1
 
     await until(is_told)
-
-
-async def test_tasks_are_taken_after_each_of_many_restarts(fleet_bench: Bench) -> None:
-    """A worker pulls again after each restart of the server, killed or stopped, and runs what is left for it."""
-    ran: asyncio.Queue[int] = asyncio.Queue()
-
-    async def run(_: Call, sequence: int, __: int) -> None:
-        ran.put_nowait(sequence)
-
-    bus = await fleet_bench.connect("textstats")
-    own = await fleet_bench.connect("textstats", names.OWN_CREDENTIAL)
-    dead = DeadLetters("textstats", own, bus)
-    worker = TaskWorker(
-        (LeftTasks("textstats", bus),),
-        run,
-        await fleet_bench.audit("textstats", own),
-        dead,
-        Places(Bounds(max_concurrent=10)),
-    )
-    ops = await caller(fleet_bench)
-    worker.start()
-
-    async def leave(text: str) -> str:
-        try:
-            return await ops.leave_task("textstats", saying(text), key=text)
-        except (Unavailable, UnknownOutcome):
-            return ""
-
-    for number in range(4):
-        task = await until(partial(leave, f"after restart {number}"), timeout_s=20)
-        while f"task-{await ran.get()}" != task:
-            pass
-        if number < 3:
-            (fleet_bench.server.process.kill if number % 2 else fleet_bench.server.process.terminate)()
-            await fleet_bench.server.process.wait()
-            await fleet_bench.server.start()
-    assert await worker.drain(5) == 0
-
-
-async def test_an_error_that_nobody_expected_is_logged_and_the_task_comes_again(fleet_bench: Bench) -> None:
-    """A defect in what runs tasks costs neither its task nor the other ones, and is not silent."""
-    ran: asyncio.Queue[int] = asyncio.Queue()
-
-    async def run(_: Call, sequence: int, delivered: int) -> None:
-        if delivered == 1 and sequence == 1:
-            raise TypeError("a defect")
-        ran.put_nowait(sequence)
-
-    ops = await caller(fleet_bench)
-    own, bus = await fleet_bench.connect("textstats", names.OWN_CREDENTIAL), await fleet_bench.connect("textstats")
-    dead = DeadLetters("textstats", own, bus)
-    worker = TaskWorker(
-        (LeftTasks("textstats", bus),),
-        run,
-        await fleet_bench.audit("textstats", own),
-        dead,
-        Places(Bounds(max_concurrent=1)),
-    )
-    with structlog.testing.capture_logs() as logged:
-        worker.start()
-        for text in "ab":
-            await ops.leave_task("textstats", saying(text))
-        assert [await ran.get(), await ran.get()] == [2, 1]
-        await worker.drain(5)
-    assert [line["event"] for line in logged if line["log_level"] == "error"] == ["task.not_run"]
