@@ -22,9 +22,10 @@ from schemas import names
 from schemas.errors import DeadlineExceeded, Unavailable
 
 REQUEST_TIMEOUT_S = 0.4
-"""Shortened for the tests: how long a producer waits for an answer."""
+"""Shortened for the tests: how long a producer waits for an answer that does not come, or comes too late."""
+_PATIENT_S = 60.0
+"""How long for one that is only late, however slow the machine is."""
 LATE_S = 0.2
-"""Longer than an event stays without fsync, shorter than a producer waits."""
 _SIGNED = f"{names.SIGNATURE}:".encode()
 _FIRST = f"{names.BATCH_SEQUENCE}: 1\r\n".encode()
 
@@ -61,7 +62,7 @@ class Fault:
 
     def plant(self) -> None:
         """Put it in its place. What the network or the server does is the test's to do."""
-        store._REQUEST_TIMEOUT_S = REQUEST_TIMEOUT_S
+        store._REQUEST_TIMEOUT_S = _PATIENT_S if self.what in {"late", "held late"} else REQUEST_TIMEOUT_S
         match self.step:
             case "spool write":
                 self._in_spool("write")
@@ -108,8 +109,8 @@ class Fault:
         append = store.SlotStore.append
 
         async def slowly(slot: store.SlotStore, batch: Any, fence: int, salt: str = "") -> int:
-            if self.is_armed and not self.is_spent:
-                await asyncio.sleep(2 * LATE_S)
+            while self.is_armed and not self.is_spent:
+                await asyncio.sleep(0.01)
             return await append(slot, batch, fence, salt)
 
         put(store.SlotStore, "append", slowly)
@@ -294,5 +295,6 @@ _ASYNC: dict[str, Callable[[Fault, Step, Connection], Awaitable[Any]]] = {
     "kill before": _dead_before_sending,
     "kill after": _dead_after_sending,
     "held": _held,
+    "held late": _held,
     "held when stored": _held_when_stored,
 }

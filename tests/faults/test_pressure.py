@@ -21,6 +21,7 @@ from bus.audit.verify_stream import find_heads, verify_stream
 from bus.connection import Connection
 from bus.jetstream import call
 from bus.requests.caller import Caller
+from bus.tasks import worker
 from schemas import a2a, names
 from schemas.errors import TaskNotFound, Unavailable
 from tests.contract.agents.skills import Counting, echo
@@ -66,19 +67,26 @@ async def test_a_trail_without_room_slows_down_then_refuses_then_recovers(
     counting = Counting()
     async with serving(fleet_bench, "textstats", echo, counting.skill, takes_tasks=False) as agent:
         ops, admin = await caller(fleet_bench), await administrator(fleet_bench, names.AUDIT)
+        outcomes = await ask(ops, 1)
+        await agent.audit.confirm()  # the stream's only place is taken
         await limit(admin, 1)
         agent.audit._spool._limit = SMALL
-        outcomes: Counter[str] = Counter()
         while agent.audit.fill <= 0.8:
             outcomes += await ask(ops, 1)
         task = await ops.leave_task("textstats", saying("a task", skill="counted"))
+        looks = _looks(monkeypatch)
         agent.worker.start()
         while NO_TRAIL not in outcomes:
             outcomes += await ask(ops, 1)
         assert set(outcomes) == {"answered", NO_TRAIL}
         assert agent.audit.fill <= 1
-        for _ in range(50):  # it has every chance to take the task
-            await call(admin, "STREAM.INFO.AUDIT")
+        looked = len(looks)
+
+        async def has_looked_again() -> bool:
+            return len(looks) > looked + 3
+
+        await until(has_looked_again)
+        assert all(looks)
         assert counting.runs == {}
         agent.audit._publisher.now = lambda: time.time_ns() + 60_000_000_000
         await limit(admin, -1)
@@ -116,9 +124,13 @@ async def test_requests_wait_for_the_stream_while_the_spool_fills(
             assert await ask(ops, 1) == {"answered": 1}
         assert 0.8 < agent.audit.fill < 0.9
         before = counting.runs["x"]
+        await agent.responder._running.settle()
         asking = asyncio.ensure_future(ask(ops, 1))
-        for _ in range(50):  # it has every chance to begin
-            await call(admin, "STREAM.INFO.AUDIT")
+
+        async def waits() -> bool:
+            return len(agent.responder._running) > 0
+
+        await until(waits)
         assert (asking.done(), counting.runs["x"]) == (False, before)
         await limit(admin, -1)
         assert await asking == {"answered": 1}
@@ -224,6 +236,20 @@ async def test_a_process_whose_disk_fails_fsync_ends(fleet_bench: Bench, tmp_pat
     assert waiting
     report = await verified(fleet_bench)
     assert (report.verdict, report.findings) == ("sound", ())
+
+
+def _looks(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """What a worker finds each time that it looks whether the spool is too full to take a task."""
+    looks: list[bool] = []
+    is_filling = vars(emit.Audit)["is_filling"].fget
+
+    def looked(audit: emit.Audit) -> bool:
+        looks.append(is_filling(audit))
+        return looks[-1]
+
+    monkeypatch.setattr(emit.Audit, "is_filling", property(looked))
+    monkeypatch.setattr(worker, "_RETRY_S", 0.01)
+    return looks
 
 
 def _failing(descriptor: int) -> None:

@@ -77,7 +77,7 @@ async def played(stage: Stage, step: str, column: str, form: str) -> Told:
     """The producing process's own account of a cell."""
     async with AsyncExitStack() as stack:
         if step == "server":
-            what = "held when stored" if column == "persisted" else "held"
+            what = {"persisted": "held when stored", "late": "held late"}.get(column, "held")
             await _server_fault(stage, column, await stage.begin(step, what, form))
         elif (step, column) == ("ack", "fails"):
             await stage.begin("nothing", column, form)

@@ -55,11 +55,9 @@ def test_following_prints_what_comes(fleet: RunningFleet) -> None:
         stdout=subprocess.PIPE, text=True, cwd=CHECKOUT,
     ) as following:  # fmt: skip
         try:
-            for _ in range(20):  # until the follower, which takes a moment to start, has seen one
+            while following.poll() is None:  # until the follower, which takes a moment to start, has seen one
                 fleet.run("ask", "greeter", "again")
-                if following.poll() is not None:
-                    break
-            printed, _ = following.communicate(timeout=20)
+            printed, _ = following.communicate()
         finally:
             following.kill()
     assert "request.answered" in printed
