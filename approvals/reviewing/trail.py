@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import msgspec
@@ -10,6 +9,7 @@ import msgspec
 from approvals.verdict.fold import Judgement, Recorded, Rules, is_of_rules
 from approvals.verdict.machine import Case
 from bus.audit.emit import Audit
+from bus.files import replace_durably
 from bus.trace import of_conversation
 from schemas import names, subjects
 from schemas.audit import Outcome
@@ -59,7 +59,7 @@ class Trail:
         told = dict(self._told)
         await self._audit.confirm()
         if told != self._kept:
-            _write_durably(self._file, msgspec.json.encode(told))
+            replace_durably(self._file, msgspec.json.encode(told))
             self._kept = told
 
     def shown(self, case: Case, reader: str) -> None:
@@ -130,12 +130,3 @@ def _who(record: Recorded) -> str:
         except InvalidSubject:
             continue
     return ""
-
-
-def _write_durably(path: Path, data: bytes) -> None:
-    fresh = path.with_suffix(".new")
-    with fresh.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)

@@ -22,6 +22,7 @@ import msgspec
 from bus.audit.head import Head
 from bus.audit.read import Reader, Record, record_of
 from bus.connection import Msg
+from bus.files import replace_durably
 from schemas import names
 from schemas.errors import InvalidDocument
 
@@ -97,7 +98,7 @@ async def back_up(reader: Reader, directory: Path, heads: Sequence[Head], on_pro
         last = min(bounds.last, manifest.last + _MESSAGES_A_FILE)
         part = await _write_part(reader, directory, manifest.last + 1, last, on_progress)
         manifest = Manifest(parts=(*manifest.parts, part), heads=tuple(heads))
-        _write(directory / MANIFEST, msgspec.json.format(msgspec.json.encode(manifest)))
+        replace_durably(directory / MANIFEST, msgspec.json.format(msgspec.json.encode(manifest)))
     on_progress(bounds.last, bounds.last)
     return manifest
 
@@ -174,12 +175,3 @@ def _digest(path: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:
         return ""
-
-
-def _write(path: Path, data: bytes) -> None:
-    temporary = path.with_suffix(".new")
-    with temporary.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)

@@ -21,8 +21,8 @@ from typing import Any, BinaryIO, Final
 
 import msgspec
 
-from bus.audit.seal.files import replace_durably
 from bus.connection import Connection, Msg
+from bus.files import replace_durably
 from bus.jetstream import ApiError, call
 from schemas import names
 from schemas.errors import DeadlineExceeded, InvalidDocument, Unavailable

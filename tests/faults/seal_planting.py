@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from agents.runtime import sealing
-from bus import jetstream
-from bus.audit.seal import files, nodes, sealed_log, sealer, witness
+from bus import files, jetstream
+from bus.audit.seal import nodes, sealed_log, sealer, witness
 from bus.connection import Connection
 from schemas import names
 from schemas.errors import Unavailable, UnknownOutcome

@@ -12,7 +12,6 @@ from typing import Final
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from bus.audit.seal.files import replace_durably
 from bus.audit.seal.nodes import FileNodes
 from bus.audit.tlog.checkpoint import Checkpoint, open_checkpoint
 from bus.audit.tlog.errors import NotVerified
@@ -21,6 +20,7 @@ from bus.audit.tlog.merkle import CompactRange
 from bus.audit.tlog.note import ED25519, Key, Note, sign
 from bus.audit.tlog.proofs import consistency_proof, root_of
 from bus.errors import SealContradicted
+from bus.files import replace_durably
 from schemas.errors import InvalidDocument
 
 STATE: Final = "sealed.json"

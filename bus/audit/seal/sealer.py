@@ -19,12 +19,12 @@ import structlog
 from bus.audit.producer import Producer
 from bus.audit.read import Reader, Record
 from bus.audit.seal.cosigners import Cosigned, Cosigners
-from bus.audit.seal.files import replace_durably
 from bus.audit.seal.sealed_log import SealedLog
 from bus.audit.tlog.errors import Malformed
 from bus.audit.tlog.leaf import Leaf
 from bus.connection import Connection
 from bus.errors import NotProvisioned, SealContradicted
+from bus.files import replace_durably
 from bus.jetstream import ApiError, store
 from schemas import names, subjects
 from schemas.errors import DeadlineExceeded, Unavailable, UnknownOutcome

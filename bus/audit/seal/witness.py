@@ -15,12 +15,12 @@ from typing import Final, NamedTuple
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from bus.audit.seal.files import replace_durably
 from bus.audit.tlog.add_checkpoint import AddCheckpoint
 from bus.audit.tlog.checkpoint import Checkpoint, open_checkpoint
 from bus.audit.tlog.errors import Malformed, NotVerified
 from bus.audit.tlog.note import Key, Note, cosign
 from bus.audit.tlog.proofs import verify_consistency
+from bus.files import replace_durably
 from schemas.errors import InvalidDocument
 
 CHECKPOINT: Final = "checkpoint"

@@ -10,7 +10,8 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
@@ -138,6 +139,18 @@ accounts {{
       {{ service: {{ account: AUDIT, subject: "$JS.API.DIRECT.GET.AUDIT.{prefix}>" }}, to: "{last}>" }}
     ]
   }}"""
+
+
+@asynccontextmanager
+async def audit_server(root: Path, producers: tuple[Producer, ...]) -> AsyncIterator[AuditServer]:
+    """A running one with its stream; stopped at the end, with every connection closed."""
+    server = AuditServer(root, producers)
+    server.start()
+    try:
+        await server.create_stream()
+        yield server
+    finally:
+        await server.close()
 
 
 class LossyLink:

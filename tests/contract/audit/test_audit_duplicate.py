@@ -17,7 +17,7 @@ from bus.audit.verify import Report
 from bus.audit.verify_stream import find_heads, verify_stream
 from schemas import names
 from schemas.audit import AuditEvent, decode_event
-from tests.contract.audit.audit_server import AuditServer
+from tests.contract.audit.audit_server import AuditServer, audit_server
 
 GREETER, OTHER = Producer("greeter", "0", is_agent=True), Producer("other", "0", is_agent=True)
 SIZES = [1, 3, 40]
@@ -31,13 +31,8 @@ def _short_doubt(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 async def server(tmp_path: Path) -> AsyncIterator[AuditServer]:
-    server = AuditServer(tmp_path, (GREETER, OTHER))
-    server.start()
-    try:
-        await server.create_stream()
+    async with audit_server(tmp_path, (GREETER, OTHER)) as server:
         yield server
-    finally:
-        await server.close()
 
 
 async def opened(server: AuditServer) -> Audit:

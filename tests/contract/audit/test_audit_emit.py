@@ -20,7 +20,7 @@ from bus.audit.verify_stream import find_heads, verify_stream
 from bus.errors import AuditFenced, AuditUnavailable
 from schemas import names
 from schemas.audit import GENESIS, AuditEvent, decode_event, digest
-from tests.contract.audit.audit_server import AuditServer, LossyLink
+from tests.contract.audit.audit_server import AuditServer, LossyLink, audit_server
 from tests.harness.disk import files_up_to
 
 GREETER = Producer("greeter", "0", is_agent=True)
@@ -29,13 +29,8 @@ APPROVALS = Producer("approvals", "0", is_agent=False)
 
 @pytest.fixture
 async def server(tmp_path: Path) -> AsyncIterator[AuditServer]:
-    server = AuditServer(tmp_path, (GREETER, APPROVALS))
-    server.start()
-    try:
-        await server.create_stream()
+    async with audit_server(tmp_path, (GREETER, APPROVALS)) as server:
         yield server
-    finally:
-        await server.close()
 
 
 async def opened(

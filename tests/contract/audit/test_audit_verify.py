@@ -16,7 +16,7 @@ from bus.audit.verify_stream import find_heads, verify_stream
 from schemas import names
 from schemas.audit import decode_event
 from schemas.errors import PermissionDenied
-from tests.contract.audit.audit_server import AuditServer
+from tests.contract.audit.audit_server import AuditServer, audit_server
 
 GREETER = Producer("greeter", "0", is_agent=True)
 APPROVALS = Producer("approvals", "0", is_agent=False)
@@ -24,13 +24,8 @@ APPROVALS = Producer("approvals", "0", is_agent=False)
 
 @pytest.fixture
 async def server(tmp_path: Path) -> AsyncIterator[AuditServer]:
-    server = AuditServer(tmp_path, (GREETER, APPROVALS))
-    server.start()
-    try:
-        await server.create_stream()
+    async with audit_server(tmp_path, (GREETER, APPROVALS)) as server:
         yield server
-    finally:
-        await server.close()
 
 
 async def write(server: AuditServer, events: int, producer: Producer = GREETER) -> None:

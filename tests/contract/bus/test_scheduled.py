@@ -86,7 +86,10 @@ async def test_a_caller_is_told_at_once(
 REFUSED_BY_THE_AGENT = {
     "too far away": ({"Agentbus-Not-Before": ms(MAX_AHEAD_S + DAY_S)}, "30 days"),
     "in another century": ({"Agentbus-Not-Before": "9" * 15}, "30 days"),
-    "done before it is begun": ({"agentbus-not-before": ms(2 * DAY_S), "Agentbus-Deadline": ms(DAY_S)}, "could never be done"),
+    "done before it is begun": (
+        {"agentbus-not-before": ms(2 * DAY_S), "Agentbus-Deadline": ms(DAY_S)},
+        "could never be done",
+    ),
 }
 
 
