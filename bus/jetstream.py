@@ -44,6 +44,19 @@ class ApiError(AgentbusError):
         self.code = code
 
 
+class Overtaken(ApiError):
+    """The subject has another last message than the one that the publisher expected.
+
+    `last` is its sequence, from the leader, which alone knows; a read may be answered by a copy that is behind. -1 where
+    the server did not say.
+    """
+
+    def __init__(self, code: int, description: str) -> None:
+        super().__init__(code, description)
+        told = description.rpartition(": ")[2]
+        self.last = int(told) if told.isdecimal() else -1
+
+
 class _Error(msgspec.Struct, frozen=True):
     code: int = 0
     err_code: int = 0
@@ -90,8 +103,8 @@ async def store(
     """Publish into a stream and wait until it is stored; returns the sequence.
 
     Raises:
-        ApiError: refused. UnknownOutcome: no answer; it may be stored. Unavailable: it was not sent, or the
-            stream has no leader, or no room in its queue, at the moment.
+        Overtaken: somebody else was faster. ApiError: refused. UnknownOutcome: no answer; it may be stored.
+            Unavailable: it was not sent, or the stream has no leader, or no room in its queue, at the moment.
     """
     try:
         answer = await connection.request(subject, payload, headers=headers, timeout_s=timeout_s)
@@ -104,6 +117,8 @@ async def store(
         raise Unavailable(f"the stream behind {subject} has no leader at the moment", retry_after_s="1")
     if ack.error and ack.error.err_code == _TOO_MANY:
         raise Unavailable(f"the stream behind {subject} takes no more at the moment", retry_after_s="1")
+    if ack.error and ack.error.err_code == WRONG_LAST_SEQUENCE:
+        raise Overtaken(ack.error.err_code, ack.error.description)
     if ack.error:
         raise ApiError(ack.error.err_code, ack.error.description)
     return ack.seq
@@ -238,7 +253,7 @@ class Bucket:
         """Set `key` if it still has `revision` (0: does not exist yet); returns the new revision.
 
         Raises:
-            ApiError: with code WRONG_LAST_SEQUENCE when somebody else was faster.
+            Overtaken: somebody else was faster.
             StorageFull: there is no room for it.
             UnknownOutcome: no acknowledgement.
         """

@@ -16,7 +16,7 @@ import msgspec
 from bus.audit.emit import Audit
 from bus.connection import Connection
 from bus.errors import StorageFull
-from bus.jetstream import WRONG_LAST_SEQUENCE, ApiError, Bucket, Entry
+from bus.jetstream import Bucket, Entry, Overtaken
 from bus.outage import AWAY, through_outage
 from bus.tasks import retention
 from bus.tasks.copies import Update
@@ -202,16 +202,24 @@ class TaskBook:
         async def put(is_unsure: bool) -> int:  # noqa: FBT001  as `through_outage` calls it
             try:
                 return await self._bucket.put(record.key, value, revision=record.revision, headers=headers)
-            except ApiError as error:
-                if error.code != WRONG_LAST_SEQUENCE:
-                    raise
-            entry = await self._bucket.get(record.key) if is_unsure else None
-            if entry is not None and entry.value == value:
-                return entry.revision  # it was stored at the try whose answer was lost
+            except Overtaken as error:
+                if is_unsure and await self._is_last(record.key, value, error.last):
+                    return error.last  # it was stored at the try whose answer was lost
             raise StaleTask(f"task {record.task.id} was changed elsewhere")
 
         # room may come while a result is in hand; what is not begun yet is better refused at once
         return await through_outage(put, errors=(*AWAY, StorageFull) if record.revision else AWAY)
+
+    async def _is_last(self, key: str, value: bytes, revision: int) -> bool:
+        """Whether `value` is what the leader says is the last.
+
+        Raises:
+            Unavailable: a copy answered that has not heard of it yet; what it has may be ours, and overtaken since.
+        """
+        entry = await self._bucket.get(key)
+        if (entry.revision if entry else 0) < revision:
+            raise Unavailable(f"a copy of the tasks is behind {revision}", retry_after_s="1")
+        return entry is not None and (entry.revision, entry.value) == (revision, value)
 
 
 def _record(caller: str, entry: Entry) -> TaskRecord:

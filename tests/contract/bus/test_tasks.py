@@ -11,11 +11,12 @@ import pytest
 from agents.runtime.durable import MAX_DELIVERIES
 from bus.connection import Msg
 from bus.inbound import read_task
-from bus.jetstream import Puller, delivery_of
+from bus.jetstream import Entry, Puller, delivery_of
 from bus.requests.flow import Bounds
 from bus.tasks.dead_letters import GivenUp
+from bus.tasks.states import StaleTask, TaskRecord
 from schemas import a2a, names, protojson, subjects
-from schemas.errors import TaskNotFound
+from schemas.errors import TaskNotFound, UnknownOutcome
 from tests.contract.agents.skills import SECRET, Counting, Gate, echo, failing, impatient
 from tests.harness.admin import administrator, consumer_state
 from tests.harness.agent import Agent, caller, saying, sending, serving, trail
@@ -310,3 +311,42 @@ async def test_one_instance_runs_no_more_than_its_limit_at_once(fleet_bench: Ben
             gate.opened.set()
             for task in tasks[:2]:
                 assert (await _state(fleet_bench, task)).status.state == a2a.COMPLETED
+
+
+@pytest.mark.parametrize("is_overtaken", [False, True])
+async def test_a_claim_is_believed_from_no_copy_that_is_behind(
+    fleet_bench: Bench, monkeypatch: pytest.MonkeyPatch, is_overtaken: bool
+) -> None:
+    """The answer to a claim is lost, and a copy of the tasks answers that is behind, as in a cluster: the claim holds if
+    the leader's last is this one, and not where another instance took the task over meanwhile and ended it."""
+    async with (
+        serving(fleet_bench, "textstats", takes_tasks=False) as late,
+        serving(fleet_bench, "textstats", slot="1", takes_tasks=False) as other,
+    ):
+        bucket = late.book._bucket
+        behind: list[Entry | None] = [None]
+        put, get = bucket.put, bucket.get
+
+        async def lost(key: str, value: bytes, *, revision: int, headers: dict[str, str] | None = None) -> int:
+            monkeypatch.setattr(bucket, "put", put)  # this time only
+            await put(key, value, revision=revision, headers=headers)
+            if is_overtaken:
+                behind[:] = [await get(key)]
+                await other.book.save(await other.book.require_record("ops", "task-1"), a2a.COMPLETED)
+            raise UnknownOutcome("planted: the answer is lost")
+
+        async def copied(key: str) -> Entry | None:
+            return behind.pop() if behind else await get(key)
+
+        monkeypatch.setattr(bucket, "put", lost)
+        monkeypatch.setattr(bucket, "get", copied)
+        task = a2a.Task(id="task-1", context_id="c-1", status=a2a.TaskStatus(state=a2a.SUBMITTED))
+        record = TaskRecord("ops", task, revision=0, event=0, is_durable=True)
+        if is_overtaken:
+            with pytest.raises(StaleTask):
+                await late.book.save(record, a2a.WORKING)
+        else:
+            await late.book.save(record, a2a.WORKING)
+        assert behind == []
+        found = await other.book.get("ops", "task-1")
+    assert found.status.state == (a2a.COMPLETED if is_overtaken else a2a.WORKING)
