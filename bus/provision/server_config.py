@@ -82,6 +82,9 @@ def _cluster(fleet: Fleet, server: Server, secret: str) -> dict[str, Any]:
         "name": fleet.name,
         "listen": f"{server.host}:{server.route_port}",
         "no_advertise": True,
+        # A cable that is pulled closes nothing: until a server notices, requests go to agents that it cannot reach.
+        "ping_interval": "3s",
+        "ping_max": 2,
         "authorization": {"user": "route", "password": secret, "timeout": 2},
         "routes": [f"nats-route://route:{secret}@{other.host}:{other.route_port}" for other in others],
     }
