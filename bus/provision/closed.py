@@ -35,7 +35,9 @@ async def administered(fleet: Fleet, home: Home, account: str) -> AsyncIterator[
         key = create_credential(Path(folder) / account)
         config = Path(folder) / "nats-server.conf"
         config.write_text(closed_config(fleet, here, {account: key.public_key()}))
-        server = LocalServer(config, here.log, here.host, here.port, ensure_store_key(fleet, home))
+        server = LocalServer(
+            config, here.log, here.host, here.port, store=here.store, environment=ensure_store_key(fleet, home)
+        )
         try:
             await server.start()
             profile = Profile(

@@ -61,12 +61,12 @@ def write_files(fleet: Fleet, home: Home) -> Keys:
 
 
 def _write_configs(fleet: Fleet, home: Home, keys: Keys, admins: Mapping[str, str] | None = None) -> None:
-    secret = _route_secret(home) if fleet.nats.cluster else ""
+    secret = route_secret(home) if fleet.nats.cluster else ""
     for server in servers_of(fleet, home):
         _write(server.config, server_config(fleet, server, keys, admins, secret))
 
 
-def _route_secret(home: Home) -> str:
+def route_secret(home: Home) -> str:
     """What the servers of a cluster know each other by; made once."""
     path = home.credentials(names.CLUSTER) / "route.secret"
     if not path.exists():
@@ -123,7 +123,7 @@ async def start_servers(fleet: Fleet, home: Home) -> tuple[LocalServer, ...]:
     """
     keys = write_files(fleet, home)
     servers = tuple(
-        LocalServer(one.config, one.log, one.host, one.port, ensure_store_key(fleet, home))
+        LocalServer(one.config, one.log, one.host, one.port, store=one.store, environment=ensure_store_key(fleet, home))
         for one in servers_of(fleet, home)
     )
     with tempfile.TemporaryDirectory(prefix="agentbus-admin-") as folder:

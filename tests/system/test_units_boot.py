@@ -115,6 +115,23 @@ def test_nats_server_serves_in_its_sandbox(machine: Machine) -> None:
     assert machine.run("stat -c %U:%a /var/lib/agentbus/nats/jetstream/jetstream").check().startswith("nats:")
 
 
+def test_nats_server_is_not_started_on_a_full_disk(machine: Machine) -> None:
+    """It ends before the server runs, and the journal says what to do; with room it starts."""
+    small, store = "/run/systemd/system/nats-server.service.d", "/var/lib/agentbus/nats/jetstream"
+    machine.run("systemctl stop nats-server").check()
+    machine.run(f"mkdir -p {small} {store} && mount -t tmpfs -o size=8m tmpfs {store} && chown nats: {store}").check()
+    machine.run(f"printf '[Service]\nRestart=no\n' >{small}/once.conf && systemctl daemon-reload").check()
+    try:
+        assert machine.run("systemctl start nats-server").code != 0
+        assert "has less than 16 MiB left: make room" in machine.journal("nats-server")
+    finally:
+        machine.run(
+            f"umount {store}; rm -r {small}; systemctl daemon-reload; systemctl reset-failed nats-server"
+        ).check()
+    machine.run("systemctl start nats-server").check()
+    assert answer_of_the_server(machine).startswith("INFO ")
+
+
 def test_nats_server_reloads_and_stops_in_order(machine: Machine) -> None:
     """`systemctl reload` reaches the server and keeps the process; `systemctl stop` counts as success."""
     machine.run("systemctl start nats-server").check()

@@ -177,7 +177,12 @@ def root(tmp_path: Path) -> Path:
         folder = ours / f"agent@{drop_in.stem}.service.d"
         folder.mkdir()
         shutil.copy(drop_in, folder)
-    for program in ("/opt/agentbus/current/bin/agentbus", "/opt/agentbus/current/bin/nats-server", "/bin/kill"):
+    for program in (
+        "/opt/agentbus/current/bin/agentbus",
+        "/opt/agentbus/current/bin/nats-server",
+        "/bin/kill",
+        "/bin/sh",
+    ):
         target = tmp_path / program.lstrip("/")
         target.parent.mkdir(parents=True, exist_ok=True)
         target.touch(mode=0o755)

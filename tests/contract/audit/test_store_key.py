@@ -99,6 +99,7 @@ async def test_without_its_key_a_store_is_left_alone(tmp_path: Path) -> None:
 async def test_a_server_without_the_variable_does_not_start(tmp_path: Path) -> None:
     """A unit whose key file is missing ends, rather than write in the clear."""
     live = await stopped(tmp_path, encrypted=True)
-    server = LocalServer(live.home.server_config, tmp_path / "log", live.fleet.nats.host, live.fleet.nats.port)
+    home, listen = live.home, live.fleet.nats
+    server = LocalServer(home.server_config, tmp_path / "log", listen.host, listen.port, store=home.store)
     with pytest.raises(NoServer, match=VARIABLE):
         await server.start()

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+import bus.server
 from agents.home import ensure_home
 from bus.connection import Connection
 from bus.credentials import Credential, create_credential
@@ -86,7 +87,10 @@ async def test_the_key_that_makes_streams_is_let_in_for_that_long_only(tmp_path:
     admins = {stream.account: create_credential(tmp_path / "admin" / stream.account) for stream in streams_of(fleet)}
     public = {account: admin.public_key() for account, admin in admins.items()}
     home.server_config.write_text(server_config(fleet, servers_of(fleet, home)[0], keys, public))
-    server = LocalServer(home.server_config, tmp_path / "log", fleet.nats.host, fleet.nats.port, home.store_key)
+    listen, store = fleet.nats, home.store
+    server = LocalServer(
+        home.server_config, tmp_path / "log", listen.host, listen.port, store=store, environment=home.store_key
+    )
     await server.start()
     try:
         await _set_up((server,), fleet, home, keys, admins)
@@ -262,7 +266,8 @@ async def test_a_reload_keeps_every_connection(fleet_bench: Bench) -> None:
 async def test_a_port_that_is_taken_is_a_sentence(fleet_bench: Bench, tmp_path: Path) -> None:
     """A second server on the same port is refused before it starts, naming the port and the key to change."""
     host, port = fleet_bench.fleet.nats.host, fleet_bench.fleet.nats.port
-    second = LocalServer(fleet_bench.home.server_config, tmp_path / "second.log", host, port)
+    config, store = fleet_bench.home.server_config, fleet_bench.home.store
+    second = LocalServer(config, tmp_path / "second.log", host, port, store=store)
     with pytest.raises(NoServer, match=rf"cannot listen on {host}:{port} .*nats\.port"):
         await second.start()
     assert (await fleet_bench.connect("ops")).is_connected
@@ -273,7 +278,15 @@ async def test_a_server_that_gives_up_says_why(tmp_path: Path) -> None:
     config = tmp_path / "bad.conf"
     config.write_text("jetstream: {\n")
     with pytest.raises(NoServer, match=r"ended at once: .*Parse error on line"):
-        await LocalServer(config, tmp_path / "log", "127.0.0.1", free_port()).start()
+        await LocalServer(config, tmp_path / "log", "127.0.0.1", free_port(), store=tmp_path).start()
+
+
+async def test_a_server_is_not_started_on_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would remove streams that it cannot open there; who starts it is told what is full and how much room it takes."""
+    monkeypatch.setattr(bus.server, "_ROOM_BYTES", 1 << 60)
+    server = LocalServer(tmp_path / "none.conf", tmp_path / "log", "127.0.0.1", free_port(), store=tmp_path)
+    with pytest.raises(NoServer, match=rf"the disk of {tmp_path} has \d+ MiB left; make room, {1 << 40} MiB at least"):
+        await server.start()
 
 
 UNUSABLE = {
