@@ -13,6 +13,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import uvloop
@@ -20,9 +21,13 @@ import uvloop
 from agents.cli.run import log_quietly
 from bus.requests.caller import Caller
 from schemas.errors import AgentbusError
+from tests.chaos.fault import Fault, Scenario
 from tests.chaos.judge import Judge, Verdict
 from tests.chaos.load import Load, Stuck
-from tests.chaos.scenarios import ON_A_CLUSTER, SCENARIOS, Fault, Scenario
+from tests.chaos.on_a_cluster import ON_A_CLUSTER
+from tests.chaos.on_a_small_disk import ON_A_SMALL_DISK, ONE_OF_THREE
+from tests.chaos.scenarios import SCENARIOS
+from tests.chaos.small_disk import enter
 from tests.chaos.stage import Stage, stage
 from tests.harness.agent import caller
 
@@ -33,6 +38,23 @@ _BROKEN = Verdict(acknowledged=0, lost=0, duplicate_effects=0, hung=1, redeliver
 """What counts for a stage that did not come to its end; what it had acknowledged cannot be judged."""
 Played = tuple[Verdict, str]
 """The counts of all loads of a stage, and what the verifier said of its trail."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """What is built anew for some of the scenarios."""
+
+    scenarios: Sequence[Scenario]
+    is_cluster: bool = False
+    has_small_disk: bool = False
+
+
+PLACES = (
+    Place(SCENARIOS),
+    Place(ON_A_SMALL_DISK, has_small_disk=True),
+    Place(ON_A_CLUSTER, is_cluster=True),
+    Place(ONE_OF_THREE, is_cluster=True, has_small_disk=True),
+)
 
 
 class Run:
@@ -57,7 +79,7 @@ class Run:
         except (Stuck, AgentbusError, TimeoutError) as stuck:
             load.hung += 1
             print(f"  {scenario.name}: {stuck or type(stuck).__name__}", flush=True)
-        self._stage.proxy.heal()
+        self._stage.heal()
         await load.stop()
         await load.settle()
         _print_line(scenario.name, await self._judge.verdict(load), time.monotonic() - began)
@@ -77,15 +99,14 @@ def _print_line(name: str, verdict: Verdict, took_s: float) -> None:
     )
 
 
-async def _play_all(
-    folder: Path, scenarios: Sequence[Scenario], *, is_cluster: bool, is_quick: bool, seed: int
-) -> Played:
+async def _play_all(folder: Path, place: Place, *, is_quick: bool, seed: int) -> Played:
     """Every scenario of one stage."""
-    async with stage(folder, is_cluster=is_cluster) as on:
+    async with stage(folder, is_cluster=place.is_cluster, has_small_disk=place.has_small_disk) as on:
         judge = await Judge.open(on)
-        run = Run(on, judge, [await caller(on.bench) for _ in range(_CALLERS)], seed)
-        for scenario in scenarios:
-            await run.play(scenario, scenario.quick if is_quick else scenario.full)
+        run = Run(on, judge, [await caller(on.bench, url=on.url_of(number)) for number in range(_CALLERS)], seed)
+        for scenario in place.scenarios:
+            if amount := scenario.quick if is_quick else scenario.full:
+                await run.play(scenario, amount)
         # In order, so that their trails are complete before the last look.
         await asyncio.gather(*(worker.stop() for worker in on.workers))
         return await run.verdict(), await judge.trail()
@@ -96,9 +117,9 @@ async def _play_stages(folder: Path, limit_s: float, *, is_quick: bool, seed: in
     played: list[Played] = []
     try:
         async with asyncio.timeout(limit_s):
-            for is_cluster, scenarios in ((False, SCENARIOS), (True, ON_A_CLUSTER)):
+            for place in PLACES:
                 where = folder / str(len(played))
-                played.append(await _play_all(where, scenarios, is_cluster=is_cluster, is_quick=is_quick, seed=seed))
+                played.append(await _play_all(where, place, is_quick=is_quick, seed=seed))
     except TimeoutError:
         traceback.print_exc()
         played.append((_BROKEN, f"not done within {limit_s:g} s"))
@@ -135,6 +156,7 @@ def _arguments() -> argparse.Namespace:
 
 if __name__ == "__main__":
     arguments = _arguments()
+    enter()
     log_quietly()
     limit_s = arguments.limit_s or (_QUICK_S if arguments.quick else _FULL_S)
     raise SystemExit(uvloop.run(main(is_quick=arguments.quick, seed=arguments.seed, limit_s=limit_s)))

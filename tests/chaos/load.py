@@ -46,14 +46,14 @@ class Load:
         self.hung = 0
         self.refusals: Counter[str] = Counter()
         self._name = name
-        self._callers = callers
+        self.callers = callers
         self._chance = chance
         self._is_over = asyncio.Event()
         self._running: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
         """Begin."""
-        self._running = [asyncio.create_task(self._run(number, calls)) for number, calls in enumerate(self._callers)]
+        self._running = [asyncio.create_task(self._run(number, calls)) for number, calls in enumerate(self.callers)]
 
     async def stop(self) -> None:
         """Begin no more calls, and wait for those under way: each is bounded."""
@@ -116,7 +116,7 @@ class Load:
             before = len(self.ends)
             left = iter([task for task in self.acknowledged if task not in self.ends])
             async with asyncio.TaskGroup() as group:
-                for calls in self._callers:
+                for calls in self.callers:
                     group.create_task(self._look(calls, left))
             quiet = 0.0 if len(self.ends) > before else quiet + 0.5
             await asyncio.sleep(0.5 if quiet else 0)

@@ -5,14 +5,16 @@ It looks into streams and consumers that nobody in service may look into, and br
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from bus.connection import Connection, Profile
 from bus.credentials import Credential, create_credential
 from bus.jetstream import call
-from bus.provision.members import servers_of
-from bus.provision.provision import write_files
+from bus.provision.members import Server, servers_of
+from bus.provision.provision import route_secret, write_files
 from bus.provision.server_config import server_config
 from tests.harness.fleet import Bench, until
 
@@ -21,22 +23,46 @@ _RELOADED = "Reloaded server configuration"
 
 
 async def administrator(bench: Bench, account: str) -> Connection:
-    """A connection that may do everything in `account`, let in by a reload of the running server."""
-    key = create_credential(bench.home.root / "test-admin" / account)
+    """A connection that may do everything in `account`, let in by a reload of the running server, or servers."""
+    return (await administrators(bench, (account,)))[account]
+
+
+async def administrators(bench: Bench, accounts: Iterable[str]) -> dict[str, Connection]:
+    """One for each account, until others are let in: the next reload shuts these out.
+
+    Those of a cluster outlive the server that they are connected to.
+    """
+    keys = {account: create_credential(bench.home.root / "test-admin" / account) for account in accounts}
+    await _let_in(bench, {account: key.public_key() for account, key in keys.items()})
+    url, is_cluster = ",".join(server.url for server in bench.running), len(bench.running) > 1
+    connections = {
+        account: await Connection.open(replace(admin_profile(url, key), wait_for_server=is_cluster))
+        for account, key in keys.items()
+    }
+    for connection in connections.values():
+        bench.stack.push_async_callback(connection.close)
+    return connections
+
+
+async def _let_in(bench: Bench, admins: dict[str, str]) -> None:
     keys = write_files(bench.fleet, bench.home)
-    text = server_config(bench.fleet, servers_of(bench.fleet, bench.home)[0], keys, {account: key.public_key()})
-    bench.home.server_config.write_text(text)
-    log = bench.home.root / "log" / "nats-server.log"
-    before = log.read_text().count(_RELOADED)
-    bench.server.reload()
+    secret = route_secret(bench.home) if bench.fleet.nats.cluster else ""
+    members = servers_of(bench.fleet, bench.home)
+    for number, member in enumerate(members):
+        text = server_config(bench.fleet, member, keys, admins, secret)
+        member.config.write_text(bench.configured(text, number))
+    before = [_reloads(member) for member in members]
+    for server in bench.running:
+        server.reload()
 
-    async def is_in_force() -> bool:
-        return log.read_text().count(_RELOADED) > before
+    async def are_in_force() -> bool:
+        return all(_reloads(member) > count for member, count in zip(members, before, strict=True))
 
-    await until(is_in_force)
-    connection = await Connection.open(admin_profile(bench.server.url, key))
-    bench.stack.push_async_callback(connection.close)
-    return connection
+    await until(are_in_force, timeout_s=30)
+
+
+def _reloads(member: Server) -> int:
+    return member.log.read_text(errors="replace").count(_RELOADED)
 
 
 def admin_profile(url: str, key: Credential) -> Profile:

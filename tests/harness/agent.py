@@ -13,6 +13,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from typing import Any
 
 from agents.runtime.answers import Answering, SkillAnswering
 from agents.runtime.large import HELD_BYTES, LargeAnswering, Room
@@ -152,10 +153,12 @@ async def serving(
         await agent.own.close()
 
 
-async def caller(bench: Bench, principal: str = "ops", breaking: BreakerRules = NEVER) -> Caller:
-    """Somebody who asks, with the product's own client and without a trail, and asks again whatever fails."""
+async def caller(bench: Bench, principal: str = "ops", breaking: BreakerRules = NEVER, **changes: Any) -> Caller:
+    """Somebody who asks, with the product's own client and without a trail, and asks again whatever fails.
 
-    bus = await bench.connect(principal)
+    `changes` are those of its connection's profile.
+    """
+    bus = await bench.connect(principal, **changes)
     own = OwnAccount(bus)
     bench.stack.push_async_callback(own.close)
     calls = Caller(bus, principal, breaking=breaking, parts=large_parts(principal, own))

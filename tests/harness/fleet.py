@@ -98,6 +98,15 @@ class Bench:
     violations: list[str] = field(default_factory=list)
 
     @property
+    def running(self) -> tuple[LocalServer, ...]:
+        """Every server of it, in the order of the fleet file."""
+        return (self.server,)
+
+    def configured(self, text: str, number: int) -> str:
+        """What stands in the configuration of a server, counted from 0, where the product wrote `text`."""
+        return text
+
+    @property
     def url(self) -> str:
         """Where clients connect."""
         return self.server.url

@@ -44,10 +44,15 @@ class Proxy:
         await asyncio.gather(*self._pumps, return_exceptions=True)
 
     @property
+    def port(self) -> int:
+        """Where it listens, on loopback."""
+        assert self._server is not None
+        return int(self._server.sockets[0].getsockname()[1])
+
+    @property
     def url(self) -> str:
         """Where clients connect instead."""
-        assert self._server is not None
-        return f"nats://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        return f"nats://127.0.0.1:{self.port}"
 
     def stall(self) -> None:
         """Carry nothing from now on, and close nothing; new connections are accepted and hear nothing."""

@@ -37,7 +37,6 @@ async def test_a_sealer_outlives_the_streams_leader(tmp_path: Path, fault: str) 
         for witness in cluster.fleet.witnesses:
             await witness_of(cluster, witness)
         audit = await cluster.audit("greeter")
-        own = await cluster.connect("textstats", names.OWN_CREDENTIAL)
         async with sealing(cluster, PACE) as running:
             writing = asyncio.create_task(_write(audit))
 
@@ -48,11 +47,11 @@ async def test_a_sealer_outlives_the_streams_leader(tmp_path: Path, fault: str) 
                 return sealed is not None and sealed.size > beyond + 10
 
             await until(lambda: grows(0), timeout_s=_PATIENCE_S)
-            leader = await cluster.leader(running.auditor, names.AUDIT)
+            leader = await cluster.leader_of(names.ACCOUNT_AUDIT, names.AUDIT)
             await (cluster.kill(leader) if fault == "killed" else cluster.cut_off(leader, 5))
             after = running.log.size
             await until(lambda: grows(after), timeout_s=_PATIENCE_S)
-            await until(lambda: cluster.is_whole(own), timeout_s=_PATIENCE_S, every_s=0.1)
+            await until(cluster.is_whole, timeout_s=_PATIENCE_S, every_s=0.1)
             heard = len(running.said)
 
             async def all_cosign() -> bool:

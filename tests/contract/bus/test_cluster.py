@@ -18,7 +18,6 @@ import pytest
 from msgspec.structs import replace
 
 from agents.skill import Context, Skill, skill
-from bus.connection import Connection
 from bus.provision.members import servers_of
 from bus.provision.provision import write_files
 from bus.provision.server_config import server_config
@@ -35,6 +34,7 @@ from tests.harness.cluster import ClusterBench, cluster_bench
 from tests.harness.fleet import until
 
 pytestmark = pytest.mark.timeout(300)
+OWN = names.own_account("textstats")
 _PATIENCE_S = 90.0
 """A bound, not a measure: an election takes seconds, on a busy machine more."""
 
@@ -127,13 +127,13 @@ async def _is_completed(ops: Caller, task: str) -> bool:
         return False
 
 
-async def _survives(cluster: ClusterBench, fault: str, own: Connection, load: Load) -> None:
+async def _survives(cluster: ClusterBench, fault: str, load: Load) -> None:
     async def goes_on(answered: int, left: int) -> bool:
         return load.answered > answered + 5 and len(load.left) > left + 5
 
     await until(partial(goes_on, load.answered, len(load.left)), timeout_s=_PATIENCE_S)
-    await _break(cluster, fault, await cluster.leader(own, f"KV_{names.TASK_BUCKET}"))
-    await until(partial(cluster.is_whole, own), timeout_s=_PATIENCE_S, every_s=0.1)
+    await _break(cluster, fault, await cluster.leader_of(OWN, f"KV_{names.TASK_BUCKET}"))
+    await until(cluster.is_whole, timeout_s=_PATIENCE_S, every_s=0.1)
     await until(partial(goes_on, load.answered, len(load.left)), timeout_s=_PATIENCE_S)
 
 
@@ -146,10 +146,9 @@ async def test_nothing_accepted_is_lost_and_nothing_is_done_twice(cluster: Clust
         serving(cluster, "textstats", timed.skill, slot="1") as second,
     ):
         ops = await caller(cluster)
-        own = await cluster.connect("textstats", names.OWN_CREDENTIAL)
         load = Load(ops)
         running = asyncio.create_task(load.run())
-        await _survives(cluster, fault, own, load)
+        await _survives(cluster, fault, load)
         load.stop()
         await running
         for task in load.left:
@@ -164,7 +163,6 @@ async def test_tasks_that_are_put_off_survive_their_leader(cluster: ClusterBench
     timed = Timed()
     async with serving(cluster, "textstats", timed.skill) as agent:
         ops = await caller(cluster)
-        own = await cluster.connect("textstats", names.OWN_CREDENTIAL)
         due = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=15)
         texts = [str(number) for number in range(30)]
         left = {await ops.leave_task("textstats", saying(text), not_before=due): text for text in texts}
@@ -176,8 +174,8 @@ async def test_tasks_that_are_put_off_survive_their_leader(cluster: ClusterBench
             return (await ops.list_tasks("textstats")).total_size == len(left)
 
         await until(have_begun if is_due else are_kept, timeout_s=_PATIENCE_S, every_s=0.001)
-        await cluster.kill(await cluster.leader(own, names.TASK_LATER))
-        await until(partial(cluster.is_whole, own), timeout_s=_PATIENCE_S, every_s=0.1)
+        await cluster.kill(await cluster.leader_of(OWN, names.TASK_LATER))
+        await until(cluster.is_whole, timeout_s=_PATIENCE_S, every_s=0.1)
         for task in left:
             await until(partial(_is_completed, ops, task), timeout_s=_PATIENCE_S)
         await timed.require_once(cluster, left, agent)
@@ -186,8 +184,7 @@ async def test_tasks_that_are_put_off_survive_their_leader(cluster: ClusterBench
 
 async def test_three_copies_behind_a_secret(cluster: ClusterBench) -> None:
     """Every stream is on all three servers, clients know each address, and a stranger is no server of the cluster."""
-    own = await cluster.connect("textstats", names.OWN_CREDENTIAL)
-    assert await cluster.is_whole(own)
+    assert await cluster.is_whole()
     context = (cluster.home.contexts / "nats" / "context" / "ops.json").read_text()
     assert len(cluster.url.split(",")) == 3
     assert cluster.url in context
