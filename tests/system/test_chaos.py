@@ -16,7 +16,7 @@ LAST_LINE = re.compile(r"chaos: acknowledged=([1-9]\d*) lost=0 duplicate_effects
 
 
 def test_nothing_acknowledged_is_lost_or_done_twice_and_no_call_hangs() -> None:
-    """Through restarts of the server, killed workers, a partition, a slow consumer and a full stream."""
+    """Through restarts of the server, killed workers, a partition, a slow consumer, a full stream, a full disk and a lost leader."""
     done = subprocess.run(
         [sys.executable, "-m", "tests.chaos", "--quick", "--limit-s", "200"], capture_output=True, text=True,
         check=False, timeout=230, cwd=CHECKOUT,
