@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
@@ -22,6 +23,7 @@ from bus.audit.seal.sealed_log import STATE
 from bus.audit.seal.sealer import CHECKPOINT, LOG
 from bus.audit.seal.witness import CONFLICT
 from bus.audit.tlog.checkpoint import Checkpoint, open_checkpoint
+from bus.audit.tlog.leaf import Leaf
 from bus.audit.verify_stream import find_heads, verify_stream
 from bus.connection import Connection
 from schemas import subjects
@@ -164,6 +166,30 @@ async def test_a_witness_with_a_fault(trail: Trail, step: str, column: str, fate
     await witness.close()
 
 
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_second_root_for_a_size_is_seen(trail: Trail, tmp_path: Path) -> None:
+    """What every cell ends with can fail: in a copy of the folder the same key signs another history of that size."""
+    witness = await trail.stage.server.connect("admin")
+    await open_witness(witness, trail.folder)
+    async with sealed(trail):
+        await trail.until_sealed(3, witnesses=1)
+    trail.remember()
+    forked = replace(trail, folder=tmp_path / "copy")  # with the same list of what was found
+    shutil.copytree(trail.folder, forked.folder)
+    shutil.rmtree(forked.folder / SEALER / LOG)
+    log = open_log(forked.folder)
+    async for record in Reader(trail.connection).records(until=3):
+        log.add(Leaf.of_answer(record.block, record.payload)._replace(payload=b"{}"))
+    (forked.folder / SEALER / CHECKPOINT).write_bytes(bytes(log.seal()))
+    log.close()
+    assert _sizes_with_two_roots(trail.signed) == []
+    forked.remember()
+    assert _sizes_with_two_roots(trail.signed) == [3]
+    with pytest.raises(AssertionError, match="two roots for one size"):
+        await _assert_sealed_to_its_end(trail)
+    await witness.close()
+
+
 async def _assert_sealed_to_its_end(trail: Trail) -> None:
     """The next sealer seals and the witness cosigns; everything is there once, and all that was signed is true of it."""
     await trail.write(1)
@@ -171,10 +197,7 @@ async def _assert_sealed_to_its_end(trail: Trail) -> None:
     async with sealed(trail):
         await trail.until_sealed(size, witnesses=1)
     trail.remember()
-    roots = defaultdict(set)
-    for checkpoint in trail.signed:
-        roots[checkpoint.size].add(checkpoint.root)
-    assert all(len(found) == 1 for found in roots.values()), "no two roots for one size"
+    assert _sizes_with_two_roots(trail.signed) == [], "two roots for one size"
     assert not (trail.folder / WITNESS / CONFLICT).exists()
     assert await numbers_on(trail.connection) == list(range(trail.events))
     seals = SealCheck(POLICY, trail.signed)
@@ -182,6 +205,13 @@ async def _assert_sealed_to_its_end(trail: Trail) -> None:
     report = await verify_stream(Reader(trail.connection), trail.stage.server.trust, heads, seals=seals)
     assert (report.verdict, report.exit_code, report.findings) == ("sound", 0, ())
     assert seals.sealed >= size
+
+
+def _sizes_with_two_roots(signed: list[Checkpoint]) -> list[int]:
+    roots = defaultdict(set)
+    for checkpoint in signed:
+        roots[checkpoint.size].add(checkpoint.root)
+    return [size for size, found in roots.items() if len(found) > 1]
 
 
 def test_the_tables_of_sealing_are_complete() -> None:
