@@ -142,7 +142,7 @@ class Audit:
 
         Raises:
             AuditFenced: another process uses `directory`.
-            AuditUnavailable: the stream does not answer, or the spool cannot be used.
+            AuditUnavailable: the stream does not answer, or the spool cannot be used; what it holds stays in it.
         """
         options = options or Options()
         spool = Spool(directory / "spool", options.spool_bytes)
@@ -151,18 +151,19 @@ class Audit:
             head = read_head(directory)
             lasts = await _ask_for(store, head, options.open_timeout_s)
             spooled = _load(spool)
+            start = reconcile(lasts, head, spooled)
+            audit = cls(producer, spool, Publisher(store, spool, start, directory), options)
+            audit._counter, audit._prev = start.counter, start.digest
+            if start.is_contradicted:
+                audit._set_aside(len(spooled))
+            elif spooled:
+                _cut(spool, start.pending[0].counter - 1 if start.pending else start.counter)
+            if spool.damaged:
+                audit._report_damage(spool.damaged)
         except BaseException:
             spool.close()
             raise
-        start = reconcile(lasts, head, spooled)
-        audit = cls(producer, spool, Publisher(store, spool, start, directory), options)
-        audit._begin(start.counter, start.digest)
-        if start.is_contradicted:
-            audit._set_aside(len(spooled))
-        elif spooled:
-            _cut(spool, start.pending[0].counter - 1 if start.pending else start.counter)
-        if spool.damaged:
-            audit._report_damage(spool.damaged)
+        audit._begin()
         return audit
 
     @property
@@ -192,6 +193,9 @@ class Audit:
 
     def emit_all(self, happened: Sequence[Happened]) -> list[str]:
         """`emit` for many at once, which costs less each; all are written down, or none. Returns their ids."""
+        return self._write(happened, self._spool.append)
+
+    def _write(self, happened: Sequence[Happened], append: Callable[[Sequence[Entry]], None]) -> list[str]:
         if not happened:
             return []
         if self._publisher.problem:
@@ -214,7 +218,7 @@ class Audit:
             prev = digest(data)
             entries.append(Entry(counter, now_ns, row.subject, prev, data))
             linger_s = min(linger_s, row.linger_s)
-        self._spool.append(entries)
+        append(entries)
         self._counter, self._prev = counter, prev
         self._publisher.put(entries, linger_s)
         return [f"{self.epoch}.{entry.counter}" for entry in entries]
@@ -261,15 +265,16 @@ class Audit:
         self._spool.close()
 
     def _set_aside(self, events: int) -> None:
-        kept = self._spool.set_aside(self.epoch)
-        _log.error("audit.set_aside", events=events, file=str(kept))
-        self.emit(
-            "audit.set_aside",
+        kept = self._spool.path.with_suffix(f".{self.epoch}")
+        told = Happened(
+            kind="audit.set_aside",
             action="open",
             outcome="unknown",
             reason="the stream holds other events in the place of these",
             metadata={"events": events, "file": kept.name},
         )
+        self._write([told], lambda entries: self._spool.set_aside(kept, entries))
+        _log.error("audit.set_aside", events=events, file=str(kept))
 
     def _report_damage(self, kept: Path) -> None:
         size = kept.stat().st_size
@@ -282,15 +287,14 @@ class Audit:
             metadata={"bytes": size, "file": kept.name},
         )
 
-    def _begin(self, counter: int, last_digest: str) -> None:
-        self._counter, self._prev = counter, last_digest
+    def _begin(self) -> None:
         self._publisher.now = self._options.now
         self._publisher.on_stopped = self._options.on_stopped
         self._publisher.on_caught_up = self._report
         self._publisher.on_ids_taken = self._report_taken
         self._task = asyncio.create_task(self._publisher.run(), name=f"audit {self.producer.slot_prefix}")
         self._task.add_done_callback(self._publisher.ended)
-        self._look_again(counter)
+        self._look_again(self._counter)
 
     def _look_again(self, told: int) -> None:
         self._alive = asyncio.get_running_loop().call_later(self._options.alive_s, self._say_alive, told)

@@ -134,15 +134,36 @@ class Spool:
         elif self._end - self._live > max(self._compact_at, self._live):
             self._compact()
 
-    def set_aside(self, suffix: str) -> Path:
-        """Keep everything in another file, which nothing reads again, and start empty."""
-        kept = self.path.with_suffix(f".{suffix}")
-        os.rename(self.path, kept)  # noqa: PTH104  beside os.open: one style in this file
+    def set_aside(self, kept: Path, entries: Sequence[Entry]) -> None:
+        """Keep everything in the file `kept`, which nothing reads again, and hold `entries` instead, which say so.
+
+        Both or neither happens: a process that ends meanwhile leaves the spool with what it held, or with `entries`.
+
+        Raises:
+            AuditUnavailable: the folder cannot take it; the spool is as it was.
+        """
+        records = [_format(entry) for entry in entries]
+        try:
+            descriptor = _written(self.path.with_suffix(".new"), b"".join(records))
+            try:
+                os.link(self.path, kept)
+                os.rename(self.path.with_suffix(".new"), self.path)  # noqa: PTH104  beside os.open: one style in this file
+            except OSError:
+                os.close(descriptor)
+                raise
+        except OSError as error:
+            raise self._not_set_aside(error) from None
         os.close(self._fd)
-        self._fd = _open(self.path)
-        self._sizes.clear()
-        self._live = self._end = 0
-        return kept
+        self._fd = descriptor
+        self._sizes = deque((entry.counter, len(record)) for entry, record in zip(entries, records, strict=True))
+        self._live = self._end = sum(map(len, records))
+
+    def _not_set_aside(self, error: OSError) -> AuditUnavailable:
+        return AuditUnavailable(
+            f"the audit spool {self.path} holds events that the stream contradicts, and they cannot be put into another "
+            f"file: {error}; nothing was changed. See that there is room, that this user may write {self.path.parent}, "
+            "and that nothing of another kind stands there under that name; then start again"
+        )
 
     def _set_rest_aside(self, rest: bytes) -> None:
         if not rest.strip(b"\0"):
@@ -174,16 +195,10 @@ class Spool:
 
     def _compact(self) -> None:
         temporary = self.path.with_suffix(".new")
-        live = self.path.read_bytes()[self._end - self._live : self._end]
-        temporary.unlink(missing_ok=True)
-        descriptor = _open(temporary)
         try:
-            if os.write(descriptor, live) != len(live):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            os.fdatasync(descriptor)  # what was durable in the old file is so in the new one
+            # what was durable in the old file is so in the new one
+            descriptor = _written(temporary, self.path.read_bytes()[self._end - self._live : self._end])
         except OSError as error:
-            os.close(descriptor)
-            temporary.unlink()
             self._compact_at = self._end - self._live + _COMPACT_BYTES  # the file is still right; tried again later
             _log.warning("audit.spool_not_compacted", path=str(self.path), reason=str(error))
             return
@@ -202,6 +217,21 @@ def sync(descriptor: int) -> None:
 
 def _open(path: Path) -> int:
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+
+
+def _written(path: Path, data: bytes) -> int:
+    """A descriptor of a new file that holds `data` durably; where the disk refuses there is no file."""
+    path.unlink(missing_ok=True)
+    descriptor = _open(path)
+    try:
+        if os.write(descriptor, data) != len(data):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        os.fdatasync(descriptor)
+    except OSError:
+        os.close(descriptor)
+        path.unlink()
+        raise
+    return descriptor
 
 
 def _take(lock: int, path: Path) -> None:
