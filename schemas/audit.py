@@ -1,7 +1,8 @@
 """Audit events: CloudEvents 1.0 in structured JSON, chained per producer, signed per batch.
 
 The catalogue below is every event type there is; emitting anything else is an error. Payloads of
-messages are never in an event: only their digest and length, and the fields that `EventData` names.
+messages are never in an event: only their digest and length, and the fields that `EventData` names. Which
+metadata an event may carry its row says; readers show whatever an event has.
 
 Source: CloudEvents 1.0.2 JSON format and its `sequence` and tracing extensions; OpenTelemetry log
 severity numbers; DSSE v1 pre-authentication encoding.
@@ -15,6 +16,7 @@ from typing import Final, Literal, NamedTuple
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from schemas.audit_metadata import COUNT, DIGEST, FILE, NO_KEYS, NUMBER, TIME, WORD, Keys
 from schemas.ids import sha256_hex
 
 CLOUDEVENTS_MEDIA_TYPE: Final = "application/cloudevents+json"
@@ -29,13 +31,17 @@ _SEVERITY_TEXT = {INFO: "INFO", WARN: "WARN", ERROR: "ERROR"}
 
 
 class EventType(NamedTuple):
-    """One row of the catalogue. `is_urgent`: written at once instead of with the next batch."""
+    """One row of the catalogue. `is_urgent`: written at once instead of with the next batch.
+
+    `metadata`: the keys that its events may carry, all of them or some, and what each may hold.
+    """
 
     domain: str
     verb: str
     severity: int
     is_urgent: bool
     meaning: str
+    metadata: Keys = NO_KEYS
 
     @property
     def name(self) -> str:
@@ -43,6 +49,12 @@ class EventType(NamedTuple):
         return f"agentbus.{self.domain}.{self.verb}.v1"
 
 
+_DELIVERED: Keys = {"sequence": COUNT}
+_RULES: Keys = {"policy": DIGEST, "fleet": DIGEST}
+_APPLIED: Keys = {"digest": DIGEST, "base": DIGEST, "tree": DIGEST, "verdict": COUNT}
+_CASE: Keys = {
+    **_APPLIED, "kind": WORD, "state": WORD, "risk": WORD, "approvals": COUNT, "quorum": COUNT,
+}  # fmt: skip
 _ROWS = (
     EventType("process", "started", INFO, False, "a process is ready to serve"),
     EventType("process", "alive", INFO, False, "a process that had nothing to tell for an hour is there"),
@@ -55,7 +67,9 @@ _ROWS = (
         False,
         "a process started and found that its last run did not end in order",
     ),
-    EventType("config", "loaded", INFO, False, "configuration with this digest is in force"),
+    EventType(
+        "config", "loaded", INFO, False, "configuration with this digest is in force", {"tree": DIGEST, "version": WORD}
+    ),
     EventType("bus", "disconnected", WARN, False, "the connection to the server was lost"),
     EventType("bus", "reconnected", INFO, False, "the connection to the server is back"),
     EventType("bus", "violated", ERROR, True, "the server refused a publish or a subscription of this process"),
@@ -64,46 +78,79 @@ _ROWS = (
     EventType("request", "completed", INFO, False, "the other agent's answer arrived, or none did"),
     EventType("request", "received", INFO, False, "a request was accepted"),
     EventType("request", "answered", INFO, False, "a request was answered"),
-    EventType("request", "refused", WARN, False, "a request was refused, with the reason"),
+    EventType("request", "refused", WARN, False, "a request was refused, with the reason", {"requests": COUNT}),
     EventType("task", "submitted", INFO, False, "an agent left a durable task for another one"),
-    EventType("task", "received", INFO, False, "a durable task was taken from the stream"),
-    EventType("task", "redelivered", WARN, False, "a durable task was taken again after an earlier try"),
-    EventType("task", "refused", WARN, False, "a message on the task subject was not a task"),
+    EventType("task", "received", INFO, False, "a durable task was taken from the stream", _DELIVERED),
+    EventType("task", "redelivered", WARN, False, "a durable task was taken again after an earlier try", _DELIVERED),
+    EventType("task", "refused", WARN, False, "a message on the task subject was not a task", _DELIVERED),
     EventType("task", "changed", INFO, False, "a task entered a state"),
-    EventType("task", "scheduled", INFO, False, "a durable task was put off to the time that its caller named"),
+    EventType(
+        "task",
+        "scheduled",
+        INFO,
+        False,
+        "a durable task was put off to the time that its caller named",
+        {"not_before": TIME},
+    ),
     EventType("task", "found", INFO, False, "a task that was delivered again had ended already; it was not run"),
-    EventType("task", "given_up", WARN, True, "a durable task was given up, and kept among the dead letters"),
+    EventType(
+        "task",
+        "given_up",
+        WARN,
+        True,
+        "a durable task was given up, and kept among the dead letters",
+        {**_DELIVERED, "tries": COUNT},
+    ),
     EventType("breaker", "opened", WARN, False, "another agent failed again and again; it is not asked for a while"),
     EventType("breaker", "half_opened", INFO, False, "an agent that was left alone is tried again"),
     EventType("breaker", "closed", INFO, False, "an agent that was left alone answers again"),
     EventType("card", "refused", WARN, False, "an agent's card was not believed, with the reason"),
-    EventType("llm", "called", INFO, False, "a model was called: provider, model, tokens, outcome"),
+    EventType(
+        "llm",
+        "called",
+        INFO,
+        False,
+        "a model was called: provider, model, tokens, outcome",
+        {"input_tokens": COUNT, "output_tokens": COUNT, "cost_usd": NUMBER},
+    ),
     EventType("tool", "intended", INFO, True, "a tool with effects is about to run"),
     EventType("tool", "finished", INFO, False, "a tool ended"),
     EventType("proposal", "sent", INFO, True, "an agent sends a proposal; what became of it the approval service says"),
-    EventType("proposal", "made", INFO, True, "an agent asked to change itself"),
+    EventType("proposal", "made", INFO, True, "an agent asked to change itself", _CASE),
     EventType("proposal", "refused", WARN, True, "a proposal was not accepted for review"),
-    EventType("proposal", "shown", INFO, False, "a reviewer read a proposal"),
-    EventType("proposal", "voted", INFO, True, "a reviewer's vote was counted"),
-    EventType("proposal", "vote_refused", WARN, True, "a vote was not counted, with the reason"),
-    EventType("proposal", "decided", INFO, True, "a proposal reached a verdict"),
-    EventType("policy", "loaded", INFO, True, "proposals are judged by the policy and the fleet with these digests"),
-    EventType("glass", "broken", ERROR, True, "an operator acted at once, without a vote"),
-    EventType("policy", "changed", WARN, True, "other rules are in force from here on, by a proposal or by hand"),
-    EventType("apply", "checked", INFO, False, "a proposal's own checks passed in the sandbox"),
-    EventType("apply", "overturned", WARN, True, "what broken glass had done was undone"),
+    EventType("proposal", "shown", INFO, False, "a reviewer read a proposal", _CASE),
+    EventType("proposal", "voted", INFO, True, "a reviewer's vote was counted", _CASE),
+    EventType("proposal", "vote_refused", WARN, True, "a vote was not counted, with the reason", {"decision": COUNT}),
+    EventType("proposal", "decided", INFO, True, "a proposal reached a verdict", _CASE),
+    EventType(
+        "policy", "loaded", INFO, True, "proposals are judged by the policy and the fleet with these digests", _RULES
+    ),
+    EventType("glass", "broken", ERROR, True, "an operator acted at once, without a vote", _CASE),
+    EventType(
+        "policy", "changed", WARN, True, "other rules are in force from here on, by a proposal or by hand", _RULES
+    ),
+    EventType("apply", "checked", INFO, False, "a proposal's own checks passed in the sandbox", _APPLIED),
+    EventType("apply", "overturned", WARN, True, "what broken glass had done was undone", _APPLIED),
     EventType("release", "drifted", ERROR, True, "what runs, or lies on the disk, is not what was approved"),
-    EventType("apply", "intended", INFO, True, "the applier is about to take a step"),
-    EventType("apply", "refused", ERROR, True, "the applier does not find the approval it was woken for"),
-    EventType("apply", "applied", INFO, True, "the approved change is live"),
-    EventType("apply", "rolled_back", ERROR, True, "the change was taken back, with the reason"),
-    EventType("audit", "backlog", WARN, False, "events waited in the spool while the server was away"),
+    EventType("apply", "intended", INFO, True, "the applier is about to take a step", _APPLIED),
+    EventType("apply", "refused", ERROR, True, "the applier does not find the approval it was woken for", _APPLIED),
+    EventType("apply", "applied", INFO, True, "the approved change is live", _APPLIED),
+    EventType("apply", "rolled_back", ERROR, True, "the change was taken back, with the reason", _APPLIED),
+    EventType(
+        "audit",
+        "backlog",
+        WARN,
+        False,
+        "events waited in the spool while the server was away",
+        {"events": COUNT, "waited_s": NUMBER},
+    ),
     EventType(
         "audit",
         "set_aside",
         ERROR,
         True,
         "the stream holds other events in the place of those of the spool, which were kept in a file",
+        {"events": COUNT, "file": FILE},
     ),
     EventType(
         "audit",
@@ -111,16 +158,32 @@ _ROWS = (
         ERROR,
         True,
         "the stream refused events as known that it does not hold: somebody else used their ids. They were stored again",
+        {"events": COUNT},
     ),
-    EventType("audit", "contradicted", ERROR, True, "the stream is not what was sealed; nothing is sealed any more"),
+    EventType(
+        "audit",
+        "contradicted",
+        ERROR,
+        True,
+        "the stream is not what was sealed; nothing is sealed any more",
+        {"sequence": COUNT},
+    ),
     EventType("audit", "unwitnessed", WARN, True, "a witness does not cosign the trail's checkpoints, with the reason"),
     EventType("audit", "witnessed", INFO, False, "a witness cosigns the trail's checkpoints"),
+    EventType(
+        "audit",
+        "withheld",
+        ERROR,
+        True,
+        "metadata that an event's row does not name were not stored; a key is told once in a run of a process",
+    ),
     EventType(
         "audit",
         "spool_damaged",
         ERROR,
         True,
         "the end of the spool cannot be read and was kept in a file: a write that was cut short, or damage",
+        {"bytes": COUNT, "file": FILE},
     ),
 )
 CATALOGUE: Final[dict[str, EventType]] = {f"{row.domain}.{row.verb}": row for row in _ROWS}
@@ -130,7 +193,7 @@ _BY_TYPE = {row.name: short for short, row in CATALOGUE.items()}
 
 
 class EventData(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What happened. `metadata` holds further plain facts: strings and numbers, no payloads, no secrets."""
+    """What happened. `metadata` holds further plain facts, those that the row of its type names."""
 
     actor: str
     action: str

@@ -24,9 +24,6 @@ from typing import Final
 
 SHORTEST: Final = 8
 REDACTED: Final = "[redacted]"
-_NAMES_A_SECRET = re.compile(
-    r"(^|[_.-])(password|passwd|secret|token|api[_-]?key|private[_-]?key|authorization|cookie|seed)$", re.IGNORECASE
-)
 
 
 class Secrets:
@@ -76,11 +73,6 @@ class Secrets:
 
 REGISTERED: Final = Secrets()
 """Those of this process."""
-
-
-def names_a_secret(name: str) -> bool:
-    """Whether what stands under this name is a secret, whatever it is: `api_key`, `db_password`, `Authorization`."""
-    return _NAMES_A_SECRET.search(name) is not None
 
 
 def _spellings(value: str) -> list[str]:

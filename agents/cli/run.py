@@ -100,14 +100,14 @@ def log_to_stdout() -> None:
 
 def _without_secrets(_logger: object, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """A line of the log without the values that must not be in it."""
-    from schemas.redaction import REDACTED, REGISTERED, names_a_secret
+    from schemas.masking import masked
+    from schemas.redaction import REGISTERED
 
     texts = [value if isinstance(value, str) else str(value) for value in line.values()]
     without = REGISTERED.redacted(texts)
     if without is not texts:
         line.update(zip(line, without, strict=True))
-    line.update({name: REDACTED for name in line if names_a_secret(name)})
-    return line
+    return dict(masked(line))
 
 
 def log_quietly() -> None:

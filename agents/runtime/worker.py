@@ -164,11 +164,13 @@ def _answering(agent: Loaded, audit: Audit) -> Answering:
         return SkillAnswering(agent.skills)
 
     def on_call(report: llm.CallReport) -> None:
-        counted = msgspec.structs.asdict(report.usage) | {"cost_usd": report.cost_usd}
-        usage = {key: value for key, value in counted.items() if value is not None}
+        usage = report.usage
         audit.emit(
             "llm.called", action="complete", resource=f"{report.provider}/{report.model}", outcome=report.outcome,
-            reason=report.reason, duration_ms=round(report.duration_ms, 3), metadata=usage,
+            reason=report.reason, duration_ms=round(report.duration_ms, 3),
+            metadata={
+                "input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens, "cost_usd": report.cost_usd,
+            },
         )  # fmt: skip
 
     pool = llm.Pool.from_choices(section.pool, request_timeout_s=section.request_timeout_s, on_call=on_call)

@@ -240,8 +240,9 @@ class Applier:
         digests = dict(rules.digests)
         record = RulesRecord(commit=git.line("rev-parse", BRANCH), **digests, proposal=proposal)
         self._tools.audit.emit(
-            "policy.changed", action="approved" if proposal else "by hand", resource=proposal, metadata=digests
-        )
+            "policy.changed", action="approved" if proposal else "by hand", resource=proposal,
+            metadata={"policy": record.policy, "fleet": record.fleet},
+        )  # fmt: skip
         await self._tools.audit.confirm()
         await store(self._connection, str(subjects.Outcome(subjects.RULES)), msgspec.json.encode(record))
         await self._read()

@@ -31,6 +31,7 @@ from approvals.trial.tree_tar import tar_of_tree
 from approvals.verdict.fold import Rules
 from approvals.verdict.machine import Case
 from bus.audit.emit import Audit
+from bus.audit.event import Plain
 from bus.requests.caller import Caller
 from bus.surroundings import Home
 from bus.trace import of_conversation
@@ -252,7 +253,7 @@ async def checked(tools: Tools, proposal: Proposal) -> CheckResult:
 
 def emit(audit: Audit, kind: str, case: Case, action: str, *, outcome: Outcome = "success", reason: str = "") -> None:
     """An event of the applier about one case."""
-    metadata: dict[str, str | int | float | bool] = {
+    metadata: dict[str, Plain] = {
         "digest": case.digest,
         "base": case.proposal.base,
         "tree": case.proposal.tree,

@@ -1,11 +1,10 @@
 """Secrets in what a change adds. A proposal is kept for ever and read by many: one with a secret is refused.
 
-Found are what its form gives away (keys of providers, of NATS, private key blocks, tokens, passwords in addresses),
-and random-looking text under a name that says it is a secret. Not guaranteed: passwords that are words, and secrets
-that somebody disguised.
+Found are what its form gives away (`schemas.secret_forms`: keys, tokens, passwords in addresses), and random-looking
+text under a name that says it is a secret. Not guaranteed: passwords that are words, and secrets that somebody
+disguised.
 
-Every form is bounded, so that no line, however long, costs more than its length.
-Source: the published forms of each provider; detect-secrets for the idea of entropy under a telling name.
+Source: detect-secrets for the idea of entropy under a telling name.
 """
 
 from __future__ import annotations
@@ -16,26 +15,9 @@ from collections import Counter
 
 from approvals.change.added import Line, added_lines
 from approvals.change.kinds import Contents
+from schemas.secret_forms import FORMS
 from schemas.text import harmless
 
-_FORMS: tuple[tuple[str, re.Pattern[str]], ...] = (
-    ("a private key", re.compile(r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY( BLOCK)?-----")),
-    ("a NATS seed", re.compile(r"\bS[ACNOUX][A-Z2-7]{56}\b")),
-    ("an AWS key", re.compile(r"\b(AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16}\b")),
-    ("a GitHub token", re.compile(r"\b(gh[pousr]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{22,})")),
-    ("a GitLab token", re.compile(r"\bglpat-[A-Za-z0-9_-]{20,}")),
-    ("a model provider's key", re.compile(r"\bsk-(?=[A-Za-z_-]{0,40}\d)[A-Za-z0-9_-]{20,}")),
-    ("a Google key", re.compile(r"\bAIza[A-Za-z0-9_-]{35}")),
-    ("a Slack token", re.compile(r"\bxox[abeoprs]-[A-Za-z0-9-]{10,}")),
-    ("a Stripe key", re.compile(r"\b[rs]k_(live|test)_[A-Za-z0-9]{16,}")),
-    ("an npm token", re.compile(r"\bnpm_[A-Za-z0-9]{36}\b")),
-    ("a Hugging Face token", re.compile(r"\bhf_[A-Za-z0-9]{30,}\b")),
-    ("a signed token (JWT)", re.compile(r"\beyJ[A-Za-z0-9_-]{10,300}\.eyJ[A-Za-z0-9_-]{10,4000}\.[A-Za-z0-9_-]{10,}")),
-    (
-        "a password in an address",
-        re.compile(r"\b[a-z][a-z0-9+.-]{1,20}://[^\s/:@'\"]{1,64}:(?!passw)[^\s/@'\"{}$<>]{6,200}@"),
-    ),
-)
 _ASSIGNED = re.compile(
     r"(?P<name>(?:api_?-?key|secret|token|passw(?:or)?d|private_?-?key|credential|auth(?:orization)?)[\w-]{0,40})"
     r"[\"']?\]?\s{0,8}(?::\s{0,8}\w{1,40}\s{0,8})?[=:]\s{0,8}[bru]?"
@@ -59,7 +41,7 @@ def secret_in(before: Contents, after: Contents) -> str:
 
 
 def _secret(line: Line) -> str:
-    for what, form in _FORMS:
+    for what, form in FORMS:
         if form.search(line.text):
             return what
     for match in _ASSIGNED.finditer(line.text):

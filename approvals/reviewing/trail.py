@@ -9,6 +9,7 @@ import msgspec
 from approvals.verdict.fold import Judgement, Recorded, Rules, is_of_rules
 from approvals.verdict.machine import Case
 from bus.audit.emit import Audit
+from bus.audit.event import Plain
 from bus.files import replace_durably
 from bus.trace import of_conversation
 from schemas import names, subjects
@@ -29,7 +30,9 @@ class Trail:
     def judged_by(self, rules: Rules) -> None:
         """Write down what proposals are judged by, at the start and when it is something else than before."""
         if rules.digests != self._rules:
-            self._audit.emit("policy.loaded", action="load", metadata=dict(rules.digests))
+            digests = dict(rules.digests)
+            told = {"policy": digests.get("policy"), "fleet": digests.get("fleet")}
+            self._audit.emit("policy.loaded", action="load", metadata=told)
             self._rules = rules.digests
 
     def has_told(self, stream: str, record: Recorded) -> bool:
@@ -103,7 +106,7 @@ class Trail:
     def _emit(
         self, kind: str, case: Case, *, action: str, actor: str = "", outcome: Outcome = "success", reason: str = ""
     ) -> None:
-        metadata: dict[str, str | int | float | bool] = {
+        metadata: dict[str, Plain] = {
             "digest": case.digest, "kind": case.proposal.kind, "base": case.proposal.base,
             "tree": case.proposal.tree, "state": case.state, "risk": case.requirement.risk,
             "approvals": case.approvals(), "quorum": case.requirement.quorum, "verdict": case.verdict_sequence,

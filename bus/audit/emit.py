@@ -32,6 +32,7 @@ from bus.audit.producer import Producer
 from bus.audit.publisher import Backlog, Publisher
 from bus.audit.spool import Entry, Spool
 from bus.audit.store import SlotStore
+from bus.audit.withheld import Withheld
 from bus.connection import Connection
 from bus.credentials import Credential
 from bus.errors import AuditUnavailable
@@ -43,6 +44,7 @@ from schemas.audit import (
     digest,
     severity_text,
 )
+from schemas.audit_metadata import Keys
 from schemas.errors import A2AError
 from schemas.ids import rfc3339, ulid
 
@@ -71,7 +73,7 @@ class Facts(TypedDict, total=False):
     size: int | None
     payload_sha256: str
     payload: bytes
-    metadata: Mapping[str, Plain]
+    metadata: Mapping[str, Plain | None]
     trace: tracing.Trace | None
 
 
@@ -100,12 +102,14 @@ class _Row(NamedTuple):
     text: str
     subject: str
     linger_s: float
+    keys: Keys
 
     @classmethod
     def of(cls, row: EventType, producer: Producer, options: Options) -> _Row:
         """For events of `producer`."""
         linger_s = 0.0 if row.is_urgent else options.linger_s
-        return cls(row.name, row.severity, severity_text(row.severity), producer.subject(row.domain), linger_s)
+        subject = producer.subject(row.domain)
+        return cls(row.name, row.severity, severity_text(row.severity), subject, linger_s, row.metadata)
 
 
 class Audit:
@@ -120,6 +124,7 @@ class Audit:
         self._publisher = publisher
         self._options = options
         self._rows = {kind: _Row.of(row, producer, options) for kind, row in CATALOGUE.items()}
+        self._withheld = Withheld()
         self._counter = 0
         self._prev = ""
         self._second = -1
@@ -203,6 +208,7 @@ class Audit:
         now_ns, here = self._options.now(), tracing.current()
         time_text, counter, prev, linger_s = self._time(now_ns), self._counter, self._prev, self._options.linger_s
         entries: list[Entry] = []
+        withheld: list[tuple[str, str]] = []
         for one in happened:
             row, trace = self._rows[one.kind], one.trace or here
             counter += 1
@@ -210,7 +216,7 @@ class Audit:
                 id=f"{self.epoch}.{counter}", source=self._source, type=row.name, time=time_text,
                 sequence=counter, prev=prev, epoch=self.epoch,
                 severitynumber=row.severity, severitytext=row.text,
-                data=one.data(self.producer.name), subject=one.resource or UNSET,
+                data=one.data(self.producer.name, row.keys, withheld), subject=one.resource or UNSET,
                 traceparent=trace.traceparent if trace else UNSET,
                 correlationid=trace.correlation if trace else UNSET,
                 causationid=(trace.causation or UNSET) if trace else UNSET,
@@ -221,6 +227,8 @@ class Audit:
         append(entries)
         self._counter, self._prev = counter, prev
         self._publisher.put(entries, linger_s)
+        if withheld:
+            self._tell_withheld(withheld)
         return [f"{self.epoch}.{entry.counter}" for entry in entries]
 
     @property
@@ -305,6 +313,12 @@ class Audit:
             with contextlib.suppress(AuditUnavailable):
                 self.emit("process.alive", action="run")
         self._look_again(self._counter)
+
+    def _tell_withheld(self, withheld: list[tuple[str, str]]) -> None:
+        events = self._withheld.to_tell(withheld)
+        with contextlib.suppress(AuditUnavailable):  # told with the next one
+            self.emit_all(events)
+            self._withheld.told(events)
 
     def _report(self, ended: Backlog) -> None:
         waited_s = round(ended.waited_ns / 1e9, 3)

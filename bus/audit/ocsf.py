@@ -46,7 +46,7 @@ _TYPES: Final[dict[str, Place]] = {
     "process.stopped": Place(LIFECYCLE, 4), "bus.disconnected": Place(AUTHENTICATION, 2),
     "bus.violated": Place(FINDING, 1), "proposal.sent": Place(ENTITY, 1), "proposal.made": Place(ENTITY, 1),
     "proposal.shown": Place(ENTITY, 2), "audit.set_aside": Place(EVENT_LOG, 4),
-    "audit.duplicate_refused": Place(FINDING, 1),
+    "audit.duplicate_refused": Place(FINDING, 1), "audit.withheld": Place(FINDING, 1),
 }  # fmt: skip
 _SEVERITIES: Final = {INFO: (1, "Informational"), WARN: (3, "Medium"), ERROR: (4, "High")}
 _STATUSES: Final = {

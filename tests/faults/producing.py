@@ -60,9 +60,9 @@ class Bursts:
 
     def emit(self) -> None:
         """One batch; says which events were taken and which were refused."""
-        burst = [Happened(kind=kind, action="x", metadata={"n": self._next()}) for kind in self._kinds()]
+        burst = [Happened(kind=kind, action="x", size=self._next()) for kind in self._kinds()]
         for part in [burst] if len(burst) > len(_KINDS) else [[one] for one in burst]:
-            numbers = [one.metadata["n"] for one in part if one.metadata]
+            numbers = [one.size for one in part]
             try:
                 self._audit.emit_all(part)
                 say(taken=numbers)

@@ -154,7 +154,7 @@ async def numbers_on(connection: Connection) -> list[int]:
     """The numbers of the events on the stream, in its order."""
     records = [record async for record in Reader(connection).records() if record.subject != subjects.SEAL]
     events = [decode_event(event.payload) for record in records for event in events_of(record)]
-    return [int(event.data.metadata["n"]) for event in events if "n" in event.data.metadata]
+    return [event.data.size for event in events if event.data.size is not None]
 
 
 @asynccontextmanager

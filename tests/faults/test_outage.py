@@ -92,8 +92,7 @@ async def test_a_minute_without_a_server_under_load(server: AuditServer) -> None
     def emit(count: int) -> None:
         nonlocal emitted
         batch = [
-            Happened(kind=KINDS[number // 7 % 2], action="x", metadata={"n": number})
-            for number in range(emitted, emitted + count)
+            Happened(kind=KINDS[number // 7 % 2], action="x", size=number) for number in range(emitted, emitted + count)
         ]
         audit.emit_all(batch)
         emitted += count
@@ -115,7 +114,7 @@ async def test_a_minute_without_a_server_under_load(server: AuditServer) -> None
     await audit.confirm()
     await audit.close()
     events, report = await stored(server)
-    numbers = [event.data.metadata["n"] for event in events if "n" in event.data.metadata]
+    numbers = [event.data.size for event in events if event.data.size is not None]
     assert waiting > 10_000
     assert numbers == list(range(emitted))
     backlogs = [event.data.metadata for event in events if event.short_type == "audit.backlog"]
@@ -144,7 +143,7 @@ async def test_a_damaged_spool_is_told_of(server: AuditServer) -> None:
     audit = await opened(server)
     server.stop()
     for number in range(10):
-        audit.emit("request.received", action="x", metadata={"n": number})
+        audit.emit("request.received", action="x", size=number)
     await audit.close(0)
     spool = server.root / "state" / "spool"
     content = bytearray(spool.read_bytes())
@@ -154,7 +153,7 @@ async def test_a_damaged_spool_is_told_of(server: AuditServer) -> None:
     await (await opened(server)).close()
     events, report = await stored(server)
     *before, told = events
-    assert [event.data.metadata["n"] for event in before] == list(range(5))
+    assert [event.data.size for event in before] == list(range(5))
     kept = server.root / "state" / str(told.data.metadata["file"])
     assert told.short_type == "audit.spool_damaged"
     assert content.endswith(kept.read_bytes())

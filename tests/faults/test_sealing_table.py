@@ -47,7 +47,7 @@ class Trail:
     async def write(self, events: int) -> None:
         """Events on the stream, each a message."""
         for _ in range(events):
-            self.audit.emit("request.received", action="x", metadata={"n": self.events})
+            self.audit.emit("request.received", action="x", size=self.events)
             self.events += 1
             await self.audit.confirm()
 

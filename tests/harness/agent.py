@@ -191,7 +191,7 @@ def _request(part: a2a.Part, skill: str, context: str, return_immediately: bool)
 
 
 async def trail(bench: Bench, *agents: Agent, kind: str = "") -> list[AuditEvent]:
-    """The audit events on the stream, after those of `agents` have all arrived there."""
+    """The audit events on the stream, after those of `agents` have all arrived there; of none was anything withheld."""
     for agent in agents:
         await agent.audit.confirm()
     auditor = await bench.connect("auditor", names.OWN_CREDENTIAL, inbox_prefix=names.inbox_prefix("auditor"))
@@ -200,4 +200,5 @@ async def trail(bench: Bench, *agents: Agent, kind: str = "") -> list[AuditEvent
         events = [decode_event(event.payload) for record in records for event in events_of(record)]
     finally:
         await auditor.close()
+    assert [event.data.resource for event in events if event.short_type == "audit.withheld"] == []
     return [event for event in events if kind in {"", event.short_type}]

@@ -103,7 +103,7 @@ async def sealing(bench: Bench, pace: Pace = AT_ONCE, folder: Path | None = None
 async def write(audit: Audit, events: int) -> None:
     """Events on the stream, a message each."""
     for number in range(events):
-        audit.emit("request.received", action="SendMessage", metadata={"n": number})
+        audit.emit("request.received", action="SendMessage", size=number)
         await audit.confirm()
 
 

@@ -124,6 +124,7 @@ def test_a_start_is_told(fleet: RunningFleet) -> None:
     assert {"greeter.bus", "greeter.own", "approvals.own", "applier.bus"} <= connected
     (rules,) = fleet.events("policy.loaded")
     assert set(rules["data"]["metadata"]) == {"policy", "fleet"}
+    assert fleet.events("audit.withheld") == []
 
 
 @pytest.mark.parametrize("to", ["cloudevents", "otlp", "ocsf"])

@@ -56,7 +56,7 @@ async def verified(home: Home, *more: str | Path, env: Mapping[str, str] | None 
 async def write(live: Bench, events: int) -> None:
     audit = await live.audit("greeter")
     for number in range(events):
-        audit.emit("request.received", action="SendMessage", metadata={"n": number})
+        audit.emit("request.received", action="SendMessage", size=number)
         if number % BATCH == BATCH - 1:
             await audit.confirm(30)
     await audit.confirm(30)

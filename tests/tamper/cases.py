@@ -107,7 +107,7 @@ def _spaced(records: list[Record], recorded: Recorded) -> list[Record]:
 def _flipped(home: Home) -> None:
     block = block_of(home)
     before = block.read_bytes()
-    block.write_bytes(before.replace(b'"n":"3.1"}', b'"n":"3.7"}'))
+    block.write_bytes(before.replace(b'"reason":"3.1"}', b'"reason":"3.7"}'))
     assert block.read_bytes() != before
 
 

@@ -74,7 +74,7 @@ async def in_turn(bench: Bench, batches: int = 10) -> None:
     audits = [await _audit(bench, producer) for producer in (GREETER, APPROVALS)]
     for number in range(batches):
         for part in range(3):
-            audits[number % 2].emit("request.received", action="SendMessage", metadata={"n": f"{number}.{part}"})
+            audits[number % 2].emit("request.received", action="SendMessage", reason=f"{number}.{part}")
         await audits[number % 2].confirm()
 
 
@@ -83,7 +83,7 @@ async def in_bulk(bench: Bench) -> None:
     audit = await _audit(bench, GREETER)
     for count in (3, 200, 3):
         for number in range(count):
-            audit.emit("request.received", action="SendMessage", metadata={"n": number})
+            audit.emit("request.received", action="SendMessage", size=number)
         await audit.confirm()
 
 
@@ -101,7 +101,7 @@ async def sealed(bench: Bench) -> None:
     audit = await _audit(bench, TEXTSTATS)
     for count in (1, 2):
         for number in range(count):
-            audit.emit("request.received", action="SendMessage", metadata={"n": number})
+            audit.emit("request.received", action="SendMessage", size=number)
         await audit.confirm()
         if count == 1:
             _keep(bench.home, 32)
@@ -114,7 +114,7 @@ async def two_runs(bench: Bench) -> None:
     for run in range(2):
         audit = await _audit(bench, GREETER)
         for number in range(3):
-            audit.emit("request.received", action="SendMessage", metadata={"n": f"{run}.{number}"})
+            audit.emit("request.received", action="SendMessage", reason=f"{run}.{number}")
         await audit.confirm()
         await audit.close()
 
@@ -206,7 +206,7 @@ class Attacker:
         """A genuine producer writes some events more."""
         audit = await _audit(self._bench, producer)
         for number in range(events):
-            audit.emit("request.received", action="SendMessage", metadata={"n": number})
+            audit.emit("request.received", action="SendMessage", size=number)
         await audit.confirm()
 
     async def fork(self, producer: Producer, records: Sequence[Record], goes_back: int) -> None:

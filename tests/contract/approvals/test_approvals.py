@@ -21,7 +21,7 @@ async def in_state(running: Approvals, receipt: Receipt, state: str) -> None:
     async def look() -> bool:
         return await running.state(receipt.proposal) == state
 
-    await until(look)
+    await until(look, timeout_s=40)
 
 
 def approval(receipt: Receipt, reason: str = "looks right") -> str:
@@ -173,6 +173,7 @@ async def test_the_trail_has_the_names_that_the_server_enforced(approvals: Appro
         "made": ["greeter"], "shown": ["reviewer"], "voted": ["reviewer"], "decided": ["approvals"],
     }  # fmt: skip
     assert {event.data.metadata["digest"] for events in found.values() for event in events} == {receipt.digest}
+    assert await approvals.events("audit.withheld") == []
     assert {event.data.resource for events in found.values() for event in events} == {f"greeter/{receipt.proposal}"}
     (decided,) = found["decided"]
     assert (decided.data.action, decided.data.metadata["verdict"]) == ("approved", 1)

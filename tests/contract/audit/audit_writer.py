@@ -22,7 +22,7 @@ async def main(url: str, keys: str, directory: str, burst: int) -> None:
     emitted = 0
     while True:
         for _ in range(burst):
-            audit.emit("request.received", action="SendMessage", metadata={"n": emitted})
+            audit.emit("request.received", action="SendMessage", size=emitted)
             emitted += 1
         print(f"emitted {emitted}\n", end="", flush=True)  # one write: a killed process leaves no half line
         await audit.confirm(timeout_s=30)

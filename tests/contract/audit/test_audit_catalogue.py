@@ -10,8 +10,10 @@ import pytest
 from agents.cli.event_page import event_page
 from agents.home import EXAMPLE
 from schemas.audit import CATALOGUE
+from schemas.audit_metadata import EVERYWHERE
 from schemas.errors import Unavailable
-from tests.contract.audit.writers import kinds_written
+from schemas.masking import names_a_secret
+from tests.contract.audit.writers import UNREADABLE, keys_written, kinds_written
 from tests.harness.agent import caller as caller_of
 from tests.harness.agent import saying, sending, serving, trail
 from tests.harness.fleet import CHECKOUT, bench
@@ -20,16 +22,53 @@ SOURCES = [path for folder in ("bus", "approvals", "agents") for path in (CHECKO
 
 
 @pytest.fixture(scope="module")
-def written() -> set[str]:
-    """Every kind that the product passes to what writes an event."""
-    return {kind for path in SOURCES for kind in kinds_written(path.read_text())}
+def written() -> dict[str, set[str]]:
+    """Every kind that the product passes to what writes an event, with the keys of its metadata."""
+    return keys_written(
+        {".".join(path.relative_to(CHECKOUT).with_suffix("").parts): path.read_text() for path in SOURCES}
+    )
 
 
 @pytest.mark.parametrize("kind", sorted(CATALOGUE))
-def test_no_row_is_without_a_writer(written: set[str], kind: str) -> None:
+def test_no_row_is_without_a_writer(written: dict[str, set[str]], kind: str) -> None:
     """Each type of the catalogue is written by a call in the sources, and is on the page of events."""
     assert kind in written
     assert f"| `{kind}` |" in event_page()
+
+
+@pytest.mark.parametrize("kind", sorted(CATALOGUE))
+def test_a_row_names_the_metadata_that_are_written(written: dict[str, set[str]], kind: str) -> None:
+    """Every key that a writer passes is in the row of the type, every key of a row is passed by one; no key is a secret's."""
+    keys = CATALOGUE[kind].metadata
+    assert written[kind] == set(keys)
+    assert not any(key in EVERYWHERE or names_a_secret(key) for key in keys)
+
+
+@pytest.mark.parametrize(
+    ("source", "keys"),
+    [
+        ("audit.emit('a.b', action='x')", set()),
+        ("audit.emit('a.b', metadata={'x': 1, 'y': z})", {"x", "y"}),
+        ("audit.emit('a.b', metadata={'x': 1} if z else None)", {"x"}),
+        ("audit.emit('a.b', metadata={'x': 1} | {**{'y': 2}})", {"x", "y"}),
+        ("audit.emit('a.b', metadata={'x': 1})\naudit.emit('a.b', metadata={'y': 1})", {"x", "y"}),
+        ("m = {'z': 1}\ndef f():\n    m = {'x': 1}\n    audit.emit('a.b', metadata=m)", {"x"}),
+        ("audit.emit_all([Happened(kind='a.b', metadata={'x': 1})])", {"x"}),
+        (
+            "class A:\n  def _t(self, kind):\n    m: M = {'x': 1}\n    emit(kind, metadata=m)\n  def f(self):\n    self._t('a.b')",
+            {"x"},
+        ),
+        ("from other import tell\ntell(audit, 'a.b')", {"o"}),
+        ("from other import tell\nself.tell('a.b', 'a.b')\naudit.emit('a.b', metadata={'x': 1})", {"x"}),
+        ("audit.emit('a.b', metadata=dict(found))", {UNREADABLE}),
+        ("audit.emit('a.b', metadata={name: 1})", {UNREADABLE}),
+        ("def f(m):\n    audit.emit('a.b', metadata=m)", {UNREADABLE}),
+    ],
+)
+def test_metadata_are_read_where_they_are_written(source: str, keys: set[str]) -> None:
+    """Through names, both ends of a condition, and functions that pass a kind on; what cannot be read is no row's key."""
+    other = "def tell(audit, kind):\n    audit.emit(kind, metadata={'o': 1})"
+    assert keys_written({"other": other, "this": source})["a.b"] == keys
 
 
 @pytest.mark.parametrize(

@@ -181,7 +181,7 @@ async def test_exported_cloudevents_are_the_bytes_that_were_chained(tmp_path: Pa
     async with bench(tmp_path) as running:
         audit = await running.audit("greeter")
         for number in range(40):
-            audit.emit("request.received", action="a", metadata={"n": number})
+            audit.emit("request.received", action="a", size=number)
         await audit.confirm()
         audit.emit("task.changed", action="a")
         await audit.confirm()

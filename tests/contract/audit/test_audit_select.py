@@ -26,7 +26,7 @@ async def _reader(running: Bench) -> Reader:
 
 async def _numbers(reader: Reader, wanted: Selection) -> list[object]:
     wanted.check()
-    return [_event(record).data.metadata.get("n") async for record in selected(reader, wanted)]
+    return [_event(record).data.size async for record in selected(reader, wanted)]
 
 
 def _event(record: Record) -> AuditEvent:
@@ -38,7 +38,7 @@ async def test_a_time_is_found_without_reading_the_stream(tmp_path: Path) -> Non
     async with bench(tmp_path) as running:
         audit, reader = await running.audit("greeter"), await _reader(running)
         for number in range(5):
-            audit.emit("request.received", action="a", metadata={"n": number})
+            audit.emit("request.received", action="a", size=number)
             await audit.confirm()
         records = [record async for record in reader.records()]
         for record in records[1:]:
@@ -62,10 +62,10 @@ async def test_each_criterion_alone_and_together(tmp_path: Path) -> None:
         for number in range(60):
             with trace.entered(one if number % 2 else other):
                 outcome: Outcome = "denied" if number % 3 == 0 else "success"
-                greeter.emit("request.received", action="a", outcome=outcome, metadata={"n": number})
+                greeter.emit("request.received", action="a", outcome=outcome, size=number)
         await greeter.confirm()
-        textstats.emit("request.refused", action="a", metadata={"n": 100})
-        textstats.emit("task.changed", action="a", metadata={"n": 101})
+        textstats.emit("request.refused", action="a", size=100)
+        textstats.emit("task.changed", action="a", size=101)
         await textstats.confirm()
         cases: list[tuple[Selection, list[object]]] = [
             (Selection(agent="textstats"), [100, 101]),
@@ -111,12 +111,12 @@ async def test_following_goes_on_with_what_comes(tmp_path: Path) -> None:
 
         async def look() -> None:
             async for record in selected(reader, Selection(kind="task"), follow=True):
-                seen.extend([_event(record).data.metadata["n"]])
+                seen.extend([_event(record).data.size])
 
         following = asyncio.create_task(look())
         for number in range(3):
-            audit.emit("task.changed", action="a", metadata={"n": number})
-            audit.emit("request.received", action="a", metadata={"n": -1})
+            audit.emit("task.changed", action="a", size=number)
+            audit.emit("request.received", action="a", size=-1)
             await audit.confirm()
 
         async def all_seen() -> bool:

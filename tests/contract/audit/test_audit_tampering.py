@@ -43,7 +43,7 @@ async def recorded(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Re
             audits.append(await Audit.open(connection, producer, server.signing(producer.name), directory))
         for number in range(10):
             for part in range(3):
-                audits[number % 2].emit("request.received", action="SendMessage", metadata={"n": f"{number}.{part}"})
+                audits[number % 2].emit("request.received", action="SendMessage", reason=f"{number}.{part}")
             await audits[number % 2].confirm()
         for audit in audits:
             await audit.close()
@@ -102,7 +102,7 @@ async def packed_trail(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterato
         audit = await Audit.open(await server.connect("greeter"), GREETER, server.signing("greeter"), directory)
         for count in (3, 200, 3):
             for number in range(count):
-                audit.emit("request.received", action="SendMessage", metadata={"n": number})
+                audit.emit("request.received", action="SendMessage", size=number)
             await audit.confirm()
         await audit.close()
         records = [record async for record in Reader(await server.connect("auditor")).records()]

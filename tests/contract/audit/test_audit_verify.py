@@ -33,7 +33,7 @@ async def write(server: AuditServer, events: int, producer: Producer = GREETER) 
     directory = server.root / "state" / producer.name
     audit = await Audit.open(connection, producer, server.signing(producer.name), directory)
     for number in range(events):
-        audit.emit("request.received", actor="ops", action="SendMessage", metadata={"n": number})
+        audit.emit("request.received", actor="ops", action="SendMessage", size=number)
         if number % 10 == 9:
             await audit.confirm()
     await audit.confirm()
@@ -56,7 +56,7 @@ async def test_reading_yields_everything_once(server: AuditServer, batch: int) -
     await write(server, 25)
     records = await read(server, batch)
     assert [record.sequence for record in records] == list(range(1, 26))
-    assert {decode_event(record.payload).data.metadata["n"] for record in records} == set(range(25))
+    assert {decode_event(record.payload).data.size for record in records} == set(range(25))
     assert not [
         name for record in records for name in record.headers if name.lower() in names.JETSTREAM_DELIVERY_HEADERS
     ]
@@ -171,7 +171,7 @@ async def test_a_changed_byte_in_the_store_is_evidence(
     server.stop()
     block = next(server.store.rglob("*.blk"))
     before = block.read_bytes()
-    block.write_bytes(before.replace(b'"n":37}', b'"n":73}'))
+    block.write_bytes(before.replace(b'"size":37}', b'"size":73}'))
     assert block.read_bytes() != before
     if is_index_gone:
         for index in server.store.rglob("index.db"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -17,7 +18,7 @@ import structlog
 
 log = structlog.get_logger("test")
 log.warning("audit.batch_unconfirmed", reason="x" * 100_000)
-log.error("audit.stopped")
+log.error("audit.stopped", headers={"id": 1, "Authorization": "Bearer abc"}, reason="db_password=abc", token="abc")
 os.write(2, b"it goes on")
 os._exit(0)
 """
@@ -63,4 +64,12 @@ def test_a_log_is_a_line_of_json_each() -> None:
     """What is logged is on standard output, in order."""
     done = subprocess.run([sys.executable, "-c", SERVICE], cwd=CHECKOUT, capture_output=True, check=True, timeout=30)
     lines = done.stdout.decode().splitlines()
-    assert [line.split('"event": "')[1].split('"')[0] for line in lines] == ["audit.batch_unconfirmed", "audit.stopped"]
+    assert [json.loads(line)["event"] for line in lines] == ["audit.batch_unconfirmed", "audit.stopped"]
+
+
+def test_a_log_has_no_named_secrets() -> None:
+    """Neither under a line's own keys, nor nested in a value, nor in a text; what is beside them is there."""
+    done = subprocess.run([sys.executable, "-c", SERVICE], cwd=CHECKOUT, capture_output=True, check=True, timeout=30)
+    line = json.loads(done.stdout.splitlines()[1])
+    assert b"abc" not in done.stdout
+    assert (line["headers"]["id"], line["reason"]) == (1, "db_password=[redacted]")
