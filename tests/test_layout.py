@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import importlib.metadata
 from collections.abc import Iterator
 from functools import cache
@@ -57,6 +58,7 @@ def named(path: Path) -> str:
 
 
 @cache
+@functools.cache
 def tree_of(path: Path) -> ast.Module:
     """The parsed file."""
     return ast.parse(path.read_text())

@@ -133,7 +133,8 @@ def _run_tests(folder: Path) -> bytes:
 
 
 class _Counts:
-    """A plugin of pytest that counts. Source: pytest's hooks `pytest_runtest_logreport`, `pytest_collectreport`."""
+    """A plugin of pytest that counts. Source: pytest's hooks `pytest_runtest_logreport`, `pytest_collectreport`,
+    `pytest_sessionfinish`."""
 
     def __init__(self) -> None:
         self.passed = self.skipped = 0
@@ -150,6 +151,12 @@ class _Counts:
     def pytest_collectreport(self, report: Any) -> None:
         if report.failed:
             self.failed[report.nodeid] = None
+
+    def pytest_sessionfinish(self, session: Any) -> None:
+        """Hypothesis' plugin imports all of Hypothesis for its summary: a second of each check that has no use for it."""
+        plugins = session.config.pluginmanager
+        if "hypothesis" not in sys.modules and plugins.has_plugin("hypothesispytest"):
+            plugins.unregister(name="hypothesispytest")
 
 
 def _with_pytest(folder: Path) -> TestRun:

@@ -11,7 +11,8 @@ from approvals.trial.sandbox import LocalSandbox, Sandbox, UnitSandbox
 from bus.surroundings import Home
 
 SUPERVISOR_SOCKET = "AGENTBUS_SUPERVISOR"
-_START_S = 5.0
+_START_S = 10.0
+"""A busy machine takes long to start the program; what ends a check in time is the program itself."""
 
 
 def sandbox_of(home: Home) -> Sandbox:

@@ -24,7 +24,7 @@ import nats
 import yaml
 from nats.aio.client import Client
 
-from agents.home import EXAMPLE, ensure_home
+from agents.home import EXAMPLE
 from approvals.git import Git
 from approvals.repository import rules_in_force
 from bus.audit.emit import Audit
@@ -33,11 +33,12 @@ from bus.connection import Connection, Profile
 from bus.credentials import Credential
 from bus.provision.members import server_url
 from bus.provision.permissions import users_of
-from bus.provision.provision import start_server
 from bus.server import LocalServer
 from bus.surroundings import Home
 from schemas import names
 from schemas.fleet import Fleet
+from tests.harness.command import agentbus
+from tests.harness.template import provisioned, template_of
 
 CHECKOUT = Path(__file__).parents[2]
 
@@ -54,7 +55,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-async def until[T](look: Callable[[], Awaitable[T]], timeout_s: float = 10, every_s: float = 0.02) -> T:
+async def until[T](look: Callable[[], Awaitable[T]], timeout_s: float = 30, every_s: float = 0.02) -> T:
     """The first true answer of `look`; fails when there is none in time."""
     deadline = time.monotonic() + timeout_s
     while True:
@@ -189,12 +190,12 @@ async def bench(
     source.mkdir()
     home = Home(folder / "home")
     fleet_source(source, port=free_port(), change=change)
+    template = await template_of(source)
     for name, (file, handler) in agents.items():
         (source / "agents" / name / "agent.yaml").write_text(file)
         (source / "agents" / name / "handler.py").write_text(handler)
-    fleet = ensure_home(home, source)
     async with AsyncExitStack() as stack:
-        server = await start_server(fleet, home)
+        fleet, server = await provisioned(template, source, home)
         stack.push_async_callback(server.stop)
         yield Bench(home, fleet, server, stack)
 
@@ -214,11 +215,8 @@ class RunningFleet:
         self, *arguments: str, check: bool = True, env: dict[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
         """`agentbus …` in a process of its own, from outside the checkout."""
-        command = [sys.executable, "-m", "agents.cli", *arguments]
-        done = subprocess.run(
-            command, capture_output=True, text=True, timeout=60, check=False, cwd=self.home.root,
-            env={**os.environ, "AGENTBUS_HOME": str(self.home.root), "PYTHONPATH": str(CHECKOUT), **(env or {})},
-        )  # fmt: skip
+        environment = {**os.environ, "AGENTBUS_HOME": str(self.home.root), "PYTHONPATH": str(CHECKOUT), **(env or {})}
+        done = agentbus(*arguments, env=environment, cwd=self.home.root)
         assert not check or done.returncode == 0, f"{arguments}: {done.returncode}\n{done.stdout}{done.stderr}"
         return done
 

@@ -16,6 +16,7 @@ from approvals.git import Git
 from approvals.repository import rules_in_force
 from bus.provision.members import server_url
 from tests.harness.fleet import RunningFleet, running_fleet
+from tests.harness.office import swift
 
 
 class Played(NamedTuple):
@@ -31,7 +32,7 @@ class Played(NamedTuple):
 @pytest.fixture(scope="module")
 def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Played]:
     """A fleet whose greeter has changed."""
-    with running_fleet(Path(tmp_path_factory.mktemp("cases"))) as fleet:
+    with running_fleet(tmp_path_factory.mktemp("cases"), prepare=swift) as fleet:
         stage = Stage(fleet.home, server_url(rules_in_force(Git(fleet.home.repository)).fleet), find_nats())
         before = datetime.datetime.now(datetime.UTC).isoformat()
         rejected, _ = _proposed(stage)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.harness.command import agentbus
 from tests.harness.fleet import CHECKOUT, RunningFleet, fleet_source, free_port
 
 Done = subprocess.CompletedProcess[str]
@@ -18,10 +19,7 @@ Done = subprocess.CompletedProcess[str]
 
 def _agentbus(*arguments: str, **environment: str) -> Done:
     clean = {key: value for key, value in os.environ.items() if not key.endswith("_API_KEY")}
-    return subprocess.run(
-        [sys.executable, "-m", "agents.cli", *arguments], capture_output=True, text=True, timeout=60, check=False,
-        env={**clean, "PYTHONPATH": str(CHECKOUT), **environment},
-    )  # fmt: skip
+    return agentbus(*arguments, env={**clean, "PYTHONPATH": str(CHECKOUT), **environment})
 
 
 def _says(done: Done, code: int, *words: str) -> None:

@@ -22,6 +22,7 @@ from bus.audit.seal.sealed_log import NODES
 from bus.audit.seal.sealer import CHECKPOINT, LOG
 from bus.surroundings import Home
 from schemas import names
+from tests.harness.command import agentbus
 from tests.harness.fleet import Bench, bench
 from tests.harness.sealing import sealing
 from tests.tamper.store import Attacker
@@ -45,9 +46,7 @@ def command(home: Home, *more: str | Path) -> list[str]:
 
 async def verified(home: Home, *more: str | Path, env: Mapping[str, str] | None = None) -> tuple[dict[str, Any], str]:
     """The report, and what was said besides."""
-    done = await asyncio.to_thread(
-        subprocess.run, command(home, "--json", *more), capture_output=True, text=True, check=False, timeout=60, env=env
-    )
+    done = await asyncio.to_thread(agentbus, "audit", "verify", "--home", home.root, "--json", *more, env=env)
     report: dict[str, Any] = json.loads(done.stdout)
     assert done.returncode == {"sound": 0, "tampered": 1, "cannot tell": 2}[report["verdict"]]
     return report, done.stderr

@@ -6,8 +6,6 @@ import asyncio
 import base64
 import json
 import shutil
-import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -40,6 +38,7 @@ from schemas.audit import (
 )
 from schemas.fleet import Fleet
 from tests.harness.admin import administrator
+from tests.harness.command import agentbus
 from tests.harness.fleet import Bench
 from tests.harness.sealing import sealing, witness_of
 from tests.tamper.changes import APPROVALS, GREETER, Place
@@ -137,8 +136,7 @@ async def records_of(bench: Bench) -> list[Record]:
 
 async def verified(home: Home) -> Seen:
     """What the auditor's command says."""
-    command = [sys.executable, "-m", "agents.cli", "audit", "verify", "--json", "--home", str(home.root)]
-    done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, timeout=60, check=False)
+    done = await asyncio.to_thread(agentbus, "audit", "verify", "--json", "--home", home.root)
     if done.returncode not in {0, 1, 2}:
         raise AssertionError(f"agentbus audit verify failed: {done.stderr}")
     findings = json.loads(done.stdout)["findings"]

@@ -159,7 +159,7 @@ async def test_what_was_never_sent_is_asked_for_anew(approvals: Approvals, monke
         with monkeypatch.context() as planted:
             planted.setattr(ProposalDesk, "propose", hang)
             answer = await calls.send_message("greeter", saying("ask", return_immediately=True))
-            await asyncio.wait_for(reached.wait(), 10)
+            await asyncio.wait_for(reached.wait(), 30)
             await agent.die()
     assert await approvals.ask_json("list") == []
     assert answer.task is not None

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 
 from bus.audit import backup as module
 from bus.audit.backup import MANIFEST, back_up, read_manifest, records_in
@@ -19,8 +19,9 @@ from bus.audit.verify_stream import find_heads
 from bus.surroundings import Home
 from schemas import names
 from schemas.errors import InvalidDocument
+from tests.harness.command import agentbus
 from tests.harness.fleet import Bench, bench
-from tests.tamper.store import in_bulk, in_turn, records_of
+from tests.tamper.store import Attacker, in_bulk, in_turn, records_of, running
 
 
 async def copied(live: Bench, directory: Path) -> None:
@@ -31,19 +32,7 @@ async def copied(live: Bench, directory: Path) -> None:
 
 def offline(home: Home, directory: Path, *more: str) -> tuple[int, dict[str, Any]]:
     """What the command says of a backup; no server runs."""
-    command: list[str | Path] = [
-        sys.executable,
-        "-m",
-        "agents.cli",
-        "audit",
-        "verify",
-        "--json",
-        "--offline",
-        directory,
-    ]
-    done = subprocess.run(
-        [*command, "--home", home.root, *more], capture_output=True, text=True, check=False, timeout=60
-    )
+    done = agentbus("audit", "verify", "--json", "--offline", directory, "--home", home.root, *more)
     report: dict[str, Any] = json.loads(done.stdout)
     return done.returncode, report
 
@@ -63,27 +52,30 @@ def line_of(directory: Path, sequence: int) -> tuple[Path, list[bytes], int]:
     raise AssertionError(f"sequence {sequence} is in no file")
 
 
-@pytest.fixture
-async def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Home, Path]:
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def original(tmp_path_factory: pytest.TempPathFactory) -> tuple[Home, Path]:
     """The home of a fleet that is stopped, and a backup of its trail in files of seven messages, made in two goes."""
-    monkeypatch.setattr(module, "_MESSAGES_A_FILE", 7)
-    directory = tmp_path / "backup"
-    async with bench(tmp_path) as live:
-        await in_turn(live)
-        await copied(live, directory)
-        assert read_manifest(directory).last == 30
-    async with bench_again(tmp_path, live) as live:
-        await in_bulk(live)
-        await copied(live, directory)
-        assert told(records_in(directory)) == told(await records_of(live))
+    folder = tmp_path_factory.mktemp("original")
+    directory = folder / "backup"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_MESSAGES_A_FILE", 7)
+        async with bench(folder) as live:
+            await in_turn(live)
+            await copied(live, directory)
+            assert read_manifest(directory).last == 30
+        async with running(live.home, live.fleet) as again:
+            await in_bulk(again)
+            await copied(again, directory)
+            assert told(records_in(directory)) == told(await records_of(again))
     return live.home, directory
 
 
-def bench_again(folder: Path, before: Bench) -> Any:
-    """The same home with a server again."""
-    from tests.tamper.store import running
-
-    return running(before.home, before.fleet)
+@pytest.fixture
+def written(original: tuple[Home, Path], tmp_path: Path) -> tuple[Home, Path]:
+    """The same for one test, which may change the backup."""
+    home, directory = original
+    shutil.copytree(directory, tmp_path / "backup")
+    return home, tmp_path / "backup"
 
 
 async def test_a_backup_is_the_trail(written: tuple[Home, Path]) -> None:
@@ -139,8 +131,6 @@ async def test_a_stream_that_is_shorter_than_its_backup_is_no_source(written: tu
 
 async def test_bytes_that_are_no_text_come_back(tmp_path: Path) -> None:
     """Whatever somebody stored on the trail, its backup holds."""
-    from tests.tamper.store import Attacker
-
     async with bench(tmp_path) as live:
         await in_turn(live)
         attacker = await Attacker.of(live)

@@ -17,14 +17,13 @@ from schemas import names
 from schemas.errors import Unavailable
 from tests.harness.agent import caller as caller_of
 from tests.harness.agent import saying
-from tests.harness.fleet import Bench, bench, instance, until
+from tests.harness.fleet import bench, instance, until
 from tests.unit.audit.test_audit_tree import an_event
 
 
-async def _orphans(running: Bench) -> list[Orphan]:
-    connection = await running.connect("auditor", names.OWN_CREDENTIAL, inbox_prefix=names.inbox_prefix("auditor"))
+async def _orphans(reader: Reader) -> list[Orphan]:
     fold = Orphans()
-    async for record in Reader(connection).records():
+    async for record in reader.records():
         for one in told(record):
             fold.add(one)
     return list(fold.found())
@@ -49,6 +48,8 @@ async def test_what_a_dead_process_was_at_is_found(tmp_path: Path) -> None:
     """A request in hand when its process is killed is an orphan; once another process has the slot, one that is over."""
     async with bench(tmp_path, agents={"textstats": (FILE, HANDLER)}) as running:
         calls = await caller_of(running)
+        inbox = names.inbox_prefix("auditor")
+        reader = Reader(await running.connect("auditor", names.OWN_CREDENTIAL, inbox_prefix=inbox))
         with instance(running.home, "textstats", "0", tmp_path / "first"):
 
             async def ask() -> None:
@@ -58,20 +59,20 @@ async def test_what_a_dead_process_was_at_is_found(tmp_path: Path) -> None:
                     await asyncio.sleep(0.05)
 
             async def is_received() -> list[Orphan]:
-                return await _orphans(running)
+                return await _orphans(reader)
 
             asking = asyncio.create_task(ask())
-            await until(is_received, timeout_s=20)
+            await until(is_received, timeout_s=60, every_s=0.1)
         asking.cancel()
-        before = await _orphans(running)
+        before = await _orphans(reader)
         assert {(one.writer, one.actor, one.is_over) for one in before} == {("textstats", "ops", False)}
         with instance(running.home, "textstats", "0", tmp_path / "second"):
 
             async def is_over() -> bool:
-                found = await _orphans(running)
+                found = await _orphans(reader)
                 return {one.event for one in found if one.is_over} == {one.event for one in before}
 
-            await until(is_over, timeout_s=20)
+            await until(is_over, timeout_s=60, every_s=0.1)
 
 
 def _fold(*events: Told) -> list[str]:

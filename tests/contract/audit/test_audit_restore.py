@@ -7,11 +7,12 @@ import hashlib
 import json
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from bus.audit import snapshot as module
 from bus.audit.read import Reader
@@ -24,8 +25,10 @@ from bus.surroundings import Home
 from schemas import names
 from tests.contract.audit.test_audit_backup import told
 from tests.harness.admin import administrator
+from tests.harness.command import agentbus
 from tests.harness.fleet import Bench, bench, credentials_of
 from tests.harness.sealing import sealing, write
+from tests.tamper import store
 from tests.tamper.store import Attacker, in_bulk, records_of, running, sealed, verified
 
 pytestmark = pytest.mark.timeout(120)
@@ -33,8 +36,7 @@ pytestmark = pytest.mark.timeout(120)
 
 async def audit(home: Home, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
     """`agentbus audit …`."""
-    command = [sys.executable, "-m", "agents.cli", "audit", *map(str, arguments), "--home", str(home.root)]
-    return await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, check=False, timeout=60)
+    return await asyncio.to_thread(agentbus, "audit", *arguments, "--home", home.root)
 
 
 def files_of(home: Home) -> Path:
@@ -47,15 +49,24 @@ async def config_of(live: Bench) -> dict[str, object]:
     return {key: value for key, value in found["config"].items() if key != "metadata"}
 
 
-@pytest.fixture
-async def copied(tmp_path: Path) -> tuple[Bench, Path]:
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def original(tmp_path_factory: pytest.TempPathFactory) -> tuple[Bench, Path]:
     """A stopped fleet with a sealed trail, and a snapshot of it."""
-    async with bench(tmp_path) as live:
+    folder = tmp_path_factory.mktemp("original")
+    async with bench(folder) as live:
         await sealed(live)
-    done = await audit(live.home, "snapshot", tmp_path / "copy")
+    done = await audit(live.home, "snapshot", folder / "copy")
     assert (done.returncode, done.stderr) == (0, "")
     assert "up to stream sequence 35" in done.stdout
-    return live, tmp_path / "copy"
+    return live, folder / "copy"
+
+
+@pytest.fixture
+def copied(original: tuple[Bench, Path], tmp_path: Path) -> tuple[Bench, Path]:
+    """The same for one test."""
+    live, directory = original
+    shutil.copytree(directory, tmp_path / "copy")
+    return replace(live, home=store.copied(live.home, tmp_path / "home")), tmp_path / "copy"
 
 
 async def test_a_deleted_trail_comes_back_and_goes_on(copied: tuple[Bench, Path], tmp_path: Path) -> None:

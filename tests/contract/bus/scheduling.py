@@ -18,8 +18,10 @@ VERSION = {"A2A-Version": "1.0"}
 SUBJECT = str(subjects.Task("textstats", "ops"))
 NEVER_S = 3600.0
 """Later than any test ends."""
-WAITS_S = 8.0
-"""Far enough away that a machine which stands still for seconds does not make a task due that has to wait first."""
+WAITS_S = 5.0
+"""Far enough away that a machine which stands still for seconds does not make a task due that has to wait first.
+
+Counted from when the agent is there to put it off."""
 
 
 def soon(seconds: float) -> datetime.datetime:

@@ -100,7 +100,7 @@ async def test_an_end_for_good_ends_the_process_with_an_error(fleet_bench: Bench
     await fine.close()
     assert signs.failure == ""
     await doomed._client.publish("a2a.v1.hb.textstats", b"x" * doomed.max_payload_bytes, headers={"A": "b"})
-    await asyncio.wait_for(signs.wait(), 10)
+    await asyncio.wait_for(signs.wait(), 30)
     assert "textstats.bus.nk" in signs.failure
     assert exit_code(ConnectionRefused(signs.failure)) != 0
 

@@ -107,7 +107,7 @@ async def test_what_is_written_is_the_writers(fleet_bench: Bench) -> None:
         assert (crossed.headers or {}).get("Status") == "404"
 
 
-UNBELIEVABLE = {
+UNBELIEVABLE: dict[str, tuple[tuple[bytes, ...], dict[str, Any], type[Exception]]] = {
     "another digest": ((b"hello earth",), {}, InvalidArgument),
     "more than it says": ((TEXT, b"!"), {"chunks": 2}, InvalidArgument),
     "less than it says": ((b"hello",), {}, InvalidArgument),
@@ -123,18 +123,15 @@ UNBELIEVABLE = {
 }
 
 
-@pytest.mark.parametrize(("chunks", "changes", "error"), UNBELIEVABLE.values(), ids=UNBELIEVABLE)
-async def test_content_that_is_not_what_the_reference_says_is_refused(
-    fleet_bench: Bench, chunks: tuple[bytes, ...], changes: dict[str, Any], error: type[Exception]
-) -> None:
+async def test_content_that_is_not_what_the_reference_says_is_refused(fleet_bench: Bench) -> None:
     """Whatever differs from size, digest, kind and count, or is out of bounds, is a named error and reaches no handler."""
-    counting = Counting()
-    await _put(fleet_bench, "ops", "textstats", "abc", *chunks)
+    counting, calls = Counting(), await caller(fleet_bench)
     async with serving(fleet_bench, "textstats", counting.skill):
-        with pytest.raises(error, match=r"message.parts\[0\]"):
-            await (await caller(fleet_bench)).send_message(
-                "textstats", carrying(referring("ops", "textstats", **changes))
-            )
+        for number, (chunks, changes, error) in enumerate(UNBELIEVABLE.values()):
+            await _put(fleet_bench, "ops", "textstats", f"part{number}", *chunks)
+            part = referring("ops", "textstats", f"part{number}", **changes)
+            with pytest.raises(error, match=r"message.parts\[0\]"):
+                await calls.send_message("textstats", carrying(part))
     assert counting.runs == {}
 
 
@@ -147,12 +144,13 @@ MALFORMED = {
 }
 
 
-@pytest.mark.parametrize("part", MALFORMED.values(), ids=MALFORMED)
-async def test_a_malformed_reference_is_refused(fleet_bench: Bench, part: a2a.Part) -> None:
+async def test_a_malformed_reference_is_refused(fleet_bench: Bench) -> None:
     """A reference that cannot be read is the sender's error, with its place in the message."""
+    calls = await caller(fleet_bench)
     async with serving(fleet_bench, "textstats", endless):
-        with pytest.raises(InvalidArgument, match=r"message.parts\[0\]"):
-            await (await caller(fleet_bench)).send_message("textstats", carrying(part))
+        for part in MALFORMED.values():
+            with pytest.raises(InvalidArgument, match=r"message.parts\[0\]"):
+                await calls.send_message("textstats", carrying(part))
 
 
 async def test_many_references_are_refused(fleet_bench: Bench) -> None:

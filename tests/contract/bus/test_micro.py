@@ -95,4 +95,4 @@ async def test_a_stopped_service_is_found_no_more(fleet_bench: Bench) -> None:
         plain = await fleet_bench.attacker("ops")
         with pytest.raises(nats.errors.NoRespondersError):
             await plain.client.request("$SRV.PING.textstats", b"", timeout=5)
-        await asyncio.wait_for((await caller(fleet_bench)).send_message("textstats", saying("a")), 5)
+        await asyncio.wait_for((await caller(fleet_bench)).send_message("textstats", saying("a")), 30)

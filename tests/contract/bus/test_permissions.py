@@ -9,6 +9,7 @@ from typing import Any
 
 import nats.errors
 import pytest
+import pytest_asyncio
 from nats.aio.client import Client
 
 from bus.connection import Connection
@@ -21,10 +22,21 @@ from tests.harness.admin import admin_profile, administrator, stored_count
 from tests.harness.fleet import Attacker, Bench, bench, credentials_of, until
 
 
+def _with_another_reviewer(fleet: dict[str, Any]) -> None:
+    fleet["reviewers"]["other"] = {"groups": ["staff"]}
+
+
 @pytest.fixture
 async def attacked(tmp_path: Path) -> AsyncIterator[Bench]:
     """The example fleet with a second reviewer."""
-    async with bench(tmp_path, lambda fleet: fleet["reviewers"].update(other={"groups": ["staff"]})) as running:
+    async with bench(tmp_path, _with_another_reviewer) as running:
+        yield running
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def walls(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Bench]:
+    """The same, for all tests in which nothing gets through."""
+    async with bench(tmp_path_factory.mktemp("walls"), _with_another_reviewer) as running:
         yield running
 
 
@@ -32,10 +44,11 @@ def _user_id(user: tuple[str, str]) -> str:
     return ".".join(user)
 
 
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("user", NOT_PUBLISHED, ids=_user_id)
-async def test_a_key_speaks_only_for_itself(attacked: Bench, user: tuple[str, str]) -> None:
+async def test_a_key_speaks_only_for_itself(walls: Bench, user: tuple[str, str]) -> None:
     """The server refuses each publish outside the user's allow list, by its literal subject."""
-    attacker = await attacked.attacker(*user)
+    attacker = await walls.attacker(*user)
     for subject in NOT_PUBLISHED[user]:
 
         async def attempt(subject: str = subject) -> None:
@@ -44,10 +57,11 @@ async def test_a_key_speaks_only_for_itself(attacked: Bench, user: tuple[str, st
         assert f'publish to "{subject.lower()}"' in (await attacker.refused(attempt)).lower()
 
 
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("user", NOT_HEARD, ids=_user_id)
-async def test_a_key_hears_only_what_is_its_own(attacked: Bench, user: tuple[str, str]) -> None:
+async def test_a_key_hears_only_what_is_its_own(walls: Bench, user: tuple[str, str]) -> None:
     """The server refuses each subscription outside the user's allow list, wildcards and queue groups included."""
-    attacker = await attacked.attacker(*user)
+    attacker = await walls.attacker(*user)
     for subject in NOT_HEARD[user]:
         for queue in ("", "textstats"):
 

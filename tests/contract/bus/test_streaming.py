@@ -171,7 +171,7 @@ async def test_an_update_that_the_instance_did_not_hear_is_read_again(
     fleet_bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An instance whose own connection loses an update finds it in the log: its subscribers miss nothing."""
-    monkeypatch.setattr("bus.task_log._LOOK_AGAIN_S", 0.1)
+    monkeypatch.setattr("bus.tasks.log._LOOK_AGAIN_S", 0.1)
     heard, ops, slow = Watch._take, await caller(fleet_bench), Slow()
     lost: list[str] = []
 
@@ -263,7 +263,7 @@ async def test_an_update_that_was_never_stored_is_made_good(
     fleet_bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A worker that dies between the state and its update leaves no subscriber waiting: the state itself is told."""
-    monkeypatch.setattr("bus.task_log._LOOK_AGAIN_S", 0.1)
+    monkeypatch.setattr("bus.tasks.log._LOOK_AGAIN_S", 0.1)
     gate, ops = Gate(), await caller(fleet_bench)
     async with serving(fleet_bench, "textstats", gate.skill) as agent:
         stream = ops.stream("textstats", "SendStreamingMessage", saying("held"))

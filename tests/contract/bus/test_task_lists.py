@@ -88,7 +88,7 @@ async def test_a_page_of_many_tasks_reads_what_it_shows(fleet_bench: Bench, monk
             decoded.append(kind)
             return decode(payload, kind)
 
-        monkeypatch.setattr("bus.tasks.protojson.decode", counted)
+        monkeypatch.setattr("schemas.protojson.decode", counted)
         read, add = list[int](), agent.book._index._known["ops"].add
 
         def reading(record: object) -> None:

@@ -327,7 +327,7 @@ async def test_a_canceled_handler_that_does_not_stop_is_left_behind(
     ops = await caller(fleet_bench)
     async with serving(fleet_bench, "textstats", stubborn):
         task = await background(ops, "held")
-        await asyncio.wait_for(entered.wait(), 10)
+        await asyncio.wait_for(entered.wait(), 30)
         assert (await ops.cancel_task("textstats", task.id)).status.state == a2a.CANCELED
         opened.set()
     async with serving(fleet_bench, "textstats", echo, slot="1"):

@@ -101,7 +101,7 @@ async def test_without_room_requests_are_told_so_and_durable_tasks_wait(
 ) -> None:
     """A task in the background is 503 with what to do, and nothing of it is done; durable tasks are not given up however
     long it takes, and are done once when there is room; the log says both."""
-    monkeypatch.setattr("bus.task_room._FIRST_S", 0.05)
+    monkeypatch.setattr("bus.tasks.room._FIRST_S", 0.05)
     counting, ops = Counting(), await caller(fleet_bench)
     admin = await administrator(fleet_bench, names.own_account("textstats"))
     usual = await _limit(admin, 10)
