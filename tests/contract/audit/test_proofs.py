@@ -33,7 +33,8 @@ async def sealed(fleet: Bench, *rounds: int) -> Policy:
     written = 0
     async with sealing(fleet) as running:
         for events in rounds:
-            await write(audit, events)
+            async with running.sealer._turn:  # so that it sees a round when all of it is there
+                await write(audit, events)
             written += events
             written = (await running.until_sealed(written)).sequence
     return load_policy(fleet.home.seal_policy)
