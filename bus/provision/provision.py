@@ -122,10 +122,7 @@ async def start_servers(fleet: Fleet, home: Home) -> tuple[LocalServer, ...]:
         NoServer: one does not start. NotProvisioned: a stream exists with another configuration.
     """
     keys = write_files(fleet, home)
-    servers = tuple(
-        LocalServer(one.config, one.log, one.host, one.port, store=one.store, environment=ensure_store_key(fleet, home))
-        for one in servers_of(fleet, home)
-    )
+    servers = local_servers(fleet, home)
     with tempfile.TemporaryDirectory(prefix="agentbus-admin-") as folder:
         accounts = sorted({stream.account for stream in streams_of(fleet)})
         admins = {account: create_credential(Path(folder) / account) for account in accounts}
@@ -139,6 +136,14 @@ async def start_servers(fleet: Fleet, home: Home) -> tuple[LocalServer, ...]:
         finally:
             _write_configs(fleet, home, keys)
     return servers
+
+
+def local_servers(fleet: Fleet, home: Home) -> tuple[LocalServer, ...]:
+    """This fleet's servers as `write_files` configures them, not started."""
+    return tuple(
+        LocalServer(one.config, one.log, one.host, one.port, store=one.store, environment=ensure_store_key(fleet, home))
+        for one in servers_of(fleet, home)
+    )
 
 
 async def put_in_force(fleet: Fleet, home: Home, servers: Sequence[LocalServer]) -> None:

@@ -17,9 +17,7 @@ import yaml
 
 from agents.home import _import, ensure_home
 from approvals.git import Git
-from bus.provision.members import servers_of
-from bus.provision.provision import start_server
-from bus.provision.store_key import ensure_store_key
+from bus.provision.provision import local_servers, start_server
 from bus.server import LocalServer
 from bus.surroundings import Home
 from schemas.fleet import Fleet
@@ -49,7 +47,6 @@ async def provisioned(template: Home, source: Path, home: Home) -> tuple[Fleet, 
     shutil.copytree(template.root, home.root, symlinks=True)
     _import(Git(home.repository), source)
     fleet = ensure_home(home)
-    (one,) = servers_of(fleet, home)
-    server = LocalServer(one.config, one.log, one.host, one.port, ensure_store_key(fleet, home))
+    (server,) = local_servers(fleet, home)
     await server.start()
     return fleet, server
