@@ -35,7 +35,12 @@ class Home:
     @property
     def server_config(self) -> Path:
         """The generated nats-server configuration."""
-        return self.root / "nats" / "nats-server.conf"
+        return self.root / "nats" / "conf" / "nats-server.conf"
+
+    @property
+    def user_keys(self) -> Path:
+        """The public keys of the server's users, with which its configuration can be written without any secret."""
+        return self.root / "nats" / "conf" / "users.json"
 
     @property
     def store(self) -> Path:
@@ -83,6 +88,16 @@ class Home:
     def live(self, agent: str) -> Path:
         """The link to the release that the agent runs."""
         return self.root / "live" / agent
+
+    @property
+    def wanted_fleet(self) -> Path:
+        """The tree of the fleet's own files that the applier wants in force; a wish, until the record grants it."""
+        return self.root / "live" / "fleet.tree"
+
+    @property
+    def provisioned(self) -> Path:
+        """The repository of what provisioning put in force; no other process writes it."""
+        return self.state(names.PROVISION) / "fleet.git"
 
     def release(self, agent: str, tree: str) -> Path:
         """The read-only folder with exactly the files of the git tree `tree`."""

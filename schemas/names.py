@@ -35,6 +35,8 @@ ACCOUNT_SYS: Final = "SYS"
 # Components that are not agents; no agent, operator or reviewer may take these names.
 APPROVALS: Final = "approvals"
 APPLIER: Final = "applier"
+PROVISION: Final = "provision"
+"""Puts in force, under systemd, what was approved about permissions."""
 SEALER: Final = "sealer"
 GATEWAY: Final = "gateway"
 MONITOR: Final = "monitor"
@@ -43,7 +45,7 @@ NATS_SERVER: Final = "nats-server"
 CLUSTER: Final = "cluster"
 """What the servers of a cluster know each other by is in its folder of credentials."""
 RESERVED: Final = frozenset(
-    {APPROVALS, APPLIER, SEALER, GATEWAY, MONITOR, SUPERVISOR, NATS_SERVER, CLUSTER, "sys", "none"}
+    {APPROVALS, APPLIER, PROVISION, SEALER, GATEWAY, MONITOR, SUPERVISOR, NATS_SERVER, CLUSTER, "sys", "none"}
 )
 
 # Headers. Source: A2A v1.0 §3.2.6, W3C Trace Context, ADR-4, ADR-32, ADR-50, ADR-51.

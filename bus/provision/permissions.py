@@ -99,7 +99,7 @@ def _services() -> tuple[User, ...]:
         publish=tuple(subjects.Request.pattern(caller=names.APPLIER, operation=operation) for operation in _CANARY),
         subscribe=(subjects.Reply.pattern(caller=names.APPLIER), inbox[names.APPLIER]),
     )
-    return service, applier, canary, _witness_of_health()
+    return service, applier, canary, _witness_of_health(), _provision()
 
 
 def _witness_of_health() -> User:
@@ -110,6 +110,19 @@ def _witness_of_health() -> User:
         names.TRAIL_CREDENTIAL,
         publish=_reading_the_trail(),
         subscribe=(f"{names.inbox_prefix(names.APPLIER)}.>",),
+    )
+
+
+def _provision() -> User:
+    """It reads what was proposed and how people voted, nothing else: what the applier says is no reason for it."""
+    return User(
+        names.ACCOUNT_APPROVALS,
+        names.PROVISION,
+        names.OWN_CREDENTIAL,
+        publish=tuple(
+            right for stream in (names.PROPOSALS, names.DECISIONS) for right in _replay(stream, names.PROVISION)
+        ),
+        subscribe=(f"{names.inbox_prefix(names.PROVISION)}.>",),
     )
 
 

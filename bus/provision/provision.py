@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from bus.audit.trust import Trust, dump_trust
 from bus.connection import Connection, Profile
@@ -30,6 +30,7 @@ from bus.provision.seal_policy import write_seal_policy
 from bus.provision.server_config import Keys, server_config
 from bus.provision.store_key import ensure_store_key, refuse_unread
 from bus.provision.streams import Stream, streams_of
+from bus.provision.user_keys import replace_file, write_user_keys
 from bus.provision.widening import lacks_bound, widened
 from bus.server import LocalServer
 from bus.surroundings import Home
@@ -39,6 +40,17 @@ from schemas.fleet import Fleet
 
 _LEADER_S = 30.0
 Ensure = Callable[[Connection, Stream], Awaitable[None]]
+
+
+class Running(Protocol):
+    """A server that runs, whoever started it."""
+
+    @property
+    def url(self) -> str:
+        """Where clients connect."""
+
+    def reload(self) -> None:
+        """Have it read its configuration again."""
 
 
 def write_files(fleet: Fleet, home: Home) -> Keys:
@@ -56,6 +68,7 @@ def write_files(fleet: Fleet, home: Home) -> Keys:
     write_agent_keys(home.agent_keys, {agent: keys[agent, names.BUS_CREDENTIAL] for agent in fleet.agents})
     write_seal_policy(fleet, home)
     write_contexts(fleet, home, server_url(fleet))
+    write_user_keys(home.user_keys, keys)
     _write_configs(fleet, home, keys)
     return keys
 
@@ -94,10 +107,9 @@ def _trust(fleet: Fleet, home: Home) -> Trust:
     }
 
 
-def _write(path: Path, text: str, mode: int = 0o600) -> None:
+def _write(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    path.touch(mode=mode)
-    path.write_text(text)
+    replace_file(path, text.encode())
 
 
 async def start_server(fleet: Fleet, home: Home) -> LocalServer:
@@ -146,8 +158,17 @@ def local_servers(fleet: Fleet, home: Home) -> tuple[LocalServer, ...]:
     )
 
 
-async def put_in_force(fleet: Fleet, home: Home, servers: Sequence[LocalServer]) -> None:
+async def put_in_force(fleet: Fleet, home: Home, servers: Sequence[Running]) -> None:
     """Have running servers do what the fleet file says now; connections that stay allowed are kept.
+
+    Raises:
+        NotProvisioned: a server does not take it; it goes on with the configuration that it had.
+    """
+    await reconfigure(fleet, home, write_files(fleet, home), servers)
+
+
+async def reconfigure(fleet: Fleet, home: Home, keys: Keys, servers: Sequence[Running]) -> None:
+    """The same where all keys are there: nothing is written but the servers' configurations.
 
     The configuration is read twice, because imports of an account work from the second time on; that each reading
     has happened is seen by a key that is let in by the first and refused by the second. Streams are not changed.
@@ -155,7 +176,6 @@ async def put_in_force(fleet: Fleet, home: Home, servers: Sequence[LocalServer])
     Raises:
         NotProvisioned: a server does not take it; it goes on with the configuration that it had.
     """
-    keys = write_files(fleet, home)
     with tempfile.TemporaryDirectory(prefix="agentbus-admin-") as folder:
         witness = create_credential(Path(folder) / names.ACCOUNT_PARTS)
         _write_configs(fleet, home, keys, {names.ACCOUNT_PARTS: witness.public_key()})
@@ -166,7 +186,7 @@ async def put_in_force(fleet: Fleet, home: Home, servers: Sequence[LocalServer])
         await _reloaded(servers, witness, lets_in=False)
 
 
-async def _reloaded(servers: Sequence[LocalServer], witness: Credential, *, lets_in: bool) -> None:
+async def _reloaded(servers: Sequence[Running], witness: Credential, *, lets_in: bool) -> None:
     for server in servers:
         server.reload()
     await asyncio.gather(*(_until(server, witness, lets_in=lets_in) for server in servers))
@@ -206,7 +226,7 @@ async def _patiently(ensure: Ensure, connection: Connection, stream: Stream) -> 
         await asyncio.sleep(0.2)
 
 
-async def _until(server: LocalServer, witness: Credential, *, lets_in: bool) -> None:
+async def _until(server: Running, witness: Credential, *, lets_in: bool) -> None:
     """Return when the server lets a key of provisioning in, or no more: then the reload is in force."""
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
@@ -217,7 +237,7 @@ async def _until(server: LocalServer, witness: Credential, *, lets_in: bool) -> 
     raise NotProvisioned(f"the server did not {did} provisioning's keys on reload; see its log")
 
 
-async def _is_let_in(server: LocalServer, witness: Credential) -> bool:
+async def _is_let_in(server: Running, witness: Credential) -> bool:
     try:
         connection = await Connection.open(_profile(server.url, witness, "gone"))
     except ConnectionRefused:

@@ -43,7 +43,7 @@ def streams_of(fleet: Fleet) -> tuple[Stream, ...]:
         Stream(names.ACCOUNT_BUS, _dead(), tuple(map(_dead_letters_of, fleet.operators))),
         *(Stream(names.ACCOUNT_PARTS, parts.bucket(n, room, 60 * _DAY)) for n, room in parts.rooms(fleet).items()),
         Stream(names.ACCOUNT_AUDIT, _audit(is_cluster=bool(fleet.nats.cluster))),
-        *(Stream(names.ACCOUNT_APPROVALS, config, _FOLDS) for config in _approvals()),
+        *(Stream(names.ACCOUNT_APPROVALS, config, _readers(config)) for config in _approvals()),
         *(
             Stream(names.own_account(agent), config)
             for agent, role in fleet.agents.items()
@@ -188,4 +188,7 @@ def _fold(name: str) -> dict[str, Any]:
     return {"durable_name": name, "ack_policy": "none", "deliver_policy": "all"}
 
 
-_FOLDS = (_fold(names.APPROVALS), _fold(names.APPLIER))
+def _readers(config: dict[str, Any]) -> tuple[dict[str, Any], ...]:
+    # Provisioning reads what people said, and not what the applier says.
+    more = () if config["name"] == names.OUTCOMES else (names.PROVISION,)
+    return tuple(map(_fold, (names.APPROVALS, names.APPLIER, *more)))
