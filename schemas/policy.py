@@ -43,7 +43,7 @@ class Policy(Document):
 
     version: Annotated[str, StringConstraints(min_length=1, max_length=40)]
     rules: tuple[Rule, ...]
-    decide_within_s: int = Field(24 * 3600, ge=60)
+    decide_within_s: int = Field(24 * 3600, ge=5)
     apply_within_s: int = Field(4 * 3600, ge=60)
     glass_within_s: int = Field(
         4 * 3600, ge=60, description="how long what an operator did by breaking the glass stands unless confirmed"

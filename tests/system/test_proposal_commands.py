@@ -15,7 +15,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from approvals.git import BRANCH
 from schemas.approvals import Receipt
+from schemas.ids import sha256_hex
 from tests.harness.fleet import CHECKOUT, RunningFleet, running_fleet, until
 from tests.harness.office import Office, office, swift
 
@@ -248,3 +250,41 @@ async def test_a_task_goes_on_after_the_change_of_its_own_agent(fleet: RunningFl
 
     assert f"Proposal {receipt.proposal} was approved and applied" in await until(ended, timeout_s=30, every_s=0.3)
     assert fleet.processes()["agent-greeter"]["pid"] != before
+
+
+async def test_a_task_goes_on_when_nobody_decided_in_time(fleet: RunningFleet, desk: Office) -> None:
+    """The task waits in auth-required, the proposal expires, the task ends with that. The last test: its policy stays."""
+    policy = yaml.safe_load(in_force(fleet, "policy.yaml"))
+    await by_hand(fleet, desk, "policy.yaml", yaml.safe_dump(policy | {"version": "hurry", "decide_within_s": 5}))
+    before, running = in_force(fleet), fleet.processes()["agent-greeter"]["pid"]
+    wish = "be less formal" if "Style: formal" in before else "be more formal"
+    task = (await asyncio.to_thread(fleet.run, "tasks", "add", "greeter", wish)).stdout.strip()
+    waits = await asyncio.to_thread(fleet.run, "tasks", "watch", "greeter", task, check=False)
+    assert "auth-required" in waits.stdout
+
+    async def ended() -> str:
+        shown = await asyncio.to_thread(fleet.run, "tasks", "show", "greeter", task, check=False)
+        return shown.stdout if " completed " in shown.stdout else ""
+
+    said = " ".join((await until(ended, timeout_s=60, every_s=0.3)).split())
+    assert "was not decided in time: nothing has changed" in said
+    cases = json.loads(await desk.say("ops", "approvals.ask.ops.list", "all"))
+    assert [case["state"] for case in cases if case["proposal"] in said] == ["expired"]
+    assert (in_force(fleet), fleet.processes()["agent-greeter"]["pid"]) == (before, running)
+
+
+async def by_hand(fleet: RunningFleet, desk: Office, path: str, text: str) -> None:
+    """Have another file of the fleet in force, as an operator does; returns when that is on record."""
+    git = desk.git
+    blob = git.line("hash-object", "-w", "--stdin", stdin=text.encode())
+    with git.indexed() as index:
+        index.run("read-tree", BRANCH)
+        index.run("update-index", "--cacheinfo", f"100644,{blob},{path}")
+        tree = index.line("write-tree")
+    git.run("update-ref", BRANCH, git.commit(tree, "by hand", "test", parent=git.line("rev-parse", BRANCH)))
+
+    async def on_record() -> bool:
+        told = await asyncio.to_thread(fleet.events, "policy.changed")
+        return any(event["data"]["metadata"]["policy"] == sha256_hex(text.encode()) for event in told)
+
+    await until(on_record, timeout_s=60, every_s=0.3)

@@ -305,16 +305,48 @@ def _two_reviewers(document: dict[str, Any]) -> None:
 
 def _require_two(approvals: Approvals) -> None:
     """Put a policy in force under which a prompt needs two people."""
+    _other_policy(approvals, b"quorum: 1", b"quorum: 2")
+
+
+def _other_policy(approvals: Approvals, old: bytes, new: bytes) -> None:
+    """Change the policy on the branch, as an operator does by hand."""
     git = approvals.git
     policy = git.file("main", "policy.yaml")
     assert policy is not None
+    assert old in policy
     entries = git.run("ls-tree", "main").decode()
-    blob = git.line("hash-object", "-w", "--stdin", stdin=policy.replace(b"quorum: 1", b"quorum: 2"))
-    old = next(line.split()[2] for line in entries.splitlines() if line.endswith("\tpolicy.yaml"))
-    tree = git.line("mktree", stdin=entries.replace(old, blob).encode())
-    git.run(
-        "update-ref", "refs/heads/main", git.commit(tree, "two people", "test", parent=git.line("rev-parse", "main"))
-    )
+    blob = git.line("hash-object", "-w", "--stdin", stdin=policy.replace(old, new))
+    known = next(line.split()[2] for line in entries.splitlines() if line.endswith("\tpolicy.yaml"))
+    tree = git.line("mktree", stdin=entries.replace(known, blob).encode())
+    git.run("update-ref", "refs/heads/main", git.commit(tree, "other", "test", parent=git.line("rev-parse", "main")))
+
+
+async def test_a_vote_that_a_change_of_policy_overtook_is_refused(approvals: Approvals) -> None:
+    """Who might have voted when it was proposed, and not by the rules on record since: told why, and nothing counts."""
+    receipt = await approvals.propose()
+    assert approvals.service is not None
+    (allowed,) = approvals.service.ledger.find(receipt.proposal).panels
+    assert "reviewer" in allowed.people
+    _other_policy(approvals, b"groups: [staff]", b"groups: [owners]")
+    applier = await approvals.applier()
+    await applier.start()  # it puts on record what is in force
+
+    async def on_record() -> bool:
+        assert approvals.service is not None
+        await approvals.service.catch_up()
+        return approvals.service.ledger.are_rules_on_record
+
+    await until(on_record)
+    answered = (await approvals.type("approve", approval(receipt))).replace("\n    ", " ")
+    assert answered.startswith("ERR policy 1: rule 1, ")
+    assert "lets only reviewers of owners vote" in answered
+    (event,) = await approvals.events("proposal.vote_refused")
+    assert (event.data.actor, event.data.outcome) == ("reviewer", "denied")
+    await approvals.stop()
+    await approvals.start()
+    shown = await approvals.ask_json("show", receipt.proposal)
+    assert (shown["state"], shown["votes"]) == ("open", [])
+    await applier.drain(5)
 
 
 async def test_the_applier_derives_the_verdict_itself(approvals: Approvals) -> None:
