@@ -60,17 +60,22 @@ class Rulebook:
 
 @lru_cache(maxsize=64)
 def _rules_of(directory: Path, commit: str) -> Rules:
-    return _rules_at(Git(directory), commit)
+    return rules_of_tree(Git(directory), commit)
 
 
 @lru_cache(maxsize=64)
 def _rules_after(directory: Path, base: str, diff: str) -> Rules:
     with Git(directory).scratch() as scratch:
         scratch.tree_of_fleet()  # the base, where it is the present one
-        return _rules_at(scratch, scratch.apply(base, diff))
+        return rules_of_tree(scratch, scratch.apply(base, diff))
 
 
-def _rules_at(git: Git, revision: str) -> Rules:
+def rules_of_tree(git: Git, revision: str) -> Rules:
+    """Policy and reviewers of a commit or a tree.
+
+    Raises:
+        InvalidDocument: a file is missing or cannot be read. GitFailed: there is no such tree.
+    """
     policy, fleet = _text(git, revision, POLICY_FILE), _text(git, revision, FLEET_FILE)
     return Rules(
         policy=parse_yaml(policy, Policy, POLICY_FILE),

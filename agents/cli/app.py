@@ -123,14 +123,21 @@ def provision(
     fleet: Annotated[
         Path | None, typer.Option(help="Folder with fleet.yaml, policy.yaml and agents/, for a new home.")
     ] = None,
+    approved: Annotated[
+        bool,
+        typer.Option("--approved", help="Only put in force what was approved, as agentbus-provision.service does."),
+    ] = False,
 ) -> None:
     """Make keys, server configuration, contexts and streams, without leaving anything running.
 
     Example: agentbus provision --home /var/lib/agentbus --fleet ./my-fleet
     """
-    from agents.cli import fleet_commands
+    from agents.cli import fleet_commands, serve_commands
 
-    fleet_commands.provision(home, fleet)
+    if approved:
+        serve_commands.provision()
+    else:
+        fleet_commands.provision(home, fleet)
 
 
 @app.command()

@@ -19,6 +19,7 @@ from agents.cli.terminal import own_foreground
 from agents.home import EXAMPLE, ensure_home
 from agents.supervisor.supervisor import Supervisor
 from approvals.applying.control import RestartFailed, ask_supervisor
+from approvals.applying.provisioned import note_by_hand
 from bus.provision.provision import start_servers
 from bus.surroundings import Home
 from schemas.errors import AgentbusError
@@ -176,6 +177,7 @@ def provision(root: Path, source: Path | None) -> None:
         await asyncio.gather(*(server.stop() for server in servers))
 
     run_async(streams())
+    note_by_hand(home, time.time_ns())
     print(f"provisioned fleet {fleet.name} in {home.root}: {', '.join(fleet.agents)}")
     print(f"server configuration: {home.server_config}")
     print(f"contexts for people:  XDG_CONFIG_HOME={home.contexts} nats --context NAME …")

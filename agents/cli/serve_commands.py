@@ -1,4 +1,4 @@
-"""The commands that are processes: `agent run`, `approvals serve`, `applier serve`, `sealer serve`, `witness serve`."""
+"""The commands that are processes: `agent run`, `approvals serve`, `applier serve`, `provision --approved`, `sealer serve`, `witness serve`."""
 
 from __future__ import annotations
 
@@ -41,6 +41,15 @@ def applier() -> None:
     from bus.surroundings import surroundings
 
     run_async(serve_applier(surroundings()))
+
+
+def provision() -> None:
+    """Put in force what was approved; everything else that it needs to know the unit says."""
+    log_to_stdout()
+    from agents.runtime.provisioning import provision_approved
+    from bus.surroundings import surroundings
+
+    print(f"in force: {run_async(provision_approved(surroundings()))}")
 
 
 def sealer() -> None:

@@ -8,17 +8,18 @@ from pathlib import Path
 from agents.runtime.service import Identity, opened, profile_of, service
 from agents.runtime.trying import sandbox_of
 from approvals.applying.applier import Applier
-from approvals.applying.control import Control, SupervisorControl, SystemdControl
+from approvals.applying.control import Control, SupervisorControl
 from approvals.applying.evidence import Evidence
 from approvals.applying.journal import Journal
 from approvals.applying.steps import Tools
+from approvals.applying.systemd_control import SystemdControl
 from approvals.git import Git
 from approvals.repository import rules_in_force
 from approvals.reviewing.service import ApprovalService
 from approvals.reviewing.trail import Trail
 from bus.requests.breaker import NEVER
 from bus.requests.caller import Caller
-from bus.surroundings import Surroundings
+from bus.surroundings import Home, Surroundings
 from schemas import names
 
 SUPERVISOR_SOCKET = "AGENTBUS_SUPERVISOR"
@@ -51,7 +52,7 @@ async def serve_applier(place: Surroundings) -> None:
             audit=running.audit,
             git=git,
             home=place.home,
-            control=_control(),
+            control=_control(place.home),
             journal=Journal(place.state / "journal.jsonl"),
             evidence=Evidence(trail),
             sandbox=sandbox_of(place.home),
@@ -63,6 +64,6 @@ async def serve_applier(place: Surroundings) -> None:
         await trail.close()
 
 
-def _control() -> Control:
+def _control(home: Home) -> Control:
     socket = os.environ.get(SUPERVISOR_SOCKET)
-    return SupervisorControl(Path(socket)) if socket else SystemdControl()
+    return SupervisorControl(Path(socket)) if socket else SystemdControl(home)

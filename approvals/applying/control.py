@@ -1,4 +1,4 @@
-"""Restarting one agent's processes: through the local supervisor's socket, or through systemd."""
+"""Restarting one agent's processes, and putting permissions in force; here through the local supervisor's socket."""
 
 from __future__ import annotations
 
@@ -69,49 +69,6 @@ class SupervisorControl:
         if not answer.get("ok"):
             raise RestartFailed(str(answer.get("error", "the supervisor refused")))
         return answer
-
-
-class SystemdControl:
-    """systemd; polkit lets the applier's user restart and stop `agent@*.service`, and nothing else.
-
-    A machine's systemd runs one instance of an agent, whatever its slot is.
-    """
-
-    async def restart(self, agent: str, slot: int, ready_within_s: float) -> None:  # noqa: ARG002  see the class
-        """See `Control.restart`; how long it may take the unit says."""
-        unit = f"agent@{agent}.service"
-        # An agent that failed too often counts as failed; without this systemd would refuse to start it.
-        for verb in ("reset-failed", "restart"):
-            code, said = await _systemctl(verb, unit)
-        if code:
-            raise RestartFailed(said or f"systemctl restart {unit} ended with {code}")
-
-    async def stop(self, agent: str, slot: int) -> None:  # noqa: ARG002
-        """See `Control.stop`."""
-        code, said = await _systemctl("stop", f"agent@{agent}.service")
-        if code:
-            raise RestartFailed(said or f"systemctl stop ended with {code}")
-
-    async def pid(self, agent: str, slot: int) -> int:  # noqa: ARG002
-        """See `Control.pid`."""
-        _, said = await _systemctl("show", "--property=MainPID", "--value", f"agent@{agent}.service")
-        return int(said) if said.isdecimal() else 0
-
-    async def reprovision(self) -> None:
-        """See `Control.reprovision`."""
-        raise RestartFailed(
-            "under systemd only root puts other permissions in force: run `agentbus provision`, install the "
-            "server's configuration and reload nats-server; then propose again"
-        )
-
-
-async def _systemctl(verb: str, *arguments: str) -> tuple[int, str]:
-    process = await asyncio.create_subprocess_exec(
-        "systemctl", "--no-ask-password", verb, *arguments,
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-    )  # fmt: skip
-    said, _ = await asyncio.wait_for(process.communicate(), _TIMEOUT_S)
-    return process.returncode or 0, said.decode("utf-8", "replace").strip()
 
 
 @contextmanager

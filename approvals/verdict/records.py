@@ -23,9 +23,9 @@ class MissedRecord(Exception):
 class Records:
     """Reads the approval streams through the consumers that belong to `reader`."""
 
-    def __init__(self, connection: Connection, reader: str) -> None:
-        self._pullers = {stream: Puller(connection, stream, reader) for stream in _PULL_ORDER}
-        self._read = dict.fromkeys(_PULL_ORDER, 0)
+    def __init__(self, connection: Connection, reader: str, streams: tuple[str, ...] = _PULL_ORDER) -> None:
+        self._pullers = {stream: Puller(connection, stream, reader) for stream in _PULL_ORDER if stream in streams}
+        self._read = dict.fromkeys(self._pullers, 0)
 
     async def restart(self) -> None:
         """Begin again at the first record of each stream."""
@@ -40,7 +40,7 @@ class Records:
             MissedRecord: call `restart` and fold from nothing.
         """
         found: list[tuple[str, Recorded]] = []
-        for stream in _PULL_ORDER:
+        for stream in self._pullers:
             while batch := await self._pull(stream):
                 found += [(stream, record) for record in batch]
                 if len(batch) < _BATCH:
