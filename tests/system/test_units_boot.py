@@ -11,7 +11,7 @@ import pytest
 
 from tests.harness.needs import Reason, needs, skip
 from tests.harness.systemd_boot import Machine, booted, obstacle
-from tests.harness.systemd_units import add_agent_users, fleet_guest, unit_files
+from tests.harness.systemd_units import add_agent_users, fleet_guest, instead, unit_files
 
 pytestmark = needs(obstacle() is None, obstacle())
 
@@ -25,16 +25,6 @@ RestartSec=100ms
 """
 GIT = "git -c safe.directory=*"
 BROKEN_UNIT = "[Service]\nExecStart=\nExecStart=/bin/sh -c 'exit 78'\n"
-ONCE = """\
-[Service]
-Type=oneshot
-WatchdogSec=0
-Restart=no
-ExecStart=
-ExecStart=/bin/sh /opt/agentbus/once.sh
-StandardOutput=truncate:/run/once.out
-StandardError=inherit
-"""
 SERVER = """\
 listen: "127.0.0.1:4222"
 jetstream { store_dir: "/var/lib/agentbus/nats/jetstream", max_mem: 16MB, max_file: 64MB }
@@ -42,9 +32,9 @@ jetstream { store_dir: "/var/lib/agentbus/nats/jetstream", max_mem: 16MB, max_fi
 FOLDERS = """
 set -e
 cd /var/lib && mkdir -p agentbus && cd agentbus
-mkdir -p nats live releases/probe/1 releases/other/1 credentials/{probe,broken,other,approvals,applier} state/other
+mkdir -p nats/conf live releases/probe/1 releases/other/1 credentials/{probe,broken,other,approvals,applier} state/other
 chmod 700 credentials
-mv /root/nats-server.conf nats/nats-server.conf
+mv /root/nats-server.conf nats/conf/nats-server.conf
 for name in probe broken other approvals applier; do (umask 077; echo "key of $name" >credentials/$name/bus.nk); done
 echo 'agent: {}' | tee releases/probe/1/agent.yaml >releases/other/1/agent.yaml
 ln -s ../releases/probe/1 live/probe
@@ -66,18 +56,6 @@ def machine() -> Iterator[Machine]:
         guest.run(FOLDERS).check()
         guest.run("systemd-tmpfiles --create agentbus.conf").check()
         yield guest
-
-
-def instead(machine: Machine, unit: str, script: str) -> str:
-    """Run a shell script once as `unit`, in its sandbox and as its user; returns what it printed."""
-    folder = f"/run/systemd/system/{unit}.service.d"
-    machine.run(f"mkdir -p {folder} && cat >{folder}/once.conf <<'END'\n{ONCE}END").check()
-    machine.run(f"cat >/opt/agentbus/once.sh <<'END'\n{script}\nEND\nsystemctl daemon-reload").check()
-    try:
-        machine.run(f"systemctl start {unit}")
-        return machine.run("cat /run/once.out").check() + "\n"
-    finally:
-        machine.run(f"rm -r {folder}; systemctl daemon-reload; systemctl reset-failed {unit}")
 
 
 def answer_of_the_server(machine: Machine) -> str:
@@ -153,7 +131,7 @@ def test_nats_server_reloads_and_stops_in_order(machine: Machine) -> None:
 
 def test_the_server_cannot_change_its_own_configuration(machine: Machine) -> None:
     """Who the server trusts is in a file that the server may read and not write."""
-    config = "/var/lib/agentbus/nats/nats-server.conf"
+    config = "/var/lib/agentbus/nats/conf/nats-server.conf"
     machine.run("systemctl stop nats-server").check()
     said = instead(
         machine, "nats-server", f"cat {config}; echo >>{config} || echo refused; touch {config}.new || echo refused"
@@ -313,6 +291,10 @@ def test_the_applier_may_restart_agents_and_do_nothing_else(machine: Machine, pr
         "reset-failed agent@probe.service": True,  # before the stop: a stopped unit is not loaded any more
         "stop agent@probe.service": True,
         "restart agent@probe.service": True,
+        "reset-failed agent-1@probe.service": False,  # allowed, and not loaded
+        "stop agent-1@probe.service": True,
+        "stop agent-8@probe.service": False,
+        "stop agents-1@probe.service": False,
         "enable agent@probe.service": False,
         "restart nats-server.service": False,
         "restart agentbus-approvals.service": False,

@@ -9,17 +9,20 @@ from pathlib import Path
 
 import pytest
 
+from approvals.applying import systemd_control
 from approvals.trial.sandbox import CHECK_SOCKET
 from tests.harness.needs import Reason, needs
 from tests.harness.systemd_units import UNITS, unit_files
 
 SERVICES = sorted(path.name for path in UNITS.glob("*.service"))
 CHECK = "agentbus-check@.service"
-LASTING = [name for name in SERVICES if name != CHECK]
-"""Those that run until they are stopped; a check ends by itself."""
+PROVISION = "agentbus-provision.service"
+INSTANCE = "agent-1@.service"
+LASTING = [name for name in SERVICES if name not in {CHECK, PROVISION}]
+"""Those that run until they are stopped; a check and provisioning end by themselves."""
 OURS = [name for name in LASTING if name != "nats-server.service"]
 DISTRIBUTION = Path("/usr/lib/systemd/system")
-WORST_EXPOSURE = {"agent@.service": 1.2, "nats-server.service": 1.2, CHECK: 0.6}
+WORST_EXPOSURE = {"agent@.service": 1.2, INSTANCE: 1.2, "nats-server.service": 1.2, CHECK: 0.6}
 WORST_EXPOSURE_ELSEWHERE = 1.3
 
 Directive = tuple[str, str, str]
@@ -115,6 +118,22 @@ ONE_SERVICE: dict[str, set[Directive]] = {
         ("Service", "StateDirectory", "agentbus/state/%i"),
         ("Service", "BindReadOnlyPaths", "/var/lib/agentbus/public"),
     },
+    PROVISION: {
+        ("Unit", "StartLimitIntervalSec", "300"),
+        ("Unit", "StartLimitBurst", "20"),
+        ("Service", "Type", "oneshot"),
+        ("Service", "NotifyAccess", "main"),
+        ("Service", "UMask", "0077"),
+        ("Service", "User", "agentbus-provision"),
+        ("Service", "Group", "nats"),
+        ("Service", "ExecStart", "/opt/agentbus/current/bin/agentbus provision --approved"),
+        ("Service", "LoadCredential", "provision:/etc/agentbus/credentials/provision"),
+        ("Service", "TimeoutStartSec", "45s"),
+        ("Service", "StateDirectory", "agentbus/state/provision"),
+        ("Service", "TemporaryFileSystem", "/var/lib/agentbus:ro"),
+        ("Service", "IPAddressAllow", "localhost"),
+        ("Service", "SocketBindDeny", "any"),
+    },
     CHECK: {
         ("Service", "UMask", "0077"),
         ("Service", "User", "agentbus-check"),
@@ -134,6 +153,7 @@ ONE_SERVICE: dict[str, set[Directive]] = {
         ("Service", "TasksMax", "64"),
         ("Service", "SocketBindDeny", "any"),
     },
+    INSTANCE: {("Service", "Environment", "AGENTBUS_SLOT=%j"), ("Service", "StateDirectory", "agentbus/state/%i.%j")},
     "agent@.service": {
         ("Service", "UMask", "0077"),
         ("Service", "User", "agent-%i"),
@@ -258,6 +278,28 @@ def test_a_check_is_given_no_key_and_no_way_out() -> None:
     given = {name for _, name, _ in directives(UNITS / CHECK)}
     assert given & {"LoadCredential", "SetCredential", "StateDirectory", "BindPaths", "ReadWritePaths"} == set()
     assert given & {"IPAddressAllow", "SocketBindAllow", "SupplementaryGroups", "EnvironmentFile"} == set()
+
+
+def test_a_further_instance_is_confined_as_the_first() -> None:
+    """The same unit but for the slot, a state of its own and the words about it; the same file serves every slot."""
+    first, further = directives(UNITS / "agent@.service"), directives(UNITS / INSTANCE)
+    assert ("Service", "Environment", "AGENTBUS_SLOT=%j") in further
+    same = [(s, n, v.replace("%i.%j", "%i").replace(", instance %j", "")) for s, n, v in further]
+    same.remove(("Service", "Environment", "AGENTBUS_SLOT=%j"))
+    assert sorted(same) == sorted(first)
+
+
+def test_provisioning_takes_nothing_from_who_starts_it() -> None:
+    """No instance name, no specifier, no file of variables: whoever may start it cannot say what it does. And it ends in time."""
+    found = directives(UNITS / PROVISION)
+    assert [value for _, name, value in found if "%" in value and name != "SyslogIdentifier"] == []
+    given = {name for _, name, _ in found}
+    assert (
+        given & {"EnvironmentFile", "PassEnvironment", "StandardInput", "ExecStartPre", "ExecStartPost", "WantedBy"}
+        == set()
+    )
+    values = {name: value for _, name, value in found}
+    assert float(values["TimeoutStartSec"].removesuffix("s")) < systemd_control.TIMEOUT_S
 
 
 def test_only_the_applier_may_ask_for_a_check() -> None:
