@@ -21,8 +21,9 @@ from approvals.verdict.records import MissedRecord, Records
 from bus.connection import Connection, Profile
 from bus.credentials import Credential
 from bus.errors import NotProvisioned
+from bus.files import replace_durably
 from bus.provision.provision import reconfigure
-from bus.provision.user_keys import load_user_keys, replace_file
+from bus.provision.user_keys import load_user_keys
 from bus.surroundings import Surroundings
 from schemas import names
 from schemas.errors import AgentbusError, Unavailable
@@ -111,6 +112,6 @@ async def _reconfigure(book: Provisioned, place: Surroundings, tree: str) -> Non
     try:
         await reconfigure(fleet, home, keys, (server,))
     except AgentbusError:
-        replace_file(home.server_config, before)
+        replace_durably(home.server_config, before, keeps_owner=True)
         server.reload()
         raise

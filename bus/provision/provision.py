@@ -22,6 +22,7 @@ from bus.connection import Connection, Profile
 from bus.credentials import Credential, create_credential
 from bus.discovery.agent_keys import write_agent_keys
 from bus.errors import ConnectionRefused, NotProvisioned
+from bus.files import replace_durably
 from bus.jetstream import NO_LEADER_YET, NOT_FOUND, ApiError, call
 from bus.provision.contexts import write_contexts
 from bus.provision.members import server_url, servers_of
@@ -30,7 +31,7 @@ from bus.provision.seal_policy import write_seal_policy
 from bus.provision.server_config import Keys, server_config
 from bus.provision.store_key import ensure_store_key, refuse_unread
 from bus.provision.streams import Stream, streams_of
-from bus.provision.user_keys import replace_file, write_user_keys
+from bus.provision.user_keys import write_user_keys
 from bus.provision.widening import lacks_bound, widened
 from bus.server import LocalServer
 from bus.surroundings import Home
@@ -109,7 +110,7 @@ def _trust(fleet: Fleet, home: Home) -> Trust:
 
 def _write(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    replace_file(path, text.encode())
+    replace_durably(path, text.encode(), keeps_owner=True)
 
 
 async def start_server(fleet: Fleet, home: Home) -> LocalServer:

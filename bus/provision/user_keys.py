@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import msgspec
 
 from bus.credentials import is_public_key
 from bus.errors import NotProvisioned
+from bus.files import replace_durably
 from bus.provision.permissions import users_of
 from schemas.errors import UNREADABLE
 from schemas.fleet import Fleet
@@ -28,7 +28,7 @@ def write_user_keys(path: Path, keys: Mapping[tuple[str, str], str]) -> None:
     text = msgspec.json.format(msgspec.json.encode(_UsersFile(users))) + b"\n"
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     if not path.exists() or path.read_bytes() != text:
-        replace_file(path, text)
+        replace_durably(path, text, keeps_owner=True)
 
 
 def load_user_keys(path: Path, fleet: Fleet) -> dict[tuple[str, str], str]:
@@ -47,20 +47,3 @@ def load_user_keys(path: Path, fleet: Fleet) -> dict[tuple[str, str], str]:
     if without:
         raise NotProvisioned(f"{without[0]} has no key yet; put the fleet file in force by hand: agentbus provision")
     return keys
-
-
-def replace_file(path: Path, content: bytes) -> None:
-    """Put `content` there at once: who reads, also after a crash, has the old or the new. Mode and owner stay; new: 0600."""
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    fresh.unlink(missing_ok=True)
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        if path.exists():
-            before, mine = path.stat(), fresh.stat()
-            if (before.st_uid, before.st_gid) != (mine.st_uid, mine.st_gid):
-                os.chown(descriptor, before.st_uid, before.st_gid)
-            os.fchmod(descriptor, before.st_mode & 0o777)
-        os.fsync(descriptor)
-    fresh.rename(path)

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.harness.needs import Reason, needs, skip
 from tests.harness.systemd_boot import Machine, booted, obstacle
 from tests.harness.systemd_units import add_agent_users, fleet_guest, instead
 
-pytestmark = [pytest.mark.skipif(bool(obstacle()), reason=obstacle() or "-"), pytest.mark.timeout(300)]
+pytestmark = [needs(obstacle() is None, obstacle()), pytest.mark.timeout(300)]
 
 HOME = "/var/lib/agentbus"
 UNIT = "agentbus-provision.service"
@@ -97,7 +98,7 @@ def machine() -> Iterator[Machine]:
         )
     ) as guest:
         if not guest.run("command -v /usr/lib/polkit-1/polkitd").out:
-            pytest.skip("polkit is not installed here")
+            skip(Reason.POLKIT)
         guest.run(f"systemd-sysusers && {add_agent_users('greeter', 'textstats')}").check()
         started = guest.run(FLEET, timeout_s=90)
         assert started.code == 0, started.err + "\n".join(guest.journal(unit) for unit in UNITS)
