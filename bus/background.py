@@ -23,13 +23,17 @@ def only_logged(reason: str) -> None:
 
 def vital(work: Coroutine[Any, Any, None], what: str, on_failure: OnFailure = only_logged) -> asyncio.Task[None]:
     """Run a loop that must not end by itself: when it does, `on_failure` is told, and the process should end."""
+    return watched(asyncio.create_task(work, name=what), what, on_failure)
+
+
+def watched(task: asyncio.Task[None], what: str, on_failure: OnFailure) -> asyncio.Task[None]:
+    """The task; when it ends with an error, which nobody expected, `on_failure` is told."""
 
     def ended(task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()):
             _log.error("background.ended", what=what, exc_info=error)
             on_failure(f"{what} ended: {type(error).__name__}")
 
-    task = asyncio.create_task(work, name=what)
     task.add_done_callback(ended)
     return task
 

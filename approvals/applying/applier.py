@@ -28,7 +28,7 @@ from approvals.repository import Rulebook, keep_fleet_tree, rules_in_force
 from approvals.verdict.fold import Ledger
 from approvals.verdict.machine import Case, at_time
 from approvals.verdict.records import MissedRecord, Records, begin, feed
-from bus.background import Background, OnFailure, only_logged, vital
+from bus.background import Background, OnFailure, only_logged, vital, watched
 from bus.connection import Connection, Msg, Subscription
 from bus.jetstream import store
 from schemas import names, subjects
@@ -69,6 +69,7 @@ class Applier:
         self._busy: set[str] = set()
         self._checking: set[str] = set()
         self._running = Background()
+        self._on_failure: OnFailure = only_logged
         self._is_stopping = False
         self._is_lost = False
         self._subscription: Subscription | None = None
@@ -76,6 +77,7 @@ class Applier:
 
     async def start(self, on_failure: OnFailure = only_logged) -> None:
         """Read the record from its start, finish what a crash interrupted, then wait to be woken."""
+        self._on_failure = on_failure
         self._subscription = await self._connection.subscribe(subjects.Apply.pattern(), self._on_wake)
         await asyncio.to_thread(keep_fleet_tree, self._tools.git)
         await self._replay()
@@ -168,12 +170,16 @@ class Applier:
     def _begin(self, case: Case) -> None:
         what = FLEET if case.proposal.is_of_fleet else case.proposal.agent
         self._busy.add(what)
-        self._running.begin(self._patiently(self._end(case), case, self._busy, what))
+        self._beside(self._patiently(self._end(case), case, self._busy, what), f"applying {case.id}")
 
     def _begin_check(self, case: Case) -> None:
         if not self._checking:  # one at a time: what is checked may take all the processor that it is given
             self._checking.add(case.id)
-            self._running.begin(self._patiently(self._check(case), case, self._checking, case.id))
+            self._beside(self._patiently(self._check(case), case, self._checking, case.id), f"checking {case.id}")
+
+    def _beside(self, work: Coroutine[Any, Any, None], what: str) -> None:
+        """What fails as nobody expected ends the process, which its service manager starts again, ever later."""
+        watched(self._running.begin(work), what, self._on_failure)
 
     async def _patiently(self, work: Coroutine[Any, Any, None], case: Case, doing: set[str], what: str) -> None:
         """Do it; where the server, the trail or the disk is away it is begun again at the next look."""
@@ -182,9 +188,8 @@ class Applier:
         except (AgentbusError, OSError) as error:
             _log.error("applier.interrupted", proposal=case.id, reason=str(error))
             await asyncio.sleep(_RETRY_S)
-        finally:
-            doing.discard(what)
-            self._wake.set()
+        doing.discard(what)
+        self._wake.set()
 
     async def _check(self, case: Case) -> None:
         """Run the proposal's own checks before anybody is asked to read it for long."""

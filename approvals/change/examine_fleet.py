@@ -11,6 +11,7 @@ from schemas.policy import Policy
 
 _FILES = frozenset({FLEET_FILE, POLICY_FILE})
 _FIXED = ("name", "operators", "auditors", "witnesses", "nats")
+_FIXED_OF_AGENTS = ("storage_mb", "parts_mb")
 """What no proposal changes: it needs keys, streams or processes, so provisioning does it."""
 
 
@@ -32,6 +33,13 @@ def problem_of_fleet(git: Git, proposal: Proposal, before: Contents, after: Cont
     fixed = [key for key in _FIXED if getattr(old, key) != getattr(new, key)]
     if old.agents.keys() != new.agents.keys():
         fixed.append("the set of agents")
+    else:
+        fixed += [
+            f"{key} of {agent}"
+            for agent, role in new.agents.items()
+            for key in _FIXED_OF_AGENTS
+            if getattr(old.agents[agent], key) != getattr(role, key)
+        ]
     return f"{fixed[0]} is changed by provisioning, not by a proposal" if fixed else ""
 
 

@@ -76,6 +76,17 @@ async def _asks_for_more_agents(field: Field) -> None:
     await field.refuses(data, "is changed by provisioning", by="ops")
 
 
+async def _asks_for_more_room(field: Field) -> None:
+    """Streams are made with their size, by provisioning: a quota that grew alone would let nobody store more."""
+    text = field.desk.git.file("main", "fleet.yaml")
+    assert text is not None
+    fleet = yaml.safe_load(text)
+    fleet["agents"]["greeter"] = {**(fleet["agents"]["greeter"] or {}), "storage_mb": 65_536}
+    changed = {"fleet.yaml": yaml.safe_dump(fleet, sort_keys=False).encode()}
+    data = field.desk.fleet_proposal(changed, agent="greeter", kind="authority")
+    await field.refuses(data, "storage_mb of greeter is changed by provisioning", by="ops")
+
+
 async def _tests_that(field: Field, *lines: str) -> None:
     """A test in the proposal that succeeds only where the sandbox does not hold."""
     test = _TEST.format("\n".join(f"        {line}" for line in lines)).encode()
@@ -178,6 +189,7 @@ CASES = (
     Case("a policy that lowers its own quorum", _lowers_its_own_quorum, "proposal.decided"),
     Case("a reviewer who is to be replaced", _fires_a_reviewer, "proposal.decided"),
     Case("an agent that nobody provisioned", _asks_for_more_agents, "proposal.refused"),
+    Case("more room in the server for an agent", _asks_for_more_room, "proposal.refused"),
     Case("a test that asks the server", _test_reaches_the_server, "apply.refused"),
     Case("a test that reads a key", _test_reads_a_key, "apply.refused"),
     Case("a test that writes a release", _test_writes_a_release, "apply.refused"),

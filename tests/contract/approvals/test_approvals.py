@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
+from approvals.applying.steps import Application
 from schemas import names, subjects
 from schemas.approvals import Receipt, decode_proposal
 from tests.contract.approvals.approvals_bench import STYLE, Approvals
@@ -347,6 +349,28 @@ async def test_a_vote_that_a_change_of_policy_overtook_is_refused(approvals: App
     shown = await approvals.ask_json("show", receipt.proposal)
     assert (shown["state"], shown["votes"]) == ("open", [])
     await applier.drain(5)
+
+
+async def test_an_application_that_fails_unexpectedly_ends_the_applier(
+    approvals: Approvals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not begun again and again in a process in which something is wrong; the next process begins it again."""
+    begun: list[str] = []
+
+    async def broken(application: Application) -> str:
+        begun.append(application.case.id)
+        raise TypeError("a defect")
+
+    monkeypatch.setattr(Application, "run", broken)
+    told: asyncio.Queue[str] = asyncio.Queue()
+    applier = await approvals.applier()
+    await applier.start(told.put_nowait)
+    receipt = await approvals.propose()
+    await approvals.type("approve", approval(receipt))
+    assert await asyncio.wait_for(told.get(), 40) == f"applying {receipt.proposal} ended: TypeError"
+    await applier.drain(5)
+    assert begun == [receipt.proposal]
+    assert told.empty()
 
 
 async def test_the_applier_derives_the_verdict_itself(approvals: Approvals) -> None:
