@@ -105,11 +105,12 @@ class Fault:
         put(spool, "os", Instead(os, name, self.around(getattr(os, name))))
 
     def _slow_down_publishing(self) -> None:
-        """Only what is not confirmed soon is made durable here."""
+        """Only what is not confirmed soon is made durable here. A process that is to die has begun to when it is spent."""
         append = store.SlotStore.append
+        is_deadly = self.what.startswith("kill")
 
         async def slowly(slot: store.SlotStore, batch: Any, fence: int, salt: str = "") -> int:
-            while self.is_armed and not self.is_spent:
+            while self.is_armed and (is_deadly or not self.is_spent):
                 await asyncio.sleep(0.01)
             return await append(slot, batch, fence, salt)
 
