@@ -6,6 +6,7 @@ AgentbusError
 ├── CredentialMissing    a key file is absent or readable by others: the operator's to fix
 ├── NotProvisioned       a stream, consumer or bucket is missing or differs: run `agentbus provision`
 ├── VerifierUnfit        the verifier does not see planted tampering: its verdicts are worth nothing
+├── TrailBroken          a part of the trail is missing or not what it was: somebody changed it, for a person to look at
 ├── SealContradicted     the stream is not what was sealed: somebody changed it, for a person to look at
 ├── StorageFull          a bucket has no room left: more storage for the agent, or time; 503 to a caller
 └── AuditUnavailable     events cannot be made durable; consequential actions must not run
@@ -45,6 +46,14 @@ class SealContradicted(AgentbusError):
     def __init__(self, sequence: int, reason: str) -> None:
         super().__init__(f"{reason}; nothing is sealed over this: compare with a backup, see `agentbus audit verify`")
         self.sequence = sequence
+
+
+class TrailBroken(AgentbusError):
+    """An archive of the trail is not there, or not what was put away, from stream sequence `sequence` on."""
+
+    def __init__(self, sequence: int, reason: str) -> None:
+        super().__init__(f"{reason}; nothing is read over this, run: agentbus audit verify")
+        self.sequence, self.problem = sequence, reason
 
 
 class VerifierUnfit(AgentbusError):

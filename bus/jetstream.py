@@ -82,19 +82,31 @@ class Delivery(NamedTuple):
     pending: int
 
 
-async def call(connection: Connection, verb: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+async def call(
+    connection: Connection, verb: str, body: dict[str, Any] | None = None, *, timeout_s: float = 5
+) -> dict[str, Any]:
     """One JetStream API request, `$JS.API.<verb>`.
 
     Raises:
         ApiError: the server refused. Unavailable, DeadlineExceeded: as `Connection.request`.
     """
     payload = msgspec.json.encode(body) if body is not None else b""
-    answer = await connection.request(f"$JS.API.{verb}", payload, timeout_s=5)
+    answer = await connection.request(f"$JS.API.{verb}", payload, timeout_s=timeout_s)
     decoded: dict[str, Any] = msgspec.json.decode(answer.data)
     error = decoded.get("error")
     if error:
         raise ApiError(int(error.get("err_code", 0)), str(error.get("description", "")))
     return decoded
+
+
+async def found_or_none(connection: Connection, verb: str) -> dict[str, Any] | None:
+    """`call` about a stream or consumer that may not exist; None where it does not."""
+    try:
+        return await call(connection, verb)
+    except ApiError as error:
+        if error.code in NOT_FOUND:
+            return None
+        raise
 
 
 async def store(

@@ -48,6 +48,11 @@ class Home:
         return self.root / "nats" / "jetstream"
 
     @property
+    def archives(self) -> Path:
+        """The names of the trail's archives, which may be read by whoever may read the trail."""
+        return self.root / "nats" / "archives.json"
+
+    @property
     def store_key(self) -> Path:
         """The environment of nats-server, with the key of JetStream's files in it; no other process's."""
         return self.credentials(names.NATS_SERVER) / "store.env"

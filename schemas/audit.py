@@ -168,6 +168,22 @@ _ROWS = (
         "the stream is not what was sealed; nothing is sealed any more",
         {"sequence": COUNT},
     ),
+    EventType(
+        "audit",
+        "rotation_begun",
+        INFO,
+        True,
+        "what the stream holds, up to this message, is about to be put away in an archive",
+        {"first": COUNT},
+    ),
+    EventType(
+        "audit",
+        "rotated",
+        INFO,
+        True,
+        "the stream goes on after an archive: its range, number of messages and Merkle root",
+        {"first": COUNT, "last": COUNT, "messages": COUNT, "root": DIGEST},
+    ),
     EventType("audit", "unwitnessed", WARN, True, "a witness does not cosign the trail's checkpoints, with the reason"),
     EventType("audit", "witnessed", INFO, False, "a witness cosigns the trail's checkpoints"),
     EventType(

@@ -41,11 +41,26 @@ SEALER: Final = "sealer"
 GATEWAY: Final = "gateway"
 MONITOR: Final = "monitor"
 SUPERVISOR: Final = "supervisor"
+PROVISIONING: Final = "provisioning"
+"""Writes on the trail from within its account, where nobody in service may: what only provisioning can do."""
 NATS_SERVER: Final = "nats-server"
 CLUSTER: Final = "cluster"
 """What the servers of a cluster know each other by is in its folder of credentials."""
 RESERVED: Final = frozenset(
-    {APPROVALS, APPLIER, PROVISION, SEALER, GATEWAY, MONITOR, SUPERVISOR, NATS_SERVER, CLUSTER, "sys", "none"}
+    {
+        APPROVALS,
+        APPLIER,
+        PROVISION,
+        SEALER,
+        GATEWAY,
+        MONITOR,
+        SUPERVISOR,
+        PROVISIONING,
+        NATS_SERVER,
+        CLUSTER,
+        "sys",
+        "none",
+    }
 )
 
 # Headers. Source: A2A v1.0 §3.2.6, W3C Trace Context, ADR-4, ADR-32, ADR-50, ADR-51.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from schemas import names
 from schemas.errors import InvalidSubject
 from schemas.subjects import AgentAudit, SystemAudit
 
@@ -63,3 +64,12 @@ class Producer:
     def last_subject(self, domain: str) -> str:
         """Where the last event of `domain` is asked for; the account imports it from AUDIT's direct get."""
         return f"audit.last.{self.name}.{self.slot}.{domain}"
+
+
+@dataclass(frozen=True, slots=True)
+class Insider(Producer):
+    """A producer within the account of the trail: it asks the stream itself, as no import stands between."""
+
+    def last_subject(self, domain: str) -> str:
+        """Where the last event of `domain` is asked for."""
+        return f"$JS.API.DIRECT.GET.{names.AUDIT}.{self.subject(domain)}"

@@ -24,6 +24,7 @@ from typing import Final, Literal, NamedTuple
 
 import msgspec
 
+from bus.audit.archives import Broken
 from bus.audit.chain import ENDS_A_BATCH, MAX_SKEW_S, Finding, Slot, seconds_between, span
 from bus.audit.head import Head
 from bus.audit.packing import unpacked
@@ -210,6 +211,14 @@ class Verifier:
         slot = self.slots.get(record.subject.rpartition(".")[0] + ".")
         if slot:
             slot.is_disturbed_now = True
+
+    def broken(self, broken: Broken) -> None:
+        """Say what is wrong with an archive of the trail."""
+        self._take((Finding(broken.first, "", broken.problem, broken.last),))
+
+    def differs_in_copy(self, sequence: int, subject: str, how: str) -> None:
+        """Say that a copy of a message in an archive, from which its producer goes on, is not what the archive has."""
+        self._find(sequence, subject, f"its copy in {names.AUDIT}, from which its producer goes on, is {how}")
 
     def missing_after(self, last: int) -> None:
         """Say that the stream claims sequences up to `last`, which it did not give."""

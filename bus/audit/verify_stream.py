@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from bus.audit.head import FILE, Head, read_head
-from bus.audit.read import Bounds, Reader
+from bus.audit.read import Bounds, Reader, Record
 from bus.audit.seal.check import SealCheck
 from bus.audit.trust import Trust
 from bus.audit.verify import Report, Verifier
@@ -19,6 +19,7 @@ from schemas.errors import DeadlineExceeded, Unavailable
 _SETTLE_S = 3.0
 """How long a batch that is being stored while we read may take to be whole."""
 _PROGRESS_EVERY = 100
+_ORDERS = ("Nats-Batch-", "Nats-Expected-")
 
 Progress = Callable[[int, int], None]
 
@@ -76,14 +77,59 @@ def _gone(verifier: Verifier, reason: str) -> Report:
 
 async def _read(reader: Reader, verifier: Verifier, bounds: Bounds, on_progress: Progress) -> None:
     on_progress(verifier.position - 1, bounds.last)
-    async for record in reader.records(verifier.position, until=bounds.last):
+    copies = _Copies(reader, (await reader.archives()).last)
+    async for record in reader.records(verifier.position, until=bounds.last, on_broken=verifier.broken):
         verifier.add(record)
+        if record.sequence <= copies.end:
+            await copies.compare(record, verifier)
         if record.sequence % _PROGRESS_EVERY == 0:
             on_progress(record.sequence, bounds.last)
+    await copies.finish(verifier)
     if bounds.last < verifier.begin.after:
         verifier.ended_before(bounds.last)
     verifier.missing_after(bounds.last)
     on_progress(bounds.last, bounds.last)
+
+
+class _Copies:
+    """What AUDIT holds of messages that are in archives, compared with them in one reading side by side.
+
+    Of each subject the last one must be there: its producer goes on from it.
+    """
+
+    def __init__(self, reader: Reader, end: int) -> None:
+        self._reader = reader
+        self._copies = reader.copies()
+        self._copy: Record | None = None
+        self._found: dict[str, int] = {}
+        self._lasts: dict[str, int] = {}
+        self.end = end
+        """The last sequence that is in an archive."""
+
+    async def compare(self, record: Record, verifier: Verifier) -> None:
+        """Say it when the copy of this record is none."""
+        if not record.problem:
+            self._lasts[record.subject] = record.sequence
+        while self._copy is None or self._copy.sequence < record.sequence:
+            self._copy = await anext(self._copies, None)
+            if self._copy is None:
+                return
+            self._found[self._copy.subject] = self._copy.sequence
+        if self._copy.sequence == record.sequence and not _is_copy(self._copy, record):
+            verifier.differs_in_copy(record.sequence, record.subject, "another")
+
+    async def finish(self, verifier: Verifier) -> None:
+        """Say which copies are not there."""
+        for subject, last in self._lasts.items():
+            if self._found.get(subject, 0) < last and await self._reader.last_on(subject) < last:
+                verifier.differs_in_copy(last, subject, "gone")
+
+
+def _is_copy(copy: Record, record: Record) -> bool:
+    """The server leaves out of a copy the headers that gave it orders."""
+    kept = {name: value for name, value in record.headers.items() if not name.startswith(_ORDERS)}
+    same = (copy.subject, copy.time, copy.payload) == (record.subject, record.time, record.payload)
+    return same and (bool(record.problem) or copy.headers == kept)
 
 
 async def _settle(reader: Reader, verifier: Verifier) -> None:

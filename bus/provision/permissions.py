@@ -6,6 +6,7 @@ reply subject is chosen by the requester, so whoever answers must own nothing wo
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bus.provision import parts
@@ -30,16 +31,17 @@ class User:
     """Seconds for which it may answer each message it got, on whatever reply subject; 0 is never."""
 
 
-def users_of(fleet: Fleet) -> tuple[User, ...]:
-    """Every user of the fleet, services first."""
+def users_of(fleet: Fleet, archives: Sequence[str] = ()) -> tuple[User, ...]:
+    """Every user of the fleet, services first; who may read the trail may read its `archives`."""
+    trail = _reading_the_trail(archives)
     return (
-        *_services(),
-        *_sealer(),
+        *_services(trail),
+        *_sealer(trail),
         *map(_witness, fleet.witnesses),
         *(user for agent, role in fleet.agents.items() for user in (_bus_agent(agent, role), _own_agent(agent))),
         *(user for operator in fleet.operators for user in (_operator(operator), _own_operator(operator))),
         *map(_reviewer, fleet.reviewers),
-        *map(_auditor, fleet.auditors),
+        *(_auditor(auditor, trail) for auditor in fleet.auditors),
     )
 
 
@@ -57,7 +59,7 @@ def _audit(name: str, *, agent: bool) -> tuple[str, ...]:
     return f"audit.{family}.{name}.>", f"audit.last.{name}.>"
 
 
-def _services() -> tuple[User, ...]:
+def _services(trail: tuple[str, ...]) -> tuple[User, ...]:
     inbox = {name: f"{names.inbox_prefix(name)}.>" for name in (names.APPROVALS, names.APPLIER)}
     streams = (names.PROPOSALS, names.DECISIONS, names.OUTCOMES)
     service = User(
@@ -99,16 +101,16 @@ def _services() -> tuple[User, ...]:
         publish=tuple(subjects.Request.pattern(caller=names.APPLIER, operation=operation) for operation in _CANARY),
         subscribe=(subjects.Reply.pattern(caller=names.APPLIER), inbox[names.APPLIER]),
     )
-    return service, applier, canary, _witness_of_health(), _provision()
+    return service, applier, canary, _witness_of_health(trail), _provision()
 
 
-def _witness_of_health() -> User:
+def _witness_of_health(trail: tuple[str, ...]) -> User:
     """How the applier sees whether an agent that it restarted writes its trail: it reads, as an auditor does."""
     return User(
         names.ACCOUNT_AUDIT,
         names.APPLIER,
         names.TRAIL_CREDENTIAL,
-        publish=_reading_the_trail(),
+        publish=trail,
         subscribe=(f"{names.inbox_prefix(names.APPLIER)}.>",),
     )
 
@@ -126,7 +128,7 @@ def _provision() -> User:
     )
 
 
-def _sealer() -> tuple[User, User]:
+def _sealer(trail_rights: tuple[str, ...]) -> tuple[User, User]:
     inbox = f"{names.inbox_prefix(names.SEALER)}.>"
     own = User(
         names.own_account(names.SEALER),
@@ -139,7 +141,7 @@ def _sealer() -> tuple[User, User]:
         names.ACCOUNT_AUDIT,
         names.SEALER,
         names.TRAIL_CREDENTIAL,
-        publish=(*_reading_the_trail(), subjects.SEAL, subjects.Cosign.pattern()),
+        publish=(*trail_rights, subjects.SEAL, subjects.Cosign.pattern()),
         subscribe=(inbox, subjects.Cosigned.pattern()),
     )
     return own, trail
@@ -270,16 +272,22 @@ def _reviewer(reviewer: str) -> User:
     )
 
 
-def _auditor(auditor: str) -> User:
+def _auditor(auditor: str, trail: tuple[str, ...]) -> User:
     return User(
         names.ACCOUNT_AUDIT,
         auditor,
         names.OWN_CREDENTIAL,
-        publish=_reading_the_trail(),
+        publish=trail,
         subscribe=(f"{names.inbox_prefix(auditor)}.>",),
     )
 
 
-def _reading_the_trail() -> tuple[str, ...]:
+def _reading_the_trail(archives: Sequence[str]) -> tuple[str, ...]:
+    """Stream by stream: a name that begins as theirs is no right to read it."""
     direct = f"$JS.API.DIRECT.GET.{names.AUDIT}"
-    return direct, f"{direct}.>", f"$JS.API.STREAM.INFO.{names.AUDIT}"
+    return (
+        direct,
+        f"{direct}.>",
+        *(f"$JS.API.DIRECT.GET.{archive}" for archive in archives),
+        *(f"$JS.API.STREAM.INFO.{stream}" for stream in (names.AUDIT, *archives)),
+    )

@@ -11,7 +11,7 @@ import asyncio
 import secrets
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
@@ -23,10 +23,12 @@ from bus.credentials import Credential, create_credential
 from bus.discovery.agent_keys import write_agent_keys
 from bus.errors import ConnectionRefused, NotProvisioned
 from bus.files import replace_durably
-from bus.jetstream import NO_LEADER_YET, NOT_FOUND, ApiError, call
+from bus.jetstream import NO_LEADER_YET, ApiError, call, found_or_none
+from bus.provision.archive_list import read_archives, write_archives
 from bus.provision.contexts import write_contexts
 from bus.provision.members import server_url, servers_of
 from bus.provision.permissions import users_of
+from bus.provision.rotation import archives_of
 from bus.provision.seal_policy import write_seal_policy
 from bus.provision.server_config import Keys, server_config
 from bus.provision.store_key import ensure_store_key, refuse_unread
@@ -40,7 +42,6 @@ from schemas.errors import DeadlineExceeded, Unavailable
 from schemas.fleet import Fleet
 
 _LEADER_S = 30.0
-Ensure = Callable[[Connection, Stream], Awaitable[None]]
 
 
 class Running(Protocol):
@@ -77,7 +78,7 @@ def write_files(fleet: Fleet, home: Home) -> Keys:
 def _write_configs(fleet: Fleet, home: Home, keys: Keys, admins: Mapping[str, str] | None = None) -> None:
     secret = route_secret(home) if fleet.nats.cluster else ""
     for server in servers_of(fleet, home):
-        _write(server.config, server_config(fleet, server, keys, admins, secret))
+        _write(server.config, server_config(fleet, server, keys, admins, secret, read_archives(home)))
 
 
 def route_secret(home: Home) -> str:
@@ -97,7 +98,7 @@ def _ensure_keys(fleet: Fleet, home: Home) -> dict[tuple[str, str], str]:
 
 def _producers(fleet: Fleet) -> dict[str, str]:
     """Each audit producer and the family of its subjects."""
-    services = dict.fromkeys((names.APPROVALS, names.APPLIER, names.SEALER), "sys")
+    services = dict.fromkeys((names.APPROVALS, names.APPLIER, names.SEALER, names.PROVISIONING), "sys")
     return {**services, **dict.fromkeys(fleet.agents, "agent")}
 
 
@@ -111,6 +112,12 @@ def _trust(fleet: Fleet, home: Home) -> Trust:
 def _write(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     replace_durably(path, text.encode(), keeps_owner=True)
+
+
+def grant_archives(fleet: Fleet, home: Home, archives: Iterable[str]) -> None:
+    """Have the server's configuration let read these archives who may read the trail."""
+    write_archives(home, archives)
+    write_files(fleet, home)
 
 
 async def start_server(fleet: Fleet, home: Home) -> LocalServer:
@@ -202,9 +209,13 @@ async def _set_up(
         for account, admin in admins.items():
             connections[account] = await Connection.open(_profile(url, admin, account))
             stack.push_async_callback(connections[account].close)
-        ensure = partial(ensure_stream, stores=tuple(one.store for one in servers_of(fleet, home)))
+        stores = tuple(one.store for one in servers_of(fleet, home))
+        write_archives(
+            home, await _patiently(partial(archives_of, home=home, stores=stores), connections[names.ACCOUNT_AUDIT])
+        )
+        ensure = partial(ensure_stream, stores=stores)
         for stream in streams_of(fleet):
-            await _patiently(ensure, connections[stream.account], stream)
+            await _patiently(partial(ensure, stream=stream), connections[stream.account])
     _write_configs(fleet, home, keys)
     await _reloaded(servers, next(iter(admins.values())), lets_in=False)
 
@@ -214,12 +225,12 @@ def _profile(url: str, admin: Credential, account: str) -> Profile:
     return Profile(url=url, credential=admin, name=name, inbox_prefix="_INBOX", wait_for_server=False)
 
 
-async def _patiently(ensure: Ensure, connection: Connection, stream: Stream) -> None:
+async def _patiently[T](ask: Callable[[Connection], Awaitable[T]], connection: Connection) -> T:
     """Repeat while a new cluster has no leader yet."""
     deadline = time.monotonic() + _LEADER_S
     while True:
         try:
-            return await ensure(connection, stream)
+            return await ask(connection)
         except (Unavailable, DeadlineExceeded, ApiError) as error:
             is_early = not isinstance(error, ApiError) or error.code in NO_LEADER_YET
             if not is_early or time.monotonic() > deadline:
@@ -256,7 +267,7 @@ async def ensure_stream(connection: Connection, stream: Stream, stores: Sequence
         NotProvisioned: it exists with another configuration, and the message names the first difference; or its files
             exist and the server could not read them.
     """
-    info = await _info_or_none(connection, f"STREAM.INFO.{stream.name}")
+    info = await found_or_none(connection, f"STREAM.INFO.{stream.name}")
     if info is None:
         refuse_unread(stream, stores)
         info = await call(connection, f"STREAM.CREATE.{stream.name}", stream.config)
@@ -265,7 +276,7 @@ async def ensure_stream(connection: Connection, stream: Stream, stores: Sequence
     _require_same(stream.name, stream.config, info["config"])
     for consumer in stream.consumers:
         name = str(consumer["durable_name"])
-        found = await _info_or_none(connection, f"CONSUMER.INFO.{stream.name}.{name}")
+        found = await found_or_none(connection, f"CONSUMER.INFO.{stream.name}.{name}")
         if found is None:
             body = {"stream_name": stream.name, "config": consumer}
             found = await call(connection, f"CONSUMER.DURABLE.CREATE.{stream.name}.{name}", body)
@@ -279,15 +290,6 @@ async def _most_of_a_subject(connection: Connection, stream: Stream, found: dict
     info = await call(connection, f"STREAM.INFO.{stream.name}", {"subjects_filter": ">"})
     counts: dict[str, int] = info["state"].get("subjects") or {}
     return max(counts.values(), default=0) if len(counts) == info["state"].get("num_subjects", 0) else None
-
-
-async def _info_or_none(connection: Connection, verb: str) -> dict[str, Any] | None:
-    try:
-        return await call(connection, verb)
-    except ApiError as error:
-        if error.code in NOT_FOUND:
-            return None
-        raise
 
 
 def _require_same(name: str, wanted: dict[str, Any], found: dict[str, Any]) -> None:

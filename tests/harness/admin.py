@@ -13,6 +13,7 @@ from typing import Any
 from bus.connection import Connection, Profile
 from bus.credentials import Credential, create_credential
 from bus.jetstream import call
+from bus.provision.archive_list import read_archives
 from bus.provision.members import Server, servers_of
 from bus.provision.provision import route_secret, write_files
 from bus.provision.server_config import server_config
@@ -49,7 +50,7 @@ async def _let_in(bench: Bench, admins: dict[str, str]) -> None:
     secret = route_secret(bench.home) if bench.fleet.nats.cluster else ""
     members = servers_of(bench.fleet, bench.home)
     for number, member in enumerate(members):
-        text = server_config(bench.fleet, member, keys, admins, secret)
+        text = server_config(bench.fleet, member, keys, admins, secret, read_archives(bench.home))
         member.config.write_text(bench.configured(text, number))
     before = [_reloads(member) for member in members]
     for server in bench.running:

@@ -7,7 +7,8 @@ The same run verifies each untouched store, which must be sound. Exits 1 if any 
 Two kinds of row are different. A producer that falls silent is named, with its last sequence, and the exit code stays
 0: the trail is what was written. A proof is caught when it is refused, and located when the refusal names the field.
 
-`--quick` leaves out what the tests do with the same records without a server (`tests/contract/audit/test_audit_tampering.py`).
+`--quick` leaves out what the tests do with the same records without a server (`tests/contract/audit/test_audit_tampering.py`),
+and of what is done to archives the rows that are alike.
 """
 
 from __future__ import annotations
@@ -15,37 +16,63 @@ from __future__ import annotations
 import shutil
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import uvloop
 
+from agents.cli.audit.rotate import rotated
 from agents.cli.run import log_quietly
 from bus.audit.trust import load_trust
 from bus.credentials import create_credential
 from bus.surroundings import Home
 from schemas.fleet import Fleet
 from tests.harness.fleet import Bench, bench, unencrypted
+from tests.tamper.archives import ROTATED
 from tests.tamper.cases import CASES, Case
 from tests.tamper.changes import Place, Recorded
 from tests.tamper.proofs import proof_rows
 from tests.tamper.rows import Row
 from tests.tamper.silence import silence_rows
-from tests.tamper.store import Attacker, copied, in_bulk, in_turn, records_of, running, sealed, two_runs, verified
+from tests.tamper.store import (
+    Attacker,
+    copied,
+    gone_on,
+    in_bulk,
+    in_turn,
+    records_of,
+    running,
+    sealed,
+    two_runs,
+    verified,
+)
 
-_TRAILS = {"in turn": in_turn, "in bulk": in_bulk, "sealed": sealed, "two runs": two_runs}
+_TRAILS: dict[str, tuple[Callable[[Bench], Awaitable[None]], ...]] = {
+    "in turn": (in_turn,),
+    "in bulk": (in_bulk,),
+    "sealed": (sealed,),
+    "two runs": (two_runs,),
+    "rotated": (sealed, gone_on, gone_on),
+}
+"""How each is written; between two parts it is rotated."""
 Original = tuple[Home, Fleet, Recorded]
 
 
 async def _written(name: str, folder: Path) -> Original:
     """A fleet with that trail, stopped."""
     folder.mkdir()
+    first, *rest = _TRAILS[name]
     async with bench(folder, unencrypted) as live:
-        await _TRAILS[name](live)
+        await first(live)
         records = await records_of(live)
-        stranger = create_credential(folder / "stranger.nk")
-        return live.home, live.fleet, Recorded(records, load_trust(live.home.trust), stranger)
+    for part in rest:
+        await rotated(live.home)
+        async with running(live.home, live.fleet) as again:
+            await part(again)
+            records = await records_of(again)
+    stranger = create_credential(folder / "stranger.nk")
+    return live.home, live.fleet, Recorded(records, load_trust(live.home.trust), stranger)
 
 
 @asynccontextmanager
@@ -89,7 +116,7 @@ async def _rows(originals: dict[str, Original], folder: Path, cases: Sequence[Ca
 
 async def main(*, is_quick: bool) -> int:
     """Run the table; returns the exit code."""
-    cases = [case for case in CASES if not (is_quick and case.is_tested_in_memory)]
+    cases = [case for case in (*CASES, *ROTATED) if not (is_quick and (case.is_tested_in_memory or case.is_alike))]
     is_clean, rows = True, []
     with tempfile.TemporaryDirectory(prefix="agentbus-tamper-") as root:
         originals = {name: await _written(name, Path(root) / name.replace(" ", "-")) for name in _TRAILS}

@@ -50,6 +50,8 @@ class Case:
     on_disk: Callable[[Home], None] = _left_alone
     is_tested_in_memory: bool = False
     """`tests/contract/audit/test_audit_tampering.py` makes the same change to the records that it read."""
+    is_alike: bool = False
+    """Another row shows nearly the same."""
 
 
 def _rebuilt(change: Callable[[list[Record], Recorded], list[Record]]) -> Online:

@@ -20,6 +20,7 @@ from bus.audit.read import Reader, Record
 from bus.audit.seal.policy_file import load_policy, log_of
 from bus.audit.seal.sealed_log import NODES
 from bus.audit.seal.sealer import LOG
+from bus.audit.snapshot import copy_stream
 from bus.audit.tlog.checkpoint import Checkpoint
 from bus.audit.tlog.note import Note, sign
 from bus.connection import Connection
@@ -106,6 +107,20 @@ async def sealed(bench: Bench) -> None:
             _keep(bench.home, 32)
     async with sealing(bench) as running:
         await running.until_sealed(34)
+
+
+async def gone_on(bench: Bench) -> None:
+    """Of a trail that was rotated: six events of one producer, and a checkpoint of all."""
+    audit = await _audit(bench, TEXTSTATS)
+    for number in range(6):
+        audit.emit("request.received", action="SendMessage", reason=str(number))
+        await audit.confirm()
+    await audit.close()
+    size = len(await records_of(bench))
+    for name in bench.fleet.witnesses:
+        await witness_of(bench, name)
+    async with sealing(bench) as running:
+        await running.until_sealed(size)
 
 
 async def two_runs(bench: Bench) -> None:
@@ -235,9 +250,35 @@ class Attacker:
         text = Checkpoint(origin, size, root).text()
         await self.append(subjects.SEAL, bytes(Note(text, (sign(text, origin, key),))), {})
 
-    async def delete(self) -> None:
-        """Delete the stream."""
-        await call(self._admin, f"STREAM.DELETE.{names.AUDIT}")
+    async def delete(self, stream: str = names.AUDIT) -> None:
+        """Delete a stream."""
+        await call(self._admin, f"STREAM.DELETE.{stream}")
+
+    async def copy(self, stream: str, to: str, without: int = 0, **changes: Any) -> None:
+        """What only an administrator can: another stream in the place of `to`, with each message's bytes, time and place."""
+        config = (await call(self._admin, f"STREAM.INFO.{to}"))["config"]
+        between = config | {
+            "name": "BETWEEN",
+            "subjects": [],
+            "sealed": False,
+            "deny_delete": False,
+            "deny_purge": False,
+        }
+        await copy_stream(self._admin, stream, between)
+        if without:
+            await call(self._admin, "STREAM.MSG.DELETE.BETWEEN", {"seq": without})
+        await self.delete(to)
+        await copy_stream(self._admin, "BETWEEN", config | changes)
+
+    async def last_archive(self) -> str:
+        """The archive before AUDIT."""
+        return (await Reader(self._admin).archives()).all[-1].name
+
+    async def make_anew(self, **changes: Any) -> None:
+        """An empty AUDIT that says of itself what the other one did."""
+        config = (await self._info())["config"]
+        await self.delete()
+        await call(self._admin, f"STREAM.CREATE.{names.AUDIT}", config | changes)
 
     async def append(self, subject: str, payload: bytes, headers: dict[str, str]) -> None:
         """Store a message as if it were a producer's."""
@@ -271,9 +312,9 @@ def put_back(home: Home, size: int) -> None:
     shutil.copytree(home.root / _EARLIER / str(size), home.store)
 
 
-def block_of(home: Home) -> Path:
-    """The file that the trail's messages are in."""
-    (block,) = [path for path in home.store.rglob("*.blk") if f"/streams/{names.AUDIT}/" in str(path)]
+def block_of(home: Home, stream: str = names.AUDIT) -> Path:
+    """The file that the messages of the trail are in, or of an archive of it."""
+    (block,) = [path for path in home.store.rglob("*.blk") if f"/streams/{stream}/" in str(path)]
     return block
 
 

@@ -236,6 +236,38 @@ def audit_restore(
     restore_commands.restore(home, directory, tuple(checkpoint or ()), as_json=as_json)
 
 
+@audit_app.command("rotate")
+def audit_rotate(
+    home: HomeOption = HOME,
+    as_json: JsonOption = False,
+) -> None:
+    """Put away what the trail's stream holds in a sealed archive; the fleet must be stopped. Numbers go on.
+
+    The trail is verified first: unless it is sound nothing is done, and the exit code is that of verify. Interrupted,
+    even by kill -9, nothing is lost: the fleet may refuse to start until the same command has gone on. Every command
+    of an auditor reads archives and stream as one trail. Also for the units of systemd: stop them and nats-server first.
+
+    Example: agentbus down && agentbus audit rotate && agentbus up
+    """
+    from agents.cli.audit import rotate as rotate_commands
+
+    rotate_commands.rotate(home, as_json=as_json)
+
+
+@audit_app.command("archives")
+def audit_archives(
+    home: HomeOption = HOME,
+    as_json: JsonOption = False,
+) -> None:
+    """List the archives of a trail that was rotated: range, size, Merkle root; exit 1 when one is not what it was.
+
+    Example: agentbus audit archives --json
+    """
+    from agents.cli.audit import rotate as rotate_commands
+
+    rotate_commands.archives(home, as_json=as_json)
+
+
 @audit_app.command("prove")
 def audit_prove(
     sequence: Annotated[int, typer.Argument(min=1, help="The message's stream sequence.")],

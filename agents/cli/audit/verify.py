@@ -165,6 +165,17 @@ async def _read(reader: Reader, verifier: Verifier, bookmark: Bookmark | None) -
     return report
 
 
+async def verified_by(reader: Reader, home: Home, wanted: Wanted) -> Report:
+    """What is to be said of the trail that `reader` reads, on the host that the fleet runs on."""
+    watch = Watch()
+    known = knowledge(home, wanted)
+    verifier = Verifier(known.trust, tuple(find_heads(home.root / "state")), seals=known.seals)
+    try:
+        return await verify_with(reader, verifier, watch)
+    finally:
+        watch.end()
+
+
 def _own_state() -> Path | None:
     """The auditor's own; None for a user without a home. Source: XDG Base Directory Specification."""
     base = os.environ.get("XDG_STATE_HOME", "")

@@ -23,7 +23,7 @@ from bus.audit.seal.sealed_log import SealedLog
 from bus.audit.tlog.errors import Malformed
 from bus.audit.tlog.leaf import Leaf
 from bus.connection import Connection
-from bus.errors import NotProvisioned, SealContradicted
+from bus.errors import NotProvisioned, SealContradicted, TrailBroken
 from bus.files import replace_durably
 from bus.jetstream import ApiError, store
 from schemas import names, subjects
@@ -120,13 +120,17 @@ class Sealer:
             SealContradicted: as `run`. Unavailable, DeadlineExceeded, NotProvisioned: the stream cannot be read now.
         """
         known, last = self._log.size, (await self._reader.bounds()).last
-        async for record in self._reader.records(max(1, known), until=last):
-            if known:
-                self._log.require_last(_leaf(record))
-                known = 0
-            else:
-                self._take(record)
-        self._require_whole(last)
+        doubt: SealContradicted | None = None
+        try:
+            async for record in self._reader.records(max(1, known), until=last):
+                if known:
+                    self._log.require_last(_leaf(record))
+                    known = 0
+                else:
+                    self._take(record)
+        except TrailBroken as error:
+            doubt = SealContradicted(error.sequence, error.problem)
+        self._weigh(doubt or self._cut(last))
 
     async def seal(self) -> None:
         """Sign what was read, have it witnessed, and publish it.
@@ -143,17 +147,19 @@ class Sealer:
         await store(self._connection, subjects.SEAL, whole, headers={names.EXPECTED_SUBJECT_SEQUENCE: str(self._fence)})
         _log.info("sealer.sealed", size=self._log.size, witnesses=len(cosigned.signatures))
 
-    def _require_whole(self, last: int) -> None:
-        """Doubt a stream that seems cut; it is read on meanwhile, so what stands in the place of the rest is seen."""
-        now = time.monotonic()
+    def _cut(self, last: int) -> SealContradicted | None:
         try:
             self._log.require_whole(last)
-        except SealContradicted:
-            self._doubted_since = self._doubted_since or now
-            if now - self._doubted_since > self._pace.believe_s:
-                raise
-        else:
-            self._doubted_since = 0.0
+        except SealContradicted as error:
+            return error
+        return None
+
+    def _weigh(self, doubt: SealContradicted | None) -> None:
+        """Doubt a stream that seems cut; it is read on meanwhile, so what stands in the place of the rest is seen."""
+        now = time.monotonic()
+        self._doubted_since = (self._doubted_since or now) if doubt else 0.0
+        if doubt and now - self._doubted_since > self._pace.believe_s:
+            raise doubt
 
     def _take(self, record: Record) -> None:
         leaf = _leaf(record)

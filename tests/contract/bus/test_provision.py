@@ -149,7 +149,15 @@ async def test_only_their_owner_can_read_the_keys(fleet_bench: Bench) -> None:
     """Key files, contexts and the configuration are 0600, the folders of keys 0700."""
     home = fleet_bench.home
     files = [path for path in home.credentials("").rglob("*") if path.is_file()]
-    signing = [*fleet_bench.fleet.agents, "approvals", "applier", "sealer", "the seal", *fleet_bench.fleet.witnesses]
+    signing = [
+        *fleet_bench.fleet.agents,
+        "approvals",
+        "applier",
+        "sealer",
+        "provisioning",
+        "the seal",
+        *fleet_bench.fleet.witnesses,
+    ]
     assert home.store_key in files
     assert len(files) == len(users_of(fleet_bench.fleet)) + len(signing) + 1
     for path in (*files, home.server_config, home.trust, *(home.contexts / "nats" / "context").iterdir()):
