@@ -41,8 +41,8 @@ SEALER: Final = "sealer"
 GATEWAY: Final = "gateway"
 MONITOR: Final = "monitor"
 SUPERVISOR: Final = "supervisor"
-PROVISIONING: Final = "provisioning"
-"""Writes on the trail from within its account, where nobody in service may: what only provisioning can do."""
+ROTATION: Final = "rotation"
+"""Tells the trail of its own rotation, from within the trail's account, where nobody in service may write."""
 NATS_SERVER: Final = "nats-server"
 CLUSTER: Final = "cluster"
 """What the servers of a cluster know each other by is in its folder of credentials."""
@@ -55,7 +55,7 @@ RESERVED: Final = frozenset(
         GATEWAY,
         MONITOR,
         SUPERVISOR,
-        PROVISIONING,
+        ROTATION,
         NATS_SERVER,
         CLUSTER,
         "sys",

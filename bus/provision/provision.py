@@ -98,7 +98,7 @@ def _ensure_keys(fleet: Fleet, home: Home) -> dict[tuple[str, str], str]:
 
 def _producers(fleet: Fleet) -> dict[str, str]:
     """Each audit producer and the family of its subjects."""
-    services = dict.fromkeys((names.APPROVALS, names.APPLIER, names.SEALER, names.PROVISIONING), "sys")
+    services = dict.fromkeys((names.APPROVALS, names.APPLIER, names.SEALER, names.ROTATION), "sys")
     return {**services, **dict.fromkeys(fleet.agents, "agent")}
 
 

@@ -221,7 +221,7 @@ def mirror_config(live: dict[str, Any], archive: Archive) -> dict[str, Any]:
 
 def plan_file(home: Home) -> Path:
     """Where the plan is while AUDIT may be gone."""
-    return home.state(names.PROVISIONING) / PLAN
+    return home.state(names.ROTATION) / PLAN
 
 
 def read_plan(path: Path) -> Plan | None:

@@ -37,7 +37,7 @@ from schemas.errors import InvalidDocument
 from schemas.fleet import Fleet
 from schemas.text import harmless
 
-_WRITER = Insider(names.PROVISIONING, "0", is_agent=False)
+_WRITER = Insider(names.ROTATION, "0", is_agent=False)
 
 
 def rotate(root: Path, *, as_json: bool) -> None:
@@ -149,8 +149,8 @@ async def _tell_end(admin: Connection, home: Home, plan: Plan) -> None:
 
 @asynccontextmanager
 async def _telling(admin: Connection, home: Home) -> AsyncIterator[Audit]:
-    credential = Credential.find(home.credentials(names.PROVISIONING), names.AUDIT_CREDENTIAL)
-    audit = await Audit.open(admin, _WRITER, credential, home.state(names.PROVISIONING) / "audit")
+    credential = Credential.find(home.credentials(names.ROTATION), names.AUDIT_CREDENTIAL)
+    audit = await Audit.open(admin, _WRITER, credential, home.state(names.ROTATION) / "audit")
     try:
         yield audit
     finally:

@@ -131,7 +131,7 @@ async def told_as_one(live: Bench, size: int, moment: datetime.datetime, folder:
     """Every reader of the trail, over two archives and AUDIT."""
     reader = await auditor(live)
     assert (await verified(live.home)).exit_code == 0
-    events = [event async for event in selected(reader, Selection(agent=names.PROVISIONING))]
+    events = [event async for event in selected(reader, Selection(agent=names.ROTATION))]
     kinds = [decode_event(event.payload).short_type for event in events]
     assert kinds == ["audit.rotation_begun", "audit.rotated", "process.stopped"] * 2
     assert (await reader.first_since(moment), await reader.first_since(datetime.datetime.now(datetime.UTC))) == (
@@ -238,7 +238,7 @@ async def test_killed_at_any_step(
     assert now[:30] == stopped[1]
     assert (len(plan.archives), plan.archive.first, plan.archive.last) == (1, 1, plan.messages)
     assert [leaf.sequence for leaf in now] == list(range(1, plan.archive.last + 5))
-    assert not (home.state(names.PROVISIONING) / rotation.PLAN).exists()
+    assert not (home.state(names.ROTATION) / rotation.PLAN).exists()
 
 
 async def test_a_rotated_trail_is_restored_whole(stopped: tuple[Bench, list[Leaf]], tmp_path: Path) -> None:

@@ -154,7 +154,7 @@ async def test_only_their_owner_can_read_the_keys(fleet_bench: Bench) -> None:
         "approvals",
         "applier",
         "sealer",
-        "provisioning",
+        "rotation",
         "the seal",
         *fleet_bench.fleet.witnesses,
     ]
