@@ -46,8 +46,9 @@ from bus.tasks.states import TaskBook
 from bus.tasks.worker import TaskWorker
 from schemas import a2a, names
 from schemas.audit import AuditEvent, decode_event
+from schemas.errors import TaskNotFound
 from schemas.ids import ulid
-from tests.harness.fleet import Bench
+from tests.harness.fleet import Bench, until
 
 
 @dataclass
@@ -202,3 +203,18 @@ async def trail(bench: Bench, *agents: Agent, kind: str = "") -> list[AuditEvent
         await auditor.close()
     assert [event.data.resource for event in events if event.short_type == "audit.withheld"] == []
     return [event for event in events if kind in {"", event.short_type}]
+
+
+async def reaches(ops: Caller, task: str, *states: str, timeout_s: float = 40) -> a2a.Task:
+    """The task once it is in one of `states`; a task that was left is there when an instance has taken it."""
+
+    async def there() -> a2a.Task | None:
+        try:
+            found = await ops.get_task("textstats", task)
+        except TaskNotFound:
+            return None
+        return found if found.status.state in states else None
+
+    found = await until(there, timeout_s=timeout_s)
+    assert found is not None
+    return found

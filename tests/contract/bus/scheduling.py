@@ -7,10 +7,8 @@ import time
 
 from bus.connection import Connection, Msg
 from bus.jetstream import Puller
-from bus.requests.caller import Caller
 from bus.tasks.dead_letters import Dead, read_dead_letters
 from schemas import a2a, names, subjects
-from schemas.errors import TaskNotFound
 from tests.harness.agent import Agent
 from tests.harness.fleet import until
 
@@ -32,21 +30,6 @@ def soon(seconds: float) -> datetime.datetime:
 def ms(seconds: float) -> str:
     """The same as a header says it."""
     return str(int((time.time() + seconds) * 1000))
-
-
-async def reaches(ops: Caller, task: str, *states: str, timeout_s: float = 40) -> a2a.Task:
-    """The task once it is in one of `states`."""
-
-    async def there() -> a2a.Task | None:
-        try:
-            found = await ops.get_task("textstats", task)
-        except TaskNotFound:
-            return None
-        return found if found.status.state in states else None
-
-    found = await until(there, timeout_s=timeout_s)
-    assert found is not None
-    return found
 
 
 async def letters(connection: Connection, count: int = 1) -> list[Dead]:

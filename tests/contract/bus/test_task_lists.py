@@ -13,8 +13,8 @@ from schemas import a2a, names, protojson
 from schemas.errors import InvalidArgument
 from schemas.ids import rfc3339
 from tests.contract.agents.skills import echo
-from tests.contract.bus.test_task_operations import background, further, order, reaches
-from tests.harness.agent import Agent, caller, saying, serving
+from tests.contract.bus.test_task_operations import background, further, order
+from tests.harness.agent import Agent, caller, reaches, saying, serving
 from tests.harness.fleet import Bench
 
 MANY = 5_000

@@ -12,8 +12,8 @@ from bus.requests.caller import Caller
 from schemas import a2a
 from schemas.errors import InvalidArgument, TaskNotCancelable, TaskNotFound, UnsupportedOperation
 from tests.contract.agents.skills import Gate, echo
-from tests.harness.agent import Agent, caller, saying, serving
-from tests.harness.fleet import Bench, until
+from tests.harness.agent import Agent, caller, reaches, saying, serving
+from tests.harness.fleet import Bench
 
 
 @skill(description="Asks for a size and a colour before it orders.")
@@ -43,18 +43,6 @@ async def background(ops: Caller, text: str, *, context: str = "") -> a2a.Task:
     answer = await ops.send_message("textstats", saying(text, context=context, return_immediately=True))
     assert answer.task is not None
     return answer.task
-
-
-async def reaches(ops: Caller, task: str, state: str) -> a2a.Task:
-    """The task once it is in `state`."""
-
-    async def there() -> a2a.Task | None:
-        found = await ops.get_task("textstats", task)
-        return found if found.status.state == state else None
-
-    found = await until(there)
-    assert found is not None
-    return found
 
 
 def answer_of(task: a2a.Task) -> str:
