@@ -80,7 +80,7 @@ def _document(fleet: Fleet, server: Server, accounts: dict[str, Any]) -> dict[st
             "max_mem": 0,
             "max_file": 64 * 1024**3,
             "sync_interval": "always",
-            **({"cipher": "chachapoly", "key": _Variable(VARIABLE)} if fleet.nats.encryption else {}),
+            **({"cipher": "aes", "key": _Variable(VARIABLE)} if fleet.nats.encryption else {}),
         },
         "system_account": names.ACCOUNT_SYS,
         "accounts": accounts,
