@@ -28,7 +28,9 @@ from schemas.errors import A2AError
 
 _log = structlog.get_logger("audit")
 FLUSH_EVENTS: Final = 100
-MAX_BATCH_EVENTS: Final = 500
+MAX_BATCH_EVENTS: Final = 960
+"""The server takes 1000 messages in a batch, and each event may need one of its own. Under load a batch costs its way
+to the server and back, whatever is in it, so this is what bounds the requests that a worker can answer."""
 MAX_BATCH_BYTES: Final = 1024 * 1024
 _SYNC_AFTER_S = 0.1
 _BACKLOG_NS = 5_000_000_000
