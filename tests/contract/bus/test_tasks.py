@@ -212,7 +212,7 @@ async def test_a_handlers_error_fails_the_task_without_its_text(fleet_bench: Ben
 async def test_a_task_without_end_is_failed_at_the_agents_limit(fleet_bench: Bench) -> None:
     """A task that takes longer than the agent allows is cancelled and FAILED, and says so."""
     gate = Gate()
-    async with serving(fleet_bench, "textstats", gate.skill, bounds=Bounds(timeout_s=0.3)):
+    async with serving(fleet_bench, "textstats", gate.skill, bounds=Bounds(timeout_s=3)):
         task = await (await caller(fleet_bench)).leave_task("textstats", saying("a"))
         found = await _state(fleet_bench, task)
         assert found.status.state == a2a.FAILED
