@@ -1,0 +1,23 @@
+"""The agent's own file: what it is, how it answers, what it may use. A section of the file is a module here."""
+
+from .canary import Canary
+from .extension import Extension
+from .file import AgentFile
+from .identity import Identity, SkillId, SkillText
+from .limits import Breaker, CallerLimits, Limits
+from .models import Llm, ModelChoice, Price
+
+__all__ = [
+    "AgentFile",
+    "Breaker",
+    "CallerLimits",
+    "Canary",
+    "Extension",
+    "Identity",
+    "Limits",
+    "Llm",
+    "ModelChoice",
+    "Price",
+    "SkillId",
+    "SkillText",
+]

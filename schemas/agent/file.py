@@ -1,0 +1,61 @@
+"""The whole of `agents/<id>/agent.yaml`."""
+
+from __future__ import annotations
+
+import re
+from typing import Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from schemas.documents import Document
+from schemas.heartbeat import LONGEST_INTERVAL_S, MISSED
+
+from .canary import Canary
+from .extension import Extension
+from .identity import Identity
+from .limits import Limits
+from .models import Llm
+
+
+class AgentFile(Document):
+    """The whole file. Either `handler` (Python in the agent's own folder) or `llm` answers."""
+
+    agent: Identity
+    handler: str | None = Field(
+        None, description="FILE.py:NAME in the agent's folder; NAME is a skill or a list of them"
+    )
+    llm: Llm | None = None
+    tools: tuple[Literal["propose_change"], ...] = ()
+    extensions: tuple[Extension, ...] = ()
+    limits: Limits = Limits()
+    canary: Canary | None = None
+    heartbeat_interval_s: float = Field(
+        30.0, gt=0, le=LONGEST_INTERVAL_S, description=f"an instance that misses {MISSED} is offline"
+    )
+
+    @field_validator("handler")
+    @classmethod
+    def _handler_names_a_file(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"[a-z_][a-z0-9_]*\.py:[A-Za-z_]\w*", value):
+            raise ValueError("write FILE.py:NAME; the file lies beside agent.yaml")
+        return value
+
+    @field_validator("extensions")
+    @classmethod
+    def _each_extension_once(cls, value: tuple[Extension, ...]) -> tuple[Extension, ...]:
+        if len({extension.uri for extension in value}) < len(value):
+            raise ValueError("an extension is listed twice; leave one out")
+        return value
+
+    @model_validator(mode="after")
+    def _one_way_to_answer(self) -> Self:
+        if (self.handler is None) == (self.llm is None):
+            raise ValueError("an agent has exactly one of 'handler' and 'llm'")
+        return self
+
+    @model_validator(mode="after")
+    def _types_have_one_source(self) -> Self:
+        for skill in self.agent.skills:
+            if self.handler and (skill.input or skill.output):
+                raise ValueError(f"skill {skill.id}: a handler's types come from its signature; leave the schemas out")
+        return self

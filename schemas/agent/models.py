@@ -1,0 +1,53 @@
+"""The models of an agent: which ones, with which key, at which price."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+
+from schemas.documents import Document
+
+_REFERENCE = re.compile(r"(env|file|credential):.+")
+_LOOKS_SECRET = re.compile(r"(sk-|sk_|AKIA|xox[bp]-|ghp_|SU[A-Z2-7]{20})|^[A-Za-z0-9_\-]{32,}$")
+
+
+class Price(Document):
+    """What a model's tokens cost, in US dollars for a million, as its provider's price list says."""
+
+    input_usd_per_million: float = Field(ge=0, allow_inf_nan=False)
+    output_usd_per_million: float = Field(ge=0, allow_inf_nan=False)
+
+    def of(self, input_tokens: int, output_tokens: int) -> float:
+        """The cost in US dollars, to a millionth."""
+        cost = input_tokens * self.input_usd_per_million + output_tokens * self.output_usd_per_million
+        return round(cost / 1_000_000, 6)
+
+
+class ModelChoice(Document):
+    """One model of the pool. `offline` is the built-in stand-in that needs no key and is not a model."""
+
+    provider: Literal["offline", "openai", "anthropic"]
+    model: str = "offline"
+    api_key: str | None = Field(None, description="a reference (env:NAME, file:PATH, credential:NAME), never a key")
+    base_url: str | None = None
+    max_tokens: int = Field(1024, ge=1)
+    price: Price | None = Field(None, description="for the trail: the cost of each call stands in llm.called")
+    when_key_is_missing: Literal["skip", "fail"] = "fail"
+
+    @field_validator("api_key")
+    @classmethod
+    def _is_a_reference(cls, value: str | None) -> str | None:
+        if value is not None and not _REFERENCE.fullmatch(value):
+            kind = "looks like a secret" if _LOOKS_SECRET.search(value) else "is not a reference"
+            raise ValueError(f"the value {kind}; write env:NAME, file:PATH or credential:NAME instead")
+        return value
+
+
+class Llm(Document):
+    """The models that answer, in order of preference, and the prompt that they get."""
+
+    system_prompt: str
+    pool: Annotated[tuple[ModelChoice, ...], Field(min_length=1)]
+    request_timeout_s: float = Field(60.0, gt=0)
