@@ -9,6 +9,7 @@ from bus.connection import Connection, Msg
 from bus.jetstream import Puller
 from bus.tasks.dead_letters import Dead, read_dead_letters
 from schemas import a2a, names, subjects
+from tests.harness import pulling
 from tests.harness.agent import Agent
 from tests.harness.fleet import until
 
@@ -49,16 +50,8 @@ async def pull_one(agent: Agent) -> Msg:
 
 
 async def pull_some(agent: Agent, count: int) -> list[Msg]:
-    """Take so many tasks as the agent would; one pull may bring fewer."""
-    puller = Puller(agent.bus, names.TASKS, agent.id)
-    pulled: list[Msg] = []
-
-    async def are_enough() -> bool:
-        pulled.extend(await puller.pull(count - len(pulled), wait_s=1))
-        return len(pulled) == count
-
-    await until(are_enough, timeout_s=30)
-    return pulled
+    """Take so many tasks as the agent would."""
+    return await pulling.pull_some(Puller(agent.bus, names.TASKS, agent.id), count)
 
 
 def said(task: a2a.Task) -> str:

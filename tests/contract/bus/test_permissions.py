@@ -20,6 +20,7 @@ from schemas import names
 from tests.contract.bus.forbidden import BUS, NOT_HEARD, NOT_PUBLISHED, OWN
 from tests.harness.admin import admin_profile, administrator, stored_count
 from tests.harness.fleet import Attacker, Bench, bench, credentials_of, until
+from tests.harness.pulling import pull_some
 
 
 def _with_another_reviewer(fleet: dict[str, Any]) -> None:
@@ -92,7 +93,7 @@ async def test_a_vote_carries_the_name_that_the_server_gives_it(attacked: Bench)
         await person.client.flush()
         assert person.errors == []
     service = await attacked.connect(names.APPROVALS, OWN)
-    votes = await Puller(service, names.DECISIONS, names.APPROVALS).pull(10, wait_s=2)
+    votes = await pull_some(Puller(service, names.DECISIONS, names.APPROVALS), 2)
     assert [vote.subject for vote in votes] == [
         "approvals.review.reviewer.approve",
         "approvals.review.other.approve",

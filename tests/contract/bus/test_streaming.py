@@ -23,6 +23,7 @@ from tests.contract.bus.test_task_operations import answer_of, background, order
 from tests.harness.admin import administrator
 from tests.harness.agent import caller, reaches, saying, serving
 from tests.harness.fleet import Bench, until
+from tests.harness.pulling import pull_some
 
 
 @skill(description="Tells a story word by word.")
@@ -319,7 +320,7 @@ async def test_copies_of_updates_are_whole_and_in_order_through_an_outage(fleet_
     admin = await administrator(fleet_bench, names.ACCOUNT_BUS)
     config = {"name": "copies", "ack_policy": "none", "filter_subject": f"a2a.v1.evt.textstats.ops.{task.id}"}
     await call(admin, f"CONSUMER.CREATE.{names.EVENTS}.copies", {"stream_name": names.EVENTS, "config": config})
-    messages = await Puller(admin, names.EVENTS, "copies").pull(100, wait_s=1)
+    messages = await pull_some(Puller(admin, names.EVENTS, "copies"), 43)
     numbers = [int(message.headers[names.EVENT]) for message in messages]
     assert numbers == list(range(1, 44))  # submitted, working, 40 words, completed
 

@@ -1,0 +1,1 @@
+"""The bus: connections, requests, tasks, provisioning."""
