@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -9,6 +10,10 @@ import pytest
 import structlog
 
 from tests.harness.fleet import Bench, bench
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # So does a shell with what it starts in the background, and every process that a test starts would inherit it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
