@@ -208,7 +208,7 @@ DOMAINS: Final[tuple[str, ...]] = tuple(sorted({row.domain for row in _ROWS}))
 _BY_TYPE = {row.name: short for short, row in CATALOGUE.items()}
 
 
-class EventData(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class EventData(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """What happened. `metadata` holds further plain facts, those that the row of its type names."""
 
     actor: str
@@ -222,7 +222,7 @@ class EventData(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     metadata: dict[str, str | int | float | bool] = {}
 
 
-class AuditEvent(msgspec.Struct, frozen=True, kw_only=True):
+class AuditEvent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One event. `sequence` is the producer's own counter; `prev` the digest of its previous event's bytes."""
 
     id: str

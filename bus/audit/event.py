@@ -99,7 +99,7 @@ def _is_suspect(event: AuditEvent) -> bool:
 def _said(event: AuditEvent) -> str:
     """Every text in it that comes from elsewhere, joined."""
     data = event.data
-    said = f"{data.actor}{data.action}{data.resource}{data.reason}{event.correlationid}{event.causationid}"
+    said = f"{data.actor}{data.action}{data.resource}{data.reason}{event.correlationid or ''}{event.causationid or ''}"
     return said + "".join(_texts_in(data.metadata)) if data.metadata else said
 
 

@@ -105,7 +105,7 @@ class Spool:
             AuditUnavailable: the spool is full or the disk refuses; nothing was kept.
         """
         records = [_format(entry) for entry in entries]
-        written = b"".join(records)
+        written = b"".join(records) if len(records) > 1 else records[0]
         if self._live + len(written) > self._limit:
             raise AuditUnavailable(
                 f"the audit spool {self.path} is full ({self._limit} bytes); it empties when the server is back"
@@ -122,7 +122,8 @@ class Spool:
             raise AuditUnavailable(f"the audit spool {self.path} cannot be written: the disk is full")
         self._end += count
         self._live += count
-        self._sizes.extend([(entry.counter, len(record)) for entry, record in zip(entries, records, strict=True)])
+        for entry, record in zip(entries, records, strict=True):
+            self._sizes.append((entry.counter, len(record)))
 
     def cut(self, through: int) -> None:
         """Forget the records up to the counter `through`."""
@@ -243,15 +244,9 @@ def _take(lock: int, path: Path) -> None:
 
 
 def _format(entry: Entry) -> bytes:
-    begin = _beginning(entry.counter, entry.time_ns, entry.subject)
-    checksum = zlib.crc32(entry.data, zlib.crc32(begin))
-    return b"%b%b%b" % (_FRAME.pack(len(begin) + len(entry.data), checksum), begin, entry.data)
-
-
-def _beginning(counter: int, time_ns: int, subject: str) -> bytes:
-    """What stands before the event's bytes in a body."""
-    named = subject.encode()
-    return _BODY.pack(counter, time_ns, len(named)) + named
+    subject = entry.subject.encode()
+    body = b"%b%b%b" % (_BODY.pack(entry.counter, entry.time_ns, len(subject)), subject, entry.data)
+    return _FRAME.pack(len(body), zlib.crc32(body)) + body
 
 
 def _parse(data: bytes, offset: int) -> Entry | None:
