@@ -163,7 +163,9 @@ def _with_pytest(folder: Path) -> TestRun:
     import pytest
 
     counts = _Counts()
-    options = ["-q", "--rootdir", str(folder), "-p", "no:cacheprovider", str(folder / "tests")]
+    options = ["-q", "--rootdir", str(folder), str(folder / "tests")]
+    for unwanted in ("cacheprovider", "rerunfailures"):  # there is nowhere to write, and no socket to be had
+        options += ["-p", f"no:{unwanted}"]
     if importlib.util.find_spec("pytest_asyncio"):
         options = ["-o", "asyncio_mode=auto", "-o", "asyncio_default_fixture_loop_scope=function", *options]
     code = int(pytest.main(options, plugins=[counts]))

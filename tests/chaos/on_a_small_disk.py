@@ -100,7 +100,7 @@ async def full_disk_of_one(fault: Fault) -> None:
             filling.cancel()
         disk.free()
         await bench.restart(bench.servers[0])
-        await until(bench.is_whole, timeout_s=60, every_s=0.1)
+        await bench.caught_up(60)
         if gone := before - _streams(fault.stage.stores[0]):
             raise Stuck(f"the server removed {sorted(gone)}")
         await fault.load.progress()

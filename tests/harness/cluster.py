@@ -98,8 +98,20 @@ class ClusterBench(Bench):
 
     async def is_whole(self) -> bool:
         """Whether all three servers hold all of every stream."""
+        return all([await self._holds(stream) for stream in self.streams])
+
+    async def caught_up(self, timeout_s: float) -> None:
+        """Return when all three servers held all of each stream at some moment from now on.
+
+        Under load each stream is behind again at any moment, and all of them at once are seldom not.
+        """
+        async with asyncio.TaskGroup() as group:
+            for stream in self.streams:
+                group.create_task(until(partial(self._holds, stream), timeout_s=timeout_s, every_s=0.1))
+
+    async def _holds(self, stream: Stream) -> bool:
         try:
-            return all([_is_whole((await self.look(stream))["cluster"]) for stream in self.streams])
+            return _is_whole((await self.look(stream))["cluster"])
         except (A2AError, ApiError):
             return False
 
