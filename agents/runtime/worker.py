@@ -14,9 +14,8 @@ from pathlib import Path
 import msgspec
 import structlog
 
-from agents import llm
 from agents.lifespan import Here
-from agents.runtime.answers import Answering, ModelAnswering, SkillAnswering
+from agents.runtime.answering import answering_of
 from agents.runtime.large import HELD_BYTES, LargeAnswering, Room
 from agents.runtime.load import Loaded, card_of, load_agent
 from agents.runtime.operations import Operations, Parts
@@ -24,9 +23,7 @@ from agents.runtime.own_changes import OwnChanges
 from agents.runtime.push import PushConfigs
 from agents.runtime.schedule import Schedule
 from agents.runtime.service import Identity, Running, service
-from agents.tools.catalogue import Toolbox
 from approvals.git import tree_of_folder
-from bus.audit.emit import Audit
 from bus.background import vital
 from bus.discovery.agent_keys import AgentKeys
 from bus.discovery.cards import sign_card
@@ -71,7 +68,7 @@ async def run_agent(path: Path, place: Surroundings) -> None:
         parts = large_parts(agent.id, always(running.own))
         calls = Caller(running.bus, agent.id, running.audit, breaking=breaking, parts=parts)
         await calls.start()
-        answering = LargeAnswering(_answering(agent, running.audit), parts, Room(HELD_BYTES))
+        answering = LargeAnswering(answering_of(agent, running.audit), parts, Room(HELD_BYTES))
         book = TaskBook(agent.id, running.own, running.bus, running.audit)
         later = Later(agent.id, running.own)
         await asyncio.gather(book.require(), later.require())
@@ -156,25 +153,6 @@ def _service_of(agent: Loaded, tree: str, running: Running) -> Service:
         description=identity.description,
         metadata={"tree": tree, "protocol": f"a2a {PROTOCOL_VERSION}"},
     )
-
-
-def _answering(agent: Loaded, audit: Audit) -> Answering:
-    section = agent.file.llm
-    if section is None:
-        return SkillAnswering(agent.skills)
-
-    def on_call(report: llm.CallReport) -> None:
-        usage = report.usage
-        audit.emit(
-            "llm.called", action="complete", resource=f"{report.provider}/{report.model}", outcome=report.outcome,
-            reason=report.reason, duration_ms=round(report.duration_ms, 3),
-            metadata={
-                "input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens, "cost_usd": report.cost_usd,
-            },
-        )  # fmt: skip
-
-    pool = llm.Pool.from_choices(section.pool, request_timeout_s=section.request_timeout_s, on_call=on_call)
-    return ModelAnswering(agent.file, pool, Toolbox(agent.file.tools, audit))
 
 
 def _pulse(agent: Loaded, running: Running, responder: Responder, places: Places) -> Pulse:

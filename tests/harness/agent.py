@@ -15,6 +15,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
+from agents.runtime.answering import answering_of
 from agents.runtime.answers import Answering, SkillAnswering
 from agents.runtime.large import HELD_BYTES, LargeAnswering, Room
 from agents.runtime.load import card_of, load_agent
@@ -22,7 +23,7 @@ from agents.runtime.operations import Operations, Parts
 from agents.runtime.own_changes import OwnChanges
 from agents.runtime.push import PushConfigs
 from agents.runtime.schedule import Schedule
-from agents.runtime.worker import _answering, drain
+from agents.runtime.worker import drain
 from agents.skill import Skill
 from approvals.git import tree_of_folder
 from bus.audit.emit import Audit
@@ -95,7 +96,7 @@ async def _parts(bench: Bench, name: str, skills: tuple[Skill, ...], slot: str, 
     )
     parts = large_parts(name, always(own))
     calls = Caller(bus, name, audit, parts=parts)
-    answering: Answering = SkillAnswering(skills) if skills else _answering(loaded, audit)
+    answering: Answering = SkillAnswering(skills) if skills else answering_of(loaded, audit)
     book = TaskBook(name, own, bus, audit)
     later = Later(name, own)
     await later.require()
