@@ -3,6 +3,7 @@
 Importing this package imports no provider's client.
 """
 
+from .budget import Budget, Reservation
 from .conversation import (
     Answer,
     AssistantTurn,
@@ -16,7 +17,16 @@ from .conversation import (
     Usage,
     UserTurn,
 )
-from .errors import AllFailed, ExtraMissing, KeyMissing, KeyUnsafe, LlmError, PoolUnusable, TooManyRounds
+from .errors import (
+    AllFailed,
+    BudgetExhausted,
+    ExtraMissing,
+    KeyMissing,
+    KeyUnsafe,
+    LlmError,
+    PoolUnusable,
+    TooManyRounds,
+)
 from .loop import Reply, RunTool, converse
 from .pool import CallReport, OnCall, Pool
 from .provider import Provider, Settings
@@ -27,6 +37,8 @@ __all__ = [
     "AllFailed",
     "Answer",
     "AssistantTurn",
+    "Budget",
+    "BudgetExhausted",
     "CallReport",
     "Completion",
     "ExtraMissing",
@@ -38,6 +50,7 @@ __all__ = [
     "PoolUnusable",
     "Provider",
     "Reply",
+    "Reservation",
     "RunTool",
     "Secret",
     "Settings",

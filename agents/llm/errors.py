@@ -17,6 +17,7 @@
         ├── ModelUnknown      model      no such model or address         yes          no
         ├── AnswerUnreadable  answer     the answer is not of its format  yes          yes
         ├── RequestMalformed  malformed  we sent what nobody accepts      no           no
+        ├── BudgetExhausted   budget     the task may not spend that      yes          no
         ├── TooManyRounds     rounds     the model kept asking for tools  no           no
         └── AllFailed         all        every model of the pool failed   no           when one of them is
 
@@ -35,7 +36,7 @@ from schemas.errors import AgentbusError
 
 Cause = Literal[
     "auth", "quota", "rate", "overload", "timeout", "network", "context",
-    "policy", "model", "answer", "malformed", "rounds", "all",
+    "policy", "model", "answer", "malformed", "budget", "rounds", "all",
 ]  # fmt: skip
 _PLAIN = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 
@@ -148,11 +149,18 @@ class RequestMalformed(LlmError):
     advice = "check the tools' schemas and the agent's llm section"
 
 
+class BudgetExhausted(LlmError):
+    """The call was not made: it could cost more than the task has left, or nobody knows what it costs."""
+
+    cause = "budget"
+    advice = "raise budget.max_cost_per_task_usd, or use a cheaper model"
+
+
 class TooManyRounds(LlmError):
     """The model still asked for tools after the last round that it was given."""
 
     cause, may_try_next = "rounds", False
-    advice = "raise limits.max_tool_rounds, or make the prompt say when to stop"
+    advice = "raise budget.max_iterations, or make the prompt say when to stop"
 
 
 class AllFailed(LlmError):

@@ -23,7 +23,7 @@ class ModelAnswering:
         skills = [Declared(skill) for skill in file.agent.skills]
         self._skills = {skill.id: (skill, llm.SystemPrompt(file.llm, skill.instruction)) for skill in skills}
         self._default = next(iter(self._skills.values()), (None, llm.SystemPrompt(file.llm)))
-        self._rounds = file.limits.max_tool_rounds
+        self._rounds = file.budget.max_iterations
         self._pool = pool
         self._toolbox = toolbox
 

@@ -1,5 +1,6 @@
 """The agent's own file: what it is, how it answers, what it may use. A section of the file is a module here."""
 
+from .budget import BudgetLimits
 from .canary import Canary
 from .extension import Extension
 from .file import AgentFile
@@ -10,6 +11,7 @@ from .models import Llm, ModelChoice, Price
 __all__ = [
     "AgentFile",
     "Breaker",
+    "BudgetLimits",
     "CallerLimits",
     "Canary",
     "Extension",

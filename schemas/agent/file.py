@@ -10,6 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from schemas.documents import Document
 from schemas.heartbeat import LONGEST_INTERVAL_S, MISSED
 
+from .budget import BudgetLimits
 from .canary import Canary
 from .extension import Extension
 from .identity import Identity
@@ -28,6 +29,7 @@ class AgentFile(Document):
     tools: tuple[Literal["propose_change"], ...] = ()
     extensions: tuple[Extension, ...] = ()
     limits: Limits = Limits()
+    budget: BudgetLimits = BudgetLimits()
     canary: Canary | None = None
     heartbeat_interval_s: float = Field(
         30.0, gt=0, le=LONGEST_INTERVAL_S, description=f"an instance that misses {MISSED} is offline"

@@ -36,7 +36,6 @@ class Limits(Document):
     callers: dict[Annotated[str, StringConstraints(pattern=f"^{TOKEN}$")], CallerLimits] = Field(
         {}, description="callers by name who may send more, or less, than the others"
     )
-    max_tool_rounds: int = Field(10, ge=1, description="model turns that may end in tool calls")
     breaker: Breaker = Breaker()
     request_timeout_s: float = Field(300.0, gt=0)
     drain_timeout_s: float = Field(25.0, gt=0)

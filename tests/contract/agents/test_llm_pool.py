@@ -286,7 +286,7 @@ async def test_rounds_are_bounded(fake: FakeLlm) -> None:
 
     fake.default = CallTool("add", {"a": 0, "b": 0})
     async with Opened(choice("openai", fake)) as opened:
-        with pytest.raises(TooManyRounds, match="max_tool_rounds"):
+        with pytest.raises(TooManyRounds, match="max_iterations"):
             await converse(opened.pool, PROMPT, [UserTurn(text="add")], [ADD], run, max_rounds=3)
     assert ran == ["add"] * 3
     assert len(fake.requests) == 4

@@ -90,6 +90,6 @@ def _kinds(kind: type[LlmError]) -> list[type[LlmError]]:
 def test_every_error_says_cause_and_advice() -> None:
     """Each class of the tree has a cause of its own and tells the operator what to do."""
     kinds = _kinds(LlmError)[1:]
-    assert len({kind.cause for kind in kinds}) == len(kinds) == 13
+    assert len({kind.cause for kind in kinds}) == len(kinds) == 14
     assert all(kind.advice for kind in kinds)
     assert {kind.cause for kind in kinds if not kind.may_try_next} == {"malformed", "rounds", "all"}
