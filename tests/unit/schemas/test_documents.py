@@ -54,7 +54,7 @@ def test_the_example_is_good(path: object) -> None:
         # unknown keys are answered with the nearest right one
         ("agent.yaml", "handler:", "hander:", "unknown key 'hander'; did you mean 'handler'?"),
         ("agent.yaml", "description", "descripton", "unknown key 'agent.descripton'; did you mean 'description'?"),
-        ("agent.yaml", "handler:", "zzz: 1\nhandler:", "unknown key 'zzz'; known keys are agent, canary, extensions, handl"),
+        ("agent.yaml", "handler:", "zzz: 1\nhandler:", "unknown key 'zzz'; known keys are agent, budget, canary, extensions, handl"),
         ("fleet.yaml", "asks", "ask", "unknown key 'agents.b.ask'; did you mean 'asks'?"),
         ("policy.yaml", "paths", "path", "unknown key 'rules.0.path'; did you mean 'paths'?"),
         # agent files
