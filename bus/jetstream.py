@@ -229,9 +229,11 @@ class Entry(NamedTuple):
 class Bucket:
     """A key-value bucket that provisioning made. Source: ADR-8."""
 
-    def __init__(self, connection: Connection, name: str) -> None:
+    def __init__(self, connection: Connection, name: str, *, quota: str = "storage_mb") -> None:
         self._connection = connection
         self._name = name
+        self._quota = quota
+        """What in the fleet file gives it more room."""
 
     async def require(self) -> None:
         """Check that the bucket exists and keeps one value a key.
@@ -276,7 +278,7 @@ class Bucket:
             if error.code not in _NO_ROOM:
                 raise
             raise StorageFull(
-                f"the agent's storage of {self._name} is full; an operator can raise storage_mb of the agent in the fleet "
-                "file and start the fleet anew, or wait until older ones expire",
+                f"the agent's storage of {self._name} is full; an operator can raise {self._quota} of the agent in the "
+                "fleet file and start the fleet anew, or wait until older ones expire",
                 retry_after_s="5",
             ) from None

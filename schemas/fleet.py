@@ -25,6 +25,7 @@ class AgentRole(Document):
     instances: int = Field(1, ge=1, le=8, description="how many processes serve it at the same time on this machine")
     may_propose: bool = Field(True, description="whether it may propose changes to itself")
     storage_mb: int = Field(64, ge=1, le=65536, description="quota of its own JetStream account")
+    sessions_mb: int = Field(32, ge=1, le=65536, description="room for the conversations and notes that it remembers")
     parts_mb: int = Field(256, ge=1, le=65536, description="room for the large parts that it sends")
 
 

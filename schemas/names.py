@@ -16,6 +16,8 @@ TASK_BUCKET: Final = "tasks"
 """Key-value bucket of an agent's own account: its current task snapshots."""
 PUSH_BUCKET: Final = "push"
 """Key-value bucket of an agent's own account: where callers want to be notified of their tasks."""
+SESSION_BUCKET: Final = "sessions"
+"""Key-value bucket of an agent's own account: what it remembers of its callers' conversations, and notes."""
 TASK_LOG: Final = "TASK_LOG"
 """Stream of an agent's own account: the updates of its tasks, numbered per task, for subscribers that come late."""
 

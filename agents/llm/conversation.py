@@ -63,9 +63,13 @@ class ToolResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class UserTurn(msgspec.Struct, frozen=True, kw_only=True, tag_field="turn", tag="user"):
-    """What the caller wrote. Untrusted."""
+    """What the caller wrote. Untrusted, also where it is kept.
+
+    `kept` is why the memory never puts it away: the caller wants it to stay, or it stands for what was put away.
+    """
 
     text: str
+    kept: Literal["", "pinned", "summary"] = ""
 
 
 class AssistantTurn(msgspec.Struct, frozen=True, kw_only=True, tag_field="turn", tag="assistant"):

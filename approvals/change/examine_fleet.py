@@ -11,7 +11,7 @@ from schemas.policy import Policy
 
 _FILES = frozenset({FLEET_FILE, POLICY_FILE})
 _FIXED = ("name", "operators", "auditors", "witnesses", "nats")
-_FIXED_OF_AGENTS = ("storage_mb", "parts_mb")
+_FIXED_OF_AGENTS = ("storage_mb", "sessions_mb", "parts_mb")
 """What no proposal changes: it needs keys, streams or processes, so provisioning does it."""
 
 

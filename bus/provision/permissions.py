@@ -193,7 +193,8 @@ def _bus_agent(agent: str, role: AgentRole) -> User:
 
 def _own_agent(agent: str) -> User:
     inbox = f"{names.inbox_prefix(agent)}.>"
-    streams = (f"KV_{names.TASK_BUCKET}", f"KV_{names.PUSH_BUCKET}", names.TASK_LOG, names.TASK_LATER)
+    buckets = (names.TASK_BUCKET, names.PUSH_BUCKET, names.SESSION_BUCKET)
+    streams = (*(f"KV_{bucket}" for bucket in buckets), names.TASK_LOG, names.TASK_LATER)
     return User(
         names.own_account(agent),
         agent,
@@ -201,8 +202,7 @@ def _own_agent(agent: str) -> User:
         publish=(
             *_audit(agent, agent=True),
             *_proposing(agent),
-            f"$KV.{names.TASK_BUCKET}.>",
-            f"$KV.{names.PUSH_BUCKET}.>",
+            *(f"$KV.{bucket}.>" for bucket in buckets),
             *parts.RIGHTS,
             subjects.TaskUpdate.pattern(),
             subjects.TaskCommand.pattern(),

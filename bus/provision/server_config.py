@@ -119,7 +119,7 @@ def _accounts(fleet: Fleet, users: Sequence[User], keys: Keys, admins: Mapping[s
     }
     accounts[names.own_account(names.SEALER)] = {"imports": _audit_imports(names.SEALER, agent=False)}
     for agent, role in fleet.agents.items():
-        quota = role.storage_mb * 1024**2 * fleet.nats.replicas  # a cluster counts every copy
+        quota = (role.storage_mb + role.sessions_mb) * 1024**2 * fleet.nats.replicas  # a cluster counts every copy
         accounts[names.own_account(agent)] = {
             "jetstream": {"max_file": quota, "max_mem": 0, "max_streams": 6, "max_consumers": 16},
             "imports": [

@@ -47,7 +47,7 @@ def streams_of(fleet: Fleet) -> tuple[Stream, ...]:
         *(
             Stream(names.own_account(agent), config)
             for agent, role in fleet.agents.items()
-            for config in _own(role.storage_mb * 1024**2)
+            for config in _own(role.storage_mb * 1024**2, role.sessions_mb * 1024**2)
         ),
         *(Stream(names.own_account(agent), _later(), (_due(),)) for agent in fleet.agents),
     )
@@ -115,11 +115,12 @@ def _approvals() -> tuple[dict[str, Any], ...]:
     )
 
 
-def _own(quota_bytes: int) -> tuple[dict[str, Any], ...]:
-    """What an agent keeps in its own account: snapshots of tasks, their updates, who wants to be notified."""
+def _own(quota_bytes: int, sessions_bytes: int) -> tuple[dict[str, Any], ...]:
+    """What an agent keeps in its own account: of tasks snapshots, updates, who wants to be notified; conversations."""
     return (
         _bucket(names.TASK_BUCKET, quota_bytes // 2),
         _bucket(names.PUSH_BUCKET, quota_bytes // 16),
+        _bucket(names.SESSION_BUCKET, sessions_bytes),
         _log(
             names.TASK_LOG, [subjects.TaskUpdate.pattern()], discard="old", max_age=7 * _DAY,
             max_bytes=quota_bytes // 4, max_msgs_per_subject=10_000, allow_direct=True, duplicate_window=120 * _S,

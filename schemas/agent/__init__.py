@@ -6,6 +6,7 @@ from .extension import Extension
 from .file import AgentFile
 from .identity import Identity, SkillId, SkillText
 from .limits import Breaker, CallerLimits, Limits
+from .memory import Memory
 from .models import Llm, ModelChoice, Price
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "Identity",
     "Limits",
     "Llm",
+    "Memory",
     "ModelChoice",
     "Price",
     "SkillId",

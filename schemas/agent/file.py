@@ -15,6 +15,7 @@ from .canary import Canary
 from .extension import Extension
 from .identity import Identity
 from .limits import Limits
+from .memory import Memory
 from .models import Llm
 
 
@@ -26,6 +27,7 @@ class AgentFile(Document):
         None, description="FILE.py:NAME in the agent's folder; NAME is a skill or a list of them"
     )
     llm: Llm | None = None
+    memory: Memory | None = Field(None, description="remember each caller's conversations; without it, none")
     tools: tuple[Literal["propose_change"], ...] = ()
     extensions: tuple[Extension, ...] = ()
     limits: Limits = Limits()
@@ -53,6 +55,12 @@ class AgentFile(Document):
     def _one_way_to_answer(self) -> Self:
         if (self.handler is None) == (self.llm is None):
             raise ValueError("an agent has exactly one of 'handler' and 'llm'")
+        return self
+
+    @model_validator(mode="after")
+    def _a_model_remembers(self) -> Self:
+        if self.memory is not None and self.llm is None:
+            raise ValueError("memory is of an agent with 'llm'; a handler keeps what it needs by itself")
         return self
 
     @model_validator(mode="after")

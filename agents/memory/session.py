@@ -1,0 +1,82 @@
+"""A conversation as it is stored between two requests: what is still told to the model, and the archive. No I/O.
+
+One JSON object a conversation, with the version of its format. Of a version that is not known nothing is guessed:
+an instance that is older than the one that wrote it refuses, and another may answer.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from agents.llm import Turn, UserTurn
+from schemas.errors import InvalidDocument, Unavailable
+
+VERSION: Final = 1
+
+
+class Kept(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One turn, with the task or message in which it was said and when (RFC 3339)."""
+
+    turn: Turn
+    exchange: str = ""
+    at: str = ""
+
+
+class Session(msgspec.Struct, frozen=True, kw_only=True):
+    """All of one conversation of one caller. `forgotten` turns were let go to make room, the archive's oldest first.
+
+    `used_tokens` is what the turns and the prompt took of the window at the last answer.
+    """
+
+    caller: str
+    context_id: str
+    began_at: str
+    written_at: str
+    version: int = VERSION
+    turns: tuple[Kept, ...] = ()
+    archived: tuple[Kept, ...] = ()
+    forgotten: int = 0
+    used_tokens: int = 0
+
+    @property
+    def summary(self) -> str:
+        """What stands for what was put away; empty when nothing was."""
+        turn = self.turns[0].turn if self.turns else None
+        return turn.text if isinstance(turn, UserTurn) and turn.kept == "summary" else ""
+
+
+class _Head(msgspec.Struct):
+    version: int = 0
+
+
+_SESSION = msgspec.json.Decoder(Session)
+_HEAD = msgspec.json.Decoder(_Head)
+
+
+def encode(session: Session) -> bytes:
+    """The bytes that are stored."""
+    return msgspec.json.encode(session)
+
+
+def decode(value: bytes) -> Session:
+    """The stored session.
+
+    Raises:
+        Unavailable: a newer version of agentbus wrote it; an instance of that version can go on with it.
+        InvalidDocument: it is no session.
+    """
+    try:
+        version = _HEAD.decode(value).version
+        if version <= VERSION:
+            return _SESSION.decode(value)
+    except msgspec.DecodeError as error:
+        raise InvalidDocument(
+            f"the stored conversation cannot be read: {error}; delete it with agentbus sessions delete"
+        ) from None
+    raise Unavailable(
+        f"the conversation was stored in format {version} by a newer agentbus, this one knows {VERSION}: upgrade this "
+        "instance, or begin another conversation",
+        retry_after_s="5",
+    )
