@@ -36,13 +36,13 @@ OPERATORS_PARTS_MB = 256
 class Reviewer(Document):
     """A person who votes on proposals."""
 
-    groups: tuple[Group, ...] = ("staff",)
+    groups: tuple[Group, ...] = Field(("staff",), description="groups of the policy that the person belongs to")
 
 
 class Member(Document):
     """One server of a cluster."""
 
-    host: str = "127.0.0.1"
+    host: str = Field("127.0.0.1", description="the server's name or address")
     port: int = Field(ge=1, le=65535, description="where clients connect")
     route_port: int = Field(ge=1, le=65535, description="where the other servers connect")
 
@@ -50,9 +50,9 @@ class Member(Document):
 class Listen(Document):
     """Where nats-server listens: one server, or the three of a cluster, which keep three copies of everything."""
 
-    host: str = "127.0.0.1"
-    port: int = Field(4222, ge=1, le=65535)
-    cluster: tuple[Member, ...] = ()
+    host: str = Field("127.0.0.1", description="the address that one server listens on")
+    port: int = Field(4222, ge=1, le=65535, description="where clients connect to one server")
+    cluster: tuple[Member, ...] = Field((), description="three servers in place of one")
     encryption: bool = Field(True, description="whether what the server keeps on its disk is encrypted")
 
     @model_validator(mode="after")
@@ -73,11 +73,11 @@ class Listen(Document):
 class Fleet(Document):
     """The whole fleet."""
 
-    name: AgentId
-    agents: dict[AgentId, AgentRole]
-    operators: tuple[PersonId, ...] = ("ops",)
-    reviewers: dict[PersonId, Reviewer] = {}
-    auditors: tuple[PersonId, ...] = ("auditor",)
+    name: AgentId = Field(description="the fleet's name")
+    agents: dict[AgentId, AgentRole] = Field(description="agents by id: the folders of agents/, and what each may do")
+    operators: tuple[PersonId, ...] = Field(("ops",), description="who may ask every agent and leave it tasks")
+    reviewers: dict[PersonId, Reviewer] = Field({}, description="who may approve changes")
+    auditors: tuple[PersonId, ...] = Field(("auditor",), description="who may read the audit trail, and nothing else")
     witnesses: tuple[PersonId, ...] = Field(
         ("witness-a", "witness-b"),
         max_length=8,
@@ -89,7 +89,7 @@ class Fleet(Document):
     tasks_per_caller: int = Field(
         100_000, ge=1, description="durable tasks that one caller may leave for one agent within 30 days, done or not"
     )
-    nats: Listen = Listen()
+    nats: Listen = Field(Listen(), description="the fleet's server")
 
     def person(self, name: str) -> str:
         """The person behind a name: the first of its names."""

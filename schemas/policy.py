@@ -16,11 +16,13 @@ Risk = Literal["low", "medium", "high"]
 class Rule(Document):
     """One rule. `paths` are globs over `agents/<agent>/<file>`; `*` stays within one folder, `**` does not."""
 
-    paths: Annotated[tuple[str, ...], Field(min_length=1)]
+    paths: Annotated[tuple[str, ...], Field(min_length=1)] = Field(
+        description="globs over agents/<agent>/<file>, fleet.yaml and policy.yaml"
+    )
     kinds: tuple[Kind, ...] = Field((), description="kinds this rule is for; empty means all")
     quorum: int = Field(1, ge=1, le=16, description="distinct reviewers that must approve")
     groups: tuple[Group, ...] = Field((), description="groups whose members may vote; empty means all")
-    risk: Risk = "medium"
+    risk: Risk = Field("medium", description="what reviewers are shown of such a change")
     max_lines: int | None = Field(
         None,
         ge=1,
@@ -41,17 +43,19 @@ class Health(Document):
 class Policy(Document):
     """The rules in force, and the limits that hold for every proposal."""
 
-    version: Annotated[str, StringConstraints(min_length=1, max_length=40)]
-    rules: tuple[Rule, ...]
-    decide_within_s: int = Field(24 * 3600, ge=5)
-    apply_within_s: int = Field(4 * 3600, ge=60)
+    version: Annotated[str, StringConstraints(min_length=1, max_length=40)] = Field(
+        description="what this state of the policy is called where a change's requirement is shown"
+    )
+    rules: tuple[Rule, ...] = Field(description="the rules; the last one that matches a changed path decides")
+    decide_within_s: int = Field(24 * 3600, ge=5, description="how long a proposal waits for votes before it expires")
+    apply_within_s: int = Field(4 * 3600, ge=60, description="how long an approved proposal may wait to be applied")
     glass_within_s: int = Field(
         4 * 3600, ge=60, description="how long what an operator did by breaking the glass stands unless confirmed"
     )
-    max_open_per_agent: int = Field(5, ge=1)
+    max_open_per_agent: int = Field(5, ge=1, description="proposals of one agent that may wait at the same time")
     require_sandbox: bool = Field(
         True,
         description="refuse changes, untried, on a machine that cannot try them without network, keys and files of "
         "others; with false, limits on time and memory are enough",
     )
-    health: Health = Health()
+    health: Health = Field(Health(), description="what an agent must show after a change before it is kept")

@@ -1,4 +1,4 @@
-"""Writes the files that follow from the code: JSON Schemas, the page of events, nats-server's side of the example fleet.
+"""Writes the files that follow from the code: JSON Schemas, the pages of events and of keys, nats-server's side of the example fleet.
 
     python -m agents.cli.generate [--check]
 
@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from agents.cli.configuration_page import configuration_page
 from agents.cli.event_page import event_page
 from agents.home import EXAMPLE
 from approvals.change.kinds import FLEET_FILE
@@ -46,6 +47,7 @@ def documents() -> dict[str, str]:
     files = {kind.__name__: kind.model_json_schema() for kind in FILES}
     return {
         **{f"{SCHEMAS}/{name}.schema.json": _schema(name, body) for name, body in (wire | files).items()},
+        "agents/CONFIGURATION.md": configuration_page(),
         "nats/AUDIT_EVENTS.md": event_page(),
         "nats/streams.json": _pretty([msgspec.to_builtins(stream) for stream in streams_of(fleet)]),
         "nats/nats-server.conf": server_config(fleet, servers_of(fleet, _HOME)[0], _placeholders(fleet)),

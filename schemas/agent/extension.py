@@ -14,10 +14,12 @@ _URI = r"^[A-Za-z][A-Za-z0-9+.-]*:[!-+\--~]+$"  # no white space, no comma
 class Extension(Document):
     """An extension of A2A that the agent speaks, as its card lists it."""
 
-    uri: Annotated[str, StringConstraints(pattern=_URI, max_length=200)]
-    description: str = ""
+    uri: Annotated[str, StringConstraints(pattern=_URI, max_length=200)] = Field(
+        description="the extension's URI, which clients declare in A2A-Extensions"
+    )
+    description: str = Field("", description="how the agent uses it, for readers of the card")
     required: bool = Field(False, description="refuse messages of clients that do not declare it")
-    params: dict[str, JsonValue] = {}
+    params: dict[str, JsonValue] = Field({}, description="what the extension wants to know, as it defines it")
 
     @field_validator("uri")
     @classmethod

@@ -22,17 +22,19 @@ from .models import Llm
 class AgentFile(Document):
     """The whole file. Either `handler` (Python in the agent's own folder) or `llm` answers."""
 
-    agent: Identity
+    agent: Identity = Field(description="who the agent is and what it can do")
     handler: str | None = Field(
         None, description="FILE.py:NAME in the agent's folder; NAME is a skill or a list of them"
     )
-    llm: Llm | None = None
+    llm: Llm | None = Field(None, description="the models that answer, and their prompt")
     memory: Memory | None = Field(None, description="remember each caller's conversations; without it, none")
-    tools: tuple[Literal["propose_change"], ...] = ()
-    extensions: tuple[Extension, ...] = ()
-    limits: Limits = Limits()
-    budget: BudgetLimits = BudgetLimits()
-    canary: Canary | None = None
+    tools: tuple[Literal["propose_change"], ...] = Field((), description="what a model may do besides answering")
+    extensions: tuple[Extension, ...] = Field((), description="extensions of A2A that the agent speaks")
+    limits: Limits = Field(Limits(), description="what one instance takes on at once")
+    budget: BudgetLimits = Field(BudgetLimits(), description="what one task may spend")
+    canary: Canary | None = Field(
+        None, description="what it must answer after each change of itself; without one, its card is asked for"
+    )
     heartbeat_interval_s: float = Field(
         30.0, gt=0, le=LONGEST_INTERVAL_S, description=f"an instance that misses {MISSED} is offline"
     )

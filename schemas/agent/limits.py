@@ -36,6 +36,8 @@ class Limits(Document):
     callers: dict[Annotated[str, StringConstraints(pattern=f"^{TOKEN}$")], CallerLimits] = Field(
         {}, description="callers by name who may send more, or less, than the others"
     )
-    breaker: Breaker = Breaker()
-    request_timeout_s: float = Field(300.0, gt=0)
-    drain_timeout_s: float = Field(25.0, gt=0)
+    breaker: Breaker = Field(Breaker(), description="when another agent that fails is left alone for a while")
+    request_timeout_s: float = Field(300.0, gt=0, description="how long a request may take, if its caller has the time")
+    drain_timeout_s: float = Field(
+        25.0, gt=0, description="how long what was begun may go on after the process is told to stop"
+    )

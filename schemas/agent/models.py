@@ -16,8 +16,8 @@ _LOOKS_SECRET = re.compile(r"(sk-|sk_|AKIA|xox[bp]-|ghp_|SU[A-Z2-7]{20})|^[A-Za-
 class Price(Document):
     """What a model's tokens cost, in US dollars for a million, as its provider's price list says."""
 
-    input_usd_per_million: float = Field(ge=0, allow_inf_nan=False)
-    output_usd_per_million: float = Field(ge=0, allow_inf_nan=False)
+    input_usd_per_million: float = Field(ge=0, allow_inf_nan=False, description="of a million tokens that it reads")
+    output_usd_per_million: float = Field(ge=0, allow_inf_nan=False, description="of a million tokens that it writes")
 
     def of(self, input_tokens: int, output_tokens: int) -> float:
         """The cost in US dollars, to a millionth."""
@@ -28,13 +28,15 @@ class Price(Document):
 class ModelChoice(Document):
     """One model of the pool. `offline` is the built-in stand-in that needs no key and is not a model."""
 
-    provider: Literal["offline", "openai", "anthropic"]
-    model: str = "offline"
+    provider: Literal["offline", "openai", "anthropic"] = Field(description="whose protocol is spoken")
+    model: str = Field("offline", description="the model's name, as its provider writes it")
     api_key: str | None = Field(None, description="a reference (env:NAME, file:PATH, credential:NAME), never a key")
-    base_url: str | None = None
-    max_tokens: int = Field(1024, ge=1)
+    base_url: str | None = Field(None, description="another server that speaks the provider's protocol")
+    max_tokens: int = Field(1024, ge=1, description="the longest answer, in tokens")
     price: Price | None = Field(None, description="for the trail: the cost of each call stands in llm.called")
-    when_key_is_missing: Literal["skip", "fail"] = "fail"
+    when_key_is_missing: Literal["skip", "fail"] = Field(
+        "fail", description="fail: the agent does not start; skip: the next model of the pool is taken"
+    )
 
     @field_validator("api_key")
     @classmethod
@@ -48,6 +50,8 @@ class ModelChoice(Document):
 class Llm(Document):
     """The models that answer, in order of preference, and the prompt that they get."""
 
-    system_prompt: str
-    pool: Annotated[tuple[ModelChoice, ...], Field(min_length=1)]
-    request_timeout_s: float = Field(60.0, gt=0)
+    system_prompt: str = Field(description="what the models are told of their work, before anything a caller says")
+    pool: Annotated[tuple[ModelChoice, ...], Field(min_length=1)] = Field(
+        description="the models in order of preference: the first one that can answer does"
+    )
+    request_timeout_s: float = Field(60.0, gt=0, description="how long one call of a model may take")
