@@ -8,6 +8,7 @@ from .identity import Identity, SkillId, SkillText
 from .limits import Breaker, CallerLimits, Limits
 from .memory import Memory
 from .models import Llm, ModelChoice, Price
+from .safety import Safety
 
 __all__ = [
     "AgentFile",
@@ -22,6 +23,7 @@ __all__ = [
     "Memory",
     "ModelChoice",
     "Price",
+    "Safety",
     "SkillId",
     "SkillText",
 ]

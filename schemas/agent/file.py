@@ -17,6 +17,7 @@ from .identity import Identity
 from .limits import Limits
 from .memory import Memory
 from .models import Llm
+from .safety import Safety
 
 
 class AgentFile(Document):
@@ -35,6 +36,13 @@ class AgentFile(Document):
     canary: Canary | None = Field(
         None, description="what it must answer after each change of itself; without one, its card is asked for"
     )
+    llm: Llm | None = None
+    tools: tuple[Literal["propose_change"], ...] = ()
+    extensions: tuple[Extension, ...] = ()
+    limits: Limits = Limits()
+    budget: BudgetLimits = BudgetLimits()
+    safety: Safety = Safety()
+    canary: Canary | None = None
     heartbeat_interval_s: float = Field(
         30.0, gt=0, le=LONGEST_INTERVAL_S, description=f"an instance that misses {MISSED} is offline"
     )
