@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help up demo test check fmt bench tamper chaos adversary selfmod lock schemas nats-cli clean
+.PHONY: help up demo test check fmt bench tamper chaos adversary injections selfmod lock schemas nats-cli clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -40,6 +40,9 @@ chaos: $(STAMP) ## break a fleet under load, and say what was lost; QUICK=1 for 
 
 adversary: $(STAMP) ## attack a fleet with its own keys, over the wire, and count what was refused
 	@$(BIN)/python -m tests.adversary
+
+injections: $(STAMP) ## measure what signals of injected instructions find, on texts they were not written for
+	@$(BIN)/python -m tests.injections $(ARGS)
 
 selfmod: $(STAMP) ## change agents badly and well, for minutes, and say what is live
 	@$(BIN)/python -m tests.selfmod

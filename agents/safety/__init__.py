@@ -5,7 +5,8 @@ that its file names and no others, and people approve what matters. What is here
 """
 
 from .fence import fenced
+from .gate import Gate
 from .intake import Intake
 from .provenance import Provenance, least
 
-__all__ = ["Intake", "Provenance", "fenced", "least"]
+__all__ = ["Gate", "Intake", "Provenance", "fenced", "least"]
