@@ -33,16 +33,10 @@ class AgentFile(Document):
     extensions: tuple[Extension, ...] = Field((), description="extensions of A2A that the agent speaks")
     limits: Limits = Field(Limits(), description="what one instance takes on at once")
     budget: BudgetLimits = Field(BudgetLimits(), description="what one task may spend")
+    safety: Safety = Field(Safety(), description="what a model may be sent, and what is done about texts like orders")
     canary: Canary | None = Field(
         None, description="what it must answer after each change of itself; without one, its card is asked for"
     )
-    llm: Llm | None = None
-    tools: tuple[Literal["propose_change"], ...] = ()
-    extensions: tuple[Extension, ...] = ()
-    limits: Limits = Limits()
-    budget: BudgetLimits = BudgetLimits()
-    safety: Safety = Safety()
-    canary: Canary | None = None
     heartbeat_interval_s: float = Field(
         30.0, gt=0, le=LONGEST_INTERVAL_S, description=f"an instance that misses {MISSED} is offline"
     )
