@@ -17,6 +17,7 @@ from .conversation import (
     Usage,
     UserTurn,
 )
+from .deltas import Delta, Finished, PoolDelta, SwitchedOver, TextDelta
 from .errors import (
     AllFailed,
     BudgetExhausted,
@@ -29,7 +30,7 @@ from .errors import (
 )
 from .loop import Reply, RunTool, converse
 from .pool import CallReport, OnCall, Pool
-from .provider import Provider, Settings
+from .providers.base import Provider, Settings
 from .secrets import Secret, resolve
 from .tools import Tool
 
@@ -41,12 +42,15 @@ __all__ = [
     "BudgetExhausted",
     "CallReport",
     "Completion",
+    "Delta",
     "ExtraMissing",
+    "Finished",
     "KeyMissing",
     "KeyUnsafe",
     "LlmError",
     "OnCall",
     "Pool",
+    "PoolDelta",
     "PoolUnusable",
     "Provider",
     "Reply",
@@ -54,7 +58,9 @@ __all__ = [
     "RunTool",
     "Secret",
     "Settings",
+    "SwitchedOver",
     "SystemPrompt",
+    "TextDelta",
     "TooManyRounds",
     "Tool",
     "ToolCall",

@@ -119,12 +119,18 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
 
     input_tokens: int | None = None
     output_tokens: int | None = None
+    cache_read_tokens: int = 0
+    """Of the input: those that the provider had in its cache, as far as it says so."""
+    cache_write_tokens: int = 0
+    """Of the input: those that it wrote to its cache."""
 
     def plus(self, other: Usage) -> Usage:
         """Both together; unknown as soon as one of them is."""
         return Usage(
             input_tokens=_sum(self.input_tokens, other.input_tokens),
             output_tokens=_sum(self.output_tokens, other.output_tokens),
+            cache_read_tokens=self.cache_read_tokens + other.cache_read_tokens,
+            cache_write_tokens=self.cache_write_tokens + other.cache_write_tokens,
         )
 
 

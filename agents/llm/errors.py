@@ -24,20 +24,24 @@
 What a provider wrote never stands in a message: it may repeat the key or the conversation. Its error
 code, HTTP status and request id do, where they are plain words.
 
-A call that timed out or was cut off may have been billed all the same.
+A call that timed out or was cut off may have been billed all the same: its `usage` is unknown, not 0.
 """
 
 from __future__ import annotations
 
 import re
-from typing import ClassVar, Literal
+from typing import ClassVar, Final, Literal
 
 from schemas.errors import AgentbusError
+
+from .conversation import Usage
 
 Cause = Literal[
     "auth", "quota", "rate", "overload", "timeout", "network", "context",
     "policy", "model", "answer", "malformed", "budget", "rounds", "all",
 ]  # fmt: skip
+_NONE: Final = Usage(input_tokens=0, output_tokens=0)
+_UNKNOWN: Final = Usage()
 _PLAIN = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 
 
@@ -64,6 +68,8 @@ class LlmError(AgentbusError):
     retryable: bool = False
     may_try_next: ClassVar[bool] = True
     advice: ClassVar[str]
+    usage: Usage = _NONE
+    """What the failed call is billed for, as far as that is known: a call that was refused is not."""
 
     def __init__(self, where: str, detail: str, *, retry_after_s: float | None = None) -> None:
         super().__init__(f"{where}: {detail}; {self.advice}")
@@ -103,14 +109,14 @@ class Overloaded(LlmError):
 class TimedOut(LlmError):
     """The whole answer was not there within the call's `timeout_s`."""
 
-    cause, retryable = "timeout", True
+    cause, retryable, usage = "timeout", True, _UNKNOWN
     advice = "raise llm.request_timeout_s, lower max_tokens, or try later"
 
 
 class NetworkFailed(LlmError):
     """No connection, or it ended before the answer did."""
 
-    cause, retryable = "network", True
+    cause, retryable, usage = "network", True, _UNKNOWN
     advice = "check base_url, the network and the proxy variables of this process"
 
 
@@ -138,7 +144,7 @@ class ModelUnknown(LlmError):
 class AnswerUnreadable(LlmError):
     """The provider answered 200 with something that is not an answer."""
 
-    cause, retryable = "answer", True
+    cause, retryable, usage = "answer", True, _UNKNOWN
     advice = "check that base_url leads to a server that speaks this provider's protocol"
 
 

@@ -18,11 +18,12 @@ def answering_of(agent: Loaded, audit: Audit) -> Answering:
 
     def on_call(report: llm.CallReport) -> None:
         usage = report.usage
+        cost_usd = None if report.cost_usd is None else round(float(report.cost_usd), 9)
         audit.emit(
             "llm.called", action="complete", resource=f"{report.provider}/{report.model}", outcome=report.outcome,
             reason=report.reason, duration_ms=round(report.duration_ms, 3),
             metadata={
-                "input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens, "cost_usd": report.cost_usd,
+                "input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens, "cost_usd": cost_usd,
             },
         )  # fmt: skip
 

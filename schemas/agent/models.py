@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
@@ -16,13 +17,13 @@ _LOOKS_SECRET = re.compile(r"(sk-|sk_|AKIA|xox[bp]-|ghp_|SU[A-Z2-7]{20})|^[A-Za-
 class Price(Document):
     """What a model's tokens cost, in US dollars for a million, as its provider's price list says."""
 
-    input_usd_per_million: float = Field(ge=0, allow_inf_nan=False, description="of a million tokens that it reads")
-    output_usd_per_million: float = Field(ge=0, allow_inf_nan=False, description="of a million tokens that it writes")
+    input_usd_per_million: Decimal = Field(ge=0, allow_inf_nan=False, description="of a million tokens that it reads")
+    output_usd_per_million: Decimal = Field(ge=0, allow_inf_nan=False, description="of a million tokens that it writes")
 
-    def of(self, input_tokens: int, output_tokens: int) -> float:
-        """The cost in US dollars, to a millionth."""
+    def of(self, input_tokens: int, output_tokens: int) -> Decimal:
+        """The cost in US dollars, exactly."""
         cost = input_tokens * self.input_usd_per_million + output_tokens * self.output_usd_per_million
-        return round(cost / 1_000_000, 6)
+        return cost / 1_000_000
 
 
 class ModelChoice(Document):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from decimal import Decimal
 from typing import Any, Self
 
 import pytest
@@ -142,7 +143,7 @@ async def test_next_choice_answers_when_one_fails(wire: Wire, step: Step, cause:
     async with Opened(choice(wire, fake), choice(other, fake)) as opened:
         assert (await opened.pool.complete(HELLO)).text == "second"
     assert opened.outcomes() == [(wire, "failure", cause), (other, "success", "")]
-    assert opened.reports[0].usage == Usage()
+    assert opened.reports[0].usage == (Usage() if cause == "network" else Usage(input_tokens=0, output_tokens=0))
     assert opened.reports[1].usage == Usage(input_tokens=11, output_tokens=7)
     assert all(report.duration_ms > 0 for report in opened.reports)
 
@@ -342,7 +343,7 @@ async def test_failover_keeps_the_conversation_valid(fake: FakeLlm) -> None:
 @BOTH
 async def test_a_price_gives_each_call_its_cost(wire: Wire, fake: FakeLlm) -> None:
     """Tokens as the provider counted them, by the choice's price; a call without an answer, or a price, has no cost."""
-    price = Price(input_usd_per_million=3, output_usd_per_million=15)
+    price = Price(input_usd_per_million=Decimal(3), output_usd_per_million=Decimal(15))
     priced = choice(wire, fake).model_copy(update={"price": price})
     fake.script += [Fail(429), Say("hi"), Say("hi")]
     async with Opened(priced, priced) as opened, Opened(choice(wire, fake)) as free:
@@ -351,5 +352,5 @@ async def test_a_price_gives_each_call_its_cost(wire: Wire, fake: FakeLlm) -> No
     tokens = opened.reports[1].usage
     assert tokens.input_tokens
     assert tokens.output_tokens
-    expected = round((tokens.input_tokens * 3 + tokens.output_tokens * 15) / 1e6, 6)
-    assert [report.cost_usd for report in (*opened.reports, *free.reports)] == [None, expected, None]
+    expected = Decimal(tokens.input_tokens * 3 + tokens.output_tokens * 15) / 10**6
+    assert [report.cost_usd for report in (*opened.reports, *free.reports)] == [Decimal(0), expected, None]

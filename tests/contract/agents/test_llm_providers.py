@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 
 import pytest
 
-from agents.llm.anthropic_provider import AnthropicProvider
 from agents.llm.conversation import (
     Answer,
     AssistantTurn,
     Completion,
-    SystemPrompt,
     ToolCall,
     ToolResult,
-    ToolSpec,
     ToolTurn,
-    Turn,
     Usage,
     UserTurn,
 )
+from agents.llm.deltas import whole_of
 from agents.llm.errors import (
-    AnswerUnreadable,
     ContextOverflow,
     KeyRefused,
     LlmError,
@@ -35,10 +31,6 @@ from agents.llm.errors import (
     RequestMalformed,
     TimedOut,
 )
-from agents.llm.openai_provider import OpenAIProvider
-from agents.llm.provider import Provider, Settings
-from agents.llm.secrets import Secret
-from schemas.agent import Llm, ModelChoice
 from tests.harness.fake_llm import (
     PROXY_VARIABLES,
     CallTool,
@@ -48,22 +40,13 @@ from tests.harness.fake_llm import (
     FakeLlm,
     Gate,
     Held,
-    Raw,
     Say,
     Step,
     Wire,
 )
+from tests.harness.llm import ADD, KEY, PROMPT, WORDS, ask, provider
 
-KEY = "sk-test-0123456789abcdef"
-WORDS = "the caller's own words"
-PROMPT = SystemPrompt(Llm(system_prompt="Be brief.", pool=(ModelChoice(provider="offline"),)))
-ADD = ToolSpec(
-    name="add",
-    description="Add two numbers.",
-    input_schema={"type": "object", "properties": {"a": {"type": "integer"}, "b": {"type": "integer"}}},
-)
 BOTH = pytest.mark.parametrize("wire", ["openai", "anthropic"])
-_KINDS: dict[Wire, Callable[[Settings], Provider]] = {"openai": OpenAIProvider, "anthropic": AnthropicProvider}
 
 
 @pytest.fixture(autouse=True)
@@ -76,25 +59,6 @@ def _direct(monkeypatch: pytest.MonkeyPatch) -> None:
 async def fake() -> AsyncIterator[FakeLlm]:
     async with FakeLlm(api_key=KEY) as server:
         yield server
-
-
-def provider(wire: Wire, fake: FakeLlm, *, key: str | None = KEY) -> Provider:
-    secret = Secret(key, "env:TEST_KEY") if key else None
-    url = fake.openai_url if wire == "openai" else fake.anthropic_url
-    return _KINDS[wire](Settings(model="m-1", max_tokens=64, api_key=secret, base_url=url))
-
-
-async def ask(
-    wire: Wire, fake: FakeLlm, *turns: Turn, timeout_s: float = 20.0, key: str | None = KEY, limit: int | None = None
-) -> Answer:
-    asked = provider(wire, fake, key=key)
-    said = turns or (UserTurn(text=WORDS),)
-    try:
-        return await asked.complete(
-            Completion(system=PROMPT, turns=said, tools=(ADD,), timeout_s=timeout_s, max_tokens=limit)
-        )
-    finally:
-        await asked.close()
 
 
 @BOTH
@@ -273,18 +237,6 @@ async def test_cut_body_is_a_network_failure(wire: Wire, fake: FakeLlm) -> None:
 
 
 @BOTH
-@pytest.mark.parametrize(
-    "body",
-    [b"", b"<html>", b"{}", b"[]", b'{"choices": [], "content": 1}', b'{"choices": [{}], "content": [{}]}', b"\xff"],
-)
-async def test_answer_of_another_form_is_unreadable(wire: Wire, body: bytes, fake: FakeLlm) -> None:
-    """A 200 whose body is not an answer is the provider's failure, not a crash and not an empty text."""
-    fake.script.append(Raw(body))
-    with pytest.raises(AnswerUnreadable):
-        await ask(wire, fake)
-
-
-@BOTH
 @pytest.mark.parametrize("is_half_sent", [False, True])
 async def test_slow_answer_times_out_and_the_request_is_dropped(wire: Wire, is_half_sent: bool, fake: FakeLlm) -> None:
     """`timeout_s` bounds the whole answer; afterwards the connection is closed."""
@@ -323,7 +275,7 @@ async def test_cancelling_closes_the_request(wire: Wire, fake: FakeLlm) -> None:
     gate = Gate()
     fake.script.append(Held(Say("never"), gate))
     asked = provider(wire, fake)
-    asking = asyncio.create_task(asked.complete(Completion(system=PROMPT, turns=(UserTurn(text="x"),))))
+    asking = asyncio.create_task(whole_of(asked.stream(Completion(system=PROMPT, turns=(UserTurn(text="x"),)))))
     await asyncio.wait_for(gate.reached.wait(), 30)
     asking.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -338,7 +290,7 @@ async def test_no_server_is_a_network_failure(wire: Wire) -> None:
     async with FakeLlm(api_key=KEY) as gone:
         asked = provider(wire, gone)
     with pytest.raises(NetworkFailed, match="base_url"):
-        await asked.complete(Completion(system=PROMPT, turns=(UserTurn(text="x"),), timeout_s=20))
+        await whole_of(asked.stream(Completion(system=PROMPT, turns=(UserTurn(text="x"),), timeout_s=20)))
     await asked.close()
 
 
@@ -347,14 +299,3 @@ async def test_length_stop_is_told(wire: Wire, fake: FakeLlm) -> None:
     """An answer that was cut by max_tokens says so."""
     fake.script.append(Say("half a sen", stop="length" if wire == "openai" else "max_tokens"))
     assert (await ask(wire, fake)).stop_reason == "length"
-
-
-async def test_unknown_usage_stays_unknown(fake: FakeLlm) -> None:
-    """A server that counts no tokens gives None, never 0."""
-    fake.script += [
-        Raw(b'{"choices": [{"message": {"content": "hi"}}]}'),
-        Raw(b'{"content": [{"type": "text", "text": "hi"}]}'),
-    ]
-    for wire in _KINDS:
-        answer = await ask(wire, fake)
-        assert (answer.text, answer.model, answer.usage) == ("hi", "m-1", Usage())

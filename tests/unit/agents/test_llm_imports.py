@@ -11,7 +11,7 @@ import pytest
 _ROOT = Path(__file__).parents[3]
 _IMPORT = """
 import sys
-import agents.llm, agents.llm.pool, agents.llm.openai_provider, agents.llm.anthropic_provider
+import agents.llm, agents.llm.pool, agents.llm.providers.openai, agents.llm.providers.anthropic
 from agents.llm import Pool
 from schemas.agent import ModelChoice
 {more}
@@ -51,7 +51,7 @@ def test_missing_package_names_the_extra(name: str, kind: str) -> None:
     code = f"""
 import sys
 sys.modules["{name}"] = None  # what an import finds where the package is not installed
-from agents.llm.{name}_provider import {kind}
+from agents.llm.providers.{name} import {kind}
 from agents.llm import ExtraMissing, Settings
 try:
     {kind}(Settings(model="m", max_tokens=1))

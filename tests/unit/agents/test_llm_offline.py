@@ -6,7 +6,8 @@ import pytest
 
 from agents.llm import Completion, Pool, SystemPrompt, Tool, ToolSpec, UserTurn, converse
 from agents.llm.conversation import Answer
-from agents.llm.offline_provider import OfflineProvider
+from agents.llm.deltas import whole_of
+from agents.llm.providers.offline import OfflineProvider
 from schemas.agent import Llm, ModelChoice
 from schemas.documents import Document
 from schemas.errors import InvalidDocument
@@ -33,7 +34,7 @@ def prompt(style: str) -> SystemPrompt:
 
 async def ask(text: str, style: str = "Style: friendly", tools: tuple[ToolSpec, ...] = (SPEC,)) -> Answer:
     completion = Completion(system=prompt(style), turns=(UserTurn(text=text),), tools=tools)
-    return await OfflineProvider().complete(completion)
+    return await whole_of(OfflineProvider().stream(completion))
 
 
 @pytest.mark.parametrize(

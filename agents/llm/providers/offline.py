@@ -8,13 +8,16 @@ The same conversation always gets the same answer.
 from __future__ import annotations
 
 import re
+from collections.abc import AsyncGenerator
 from typing import Final, Literal
 
-from .conversation import Answer, Completion, ToolCall, ToolTurn, Usage, UserTurn
+from agents.llm.conversation import Answer, Completion, ToolCall, ToolTurn, Usage, UserTurn
+from agents.llm.deltas import Delta, Finished, TextDelta
 
 MODEL: Final = "offline"
 _TOOL: Final = "propose_change"
 _STYLE_LINE = re.compile(r"^[ \t]*Style:[ \t]*(friendly|formal)[ \t]*$", re.MULTILINE)
+_PIECE = re.compile(r"\S+\s*|\s+")
 _MAX_REPORT = 300
 
 Style = Literal["friendly", "formal"]
@@ -33,20 +36,28 @@ _WISHES: Final[tuple[tuple[str, Style], ...]] = (
 class OfflineProvider:
     """Deterministic answers without any network; needs no key and takes no settings."""
 
-    async def complete(self, completion: Completion) -> Answer:
-        """Answer by rule. Never fails."""
-        last = completion.turns[-1] if completion.turns else UserTurn(text="")
-        if isinstance(last, ToolTurn):
-            return _said(_report(last))
-        text = last.text if isinstance(last, UserTurn) else ""
-        style = _style_of(completion.system.text)
-        wish = _wish_of(text)
-        if wish is None:
-            return _said(_GREETINGS[style or "friendly"].format(text=text))
-        return _change(completion, style, wish)
+    async def stream(self, completion: Completion) -> AsyncGenerator[Delta]:
+        """Answer by rule, word by word. Never fails."""
+        answer = answer_by_rule(completion)
+        for piece in _PIECE.findall(answer.text):
+            yield TextDelta(piece)
+        yield Finished(answer)
 
     async def close(self) -> None:
         """Nothing is open."""
+
+
+def answer_by_rule(completion: Completion) -> Answer:
+    """What the stand-in says to this conversation."""
+    last = completion.turns[-1] if completion.turns else UserTurn(text="")
+    if isinstance(last, ToolTurn):
+        return _said(_report(last))
+    text = last.text if isinstance(last, UserTurn) else ""
+    style = _style_of(completion.system.text)
+    wish = _wish_of(text)
+    if wish is None:
+        return _said(_GREETINGS[style or "friendly"].format(text=text))
+    return _change(completion, style, wish)
 
 
 def _change(completion: Completion, style: Style | None, wish: Style) -> Answer:

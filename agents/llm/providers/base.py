@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
 from typing import Protocol
 
 import msgspec
 
-from .conversation import Answer, Completion
-from .secrets import Secret
+from agents.llm.conversation import Completion
+from agents.llm.deltas import Delta
+from agents.llm.secrets import Secret
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,11 +28,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 class Provider(Protocol):
     """One model at one vendor. Nothing is tried again here: the pool alone decides that."""
 
-    async def complete(self, completion: Completion) -> Answer:
-        """Ask the model once; ends within `completion.timeout_s`. Cancelling it closes the HTTP request.
+    def stream(self, completion: Completion) -> AsyncGenerator[Delta]:
+        """Ask the model once: pieces of text as they come, then exactly one `Finished`.
+
+        Ends within `completion.timeout_s`. Closing the generator, or cancelling what waits for its next
+        piece, closes the HTTP request.
 
         Raises:
-            LlmError: of the class that says why.
+            LlmError: of the class that says why; pieces that came before are no answer.
         """
         ...
 

@@ -9,20 +9,18 @@ Source: OpenAI and Anthropic API error references; vLLM, llama.cpp and Ollama se
 
 from __future__ import annotations
 
-import asyncio
 import re
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Final
 
 import msgspec
 
-from .errors import (
+from agents.llm.conversation import Usage
+from agents.llm.errors import (
     ContextOverflow,
     KeyRefused,
     LlmError,
     ModelUnknown,
-    NetworkFailed,
     Overloaded,
     PolicyRefused,
     QuotaExhausted,
@@ -34,9 +32,12 @@ from .errors import (
 
 
 class HttpFailure(msgspec.Struct, frozen=True, kw_only=True):
-    """What a provider's error answer says. `codes` from the most exact to the broadest; `message` is not repeated."""
+    """What a provider's error answer says. `codes` from the most exact to the broadest; `message` is not repeated.
 
-    status: int
+    Without a `status` it stood in the stream of an answer that had begun, which may be billed.
+    """
+
+    status: int | None = None
     codes: tuple[object, ...] = ()
     message: str = ""
     headers: Mapping[str, str] = {}
@@ -68,12 +69,15 @@ _BY_STATUS: Final[dict[int, type[LlmError]]] = {
     429: RateExceeded,
     504: TimedOut,
 }
-_SPEAKING_STATUSES: Final = frozenset({400, 413, 422})
+_SPEAKING_STATUSES: Final = frozenset({400, 413, 422, None})
 
 
 def error_of(where: str, failure: HttpFailure) -> LlmError:
     """The error of the class that the answer's code, message and status lead to."""
-    return _kind(failure)(where, _detail(failure), retry_after_s=_retry_after_s(failure.headers))
+    error = _kind(failure)(where, _detail(failure), retry_after_s=_retry_after_s(failure.headers))
+    if failure.status is None:
+        error.usage = Usage()
+    return error
 
 
 def _kind(failure: HttpFailure) -> type[LlmError]:
@@ -85,15 +89,18 @@ def _kind(failure: HttpFailure) -> type[LlmError]:
         for pattern, kind in _BY_MESSAGE:
             if pattern.search(failure.message):
                 return kind
-    if failure.status in _BY_STATUS:
-        return _BY_STATUS[failure.status]
-    return Overloaded if failure.status >= 500 else RequestMalformed
+    status = failure.status or next((code for code in failure.codes if isinstance(code, int)), 500)
+    return _BY_STATUS.get(status) or (Overloaded if status >= 500 else RequestMalformed)
 
 
 def _detail(failure: HttpFailure) -> str:
     codes = [plain(code) for code in failure.codes]
     request = plain(failure.headers.get("x-request-id") or failure.headers.get("request-id"))
-    words = [f"HTTP {failure.status}", next(filter(None, codes), ""), f"request {request}" if request else ""]
+    words = [
+        f"HTTP {failure.status}" if failure.status else "error in the stream",
+        next(filter(None, codes), ""),
+        f"request {request}" if request else "",
+    ]
     return " ".join(filter(None, words))
 
 
@@ -107,24 +114,3 @@ def _retry_after_s(headers: Mapping[str, str]) -> float | None:
         if 0 <= seconds < 86400 * 31:
             return seconds
     return None
-
-
-@asynccontextmanager
-async def failures_told(sdk: Any, where: str, timeout_s: float) -> AsyncIterator[None]:
-    """Limit one call of an official client to `timeout_s` altogether, and tell its failures as ours.
-
-    `sdk` is the client's package: both have the same exception classes. Its own timeout is per read.
-    """
-    try:
-        async with asyncio.timeout(timeout_s):
-            yield
-    except (TimeoutError, sdk.APITimeoutError):
-        raise TimedOut(where, f"no answer within {timeout_s:g} s") from None
-    except sdk.APIConnectionError as error:
-        raise NetworkFailed(where, f"the connection failed ({type(error.__cause__ or error).__name__})") from None
-    except sdk.APIStatusError as error:
-        codes = tuple(getattr(error, name, None) for name in ("code", "error_code", "type"))
-        failure = HttpFailure(
-            status=error.status_code, codes=codes, message=error.message, headers=error.response.headers
-        )
-        raise error_of(where, failure) from None

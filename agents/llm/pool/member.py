@@ -1,0 +1,112 @@
+"""One choice of a pool with its key and its provider, opened by the first call that needs it."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from typing import Final
+
+import structlog
+
+from agents.llm.conversation import Completion, Usage
+from agents.llm.counting import tokens_of
+from agents.llm.errors import ExtraMissing, KeyMissing, PoolUnusable
+from agents.llm.providers.anthropic import AnthropicProvider
+from agents.llm.providers.base import Provider, Settings
+from agents.llm.providers.offline import OfflineProvider
+from agents.llm.providers.openai import OpenAIProvider
+from agents.llm.secrets import Secret, resolve
+from schemas.agent import ModelChoice
+
+_log = structlog.get_logger("llm")
+
+
+def _offline(_: Settings) -> Provider:
+    return OfflineProvider()
+
+
+_OPENERS: Final[dict[str, Callable[[Settings], Provider]]] = {
+    "offline": _offline,
+    "openai": OpenAIProvider,
+    "anthropic": AnthropicProvider,
+}
+_PACKAGES: Final = ("openai", "anthropic")
+
+
+class Member:
+    """A choice that can be asked. Its provider is opened once, however many calls want it."""
+
+    def __init__(self, choice: ModelChoice, key: Secret | None) -> None:
+        self.choice = choice
+        self.where = f"{choice.provider}/{choice.model}"
+        self._settings = Settings(
+            model=choice.model, max_tokens=choice.max_tokens, api_key=key, base_url=choice.base_url
+        )
+        self._provider: Provider | None = None
+        self._opening = asyncio.Lock()
+
+    async def provider(self) -> Provider:
+        """The provider, open."""
+        async with self._opening:
+            if self._provider is None:
+                # importing a provider's package takes up to two seconds; the loop has heartbeats to send meanwhile
+                self._provider = await asyncio.to_thread(_OPENERS[self.choice.provider], self._settings)
+                _log.info(
+                    "llm.provider_opened",
+                    provider=self.choice.provider,
+                    model=self.choice.model,
+                    is_model=self.choice.provider != "offline",
+                )
+            return self._provider
+
+    async def close(self) -> None:
+        """Close the provider, if it is open; the next call opens it again."""
+        async with self._opening:
+            if self._provider is not None:
+                await self._provider.close()
+                self._provider = None
+
+    def estimate(self, completion: Completion) -> Decimal | None:
+        """What the call can cost at most, in US dollars, as far as tokens can be guessed; None: no price is known."""
+        return self.cost(
+            Usage(input_tokens=tokens_of(completion), output_tokens=self._settings.max_tokens_of(completion))
+        )
+
+    def cost(self, usage: Usage) -> Decimal | None:
+        """What these tokens cost; None where the price, or one of the counts, is unknown."""
+        if usage.input_tokens is None or usage.output_tokens is None:
+            return None
+        if self.choice.provider == "offline" or not (usage.input_tokens or usage.output_tokens):
+            return Decimal(0)
+        price = self.choice.price
+        return price.of(usage.input_tokens, usage.output_tokens) if price else None
+
+
+def member_of(choice: ModelChoice, environment: Mapping[str, str] | None) -> Member | None:
+    """The choice ready for use; None where its key is missing and it may be skipped.
+
+    Raises:
+        KeyMissing: its key is missing, and it says `fail`.
+        KeyUnsafe: its key is there and may not be used.
+        ExtraMissing: its package is not installed.
+    """
+    try:
+        key = resolve(choice.api_key, environment) if choice.api_key else None
+    except KeyMissing as missing:
+        if choice.when_key_is_missing == "fail":
+            raise _told(missing, choice) from None
+        _log.warning("llm.choice_skipped", provider=choice.provider, model=choice.model, reason=str(missing))
+        return None
+    if choice.provider in _PACKAGES and importlib.util.find_spec(choice.provider) is None:
+        raise ExtraMissing(
+            f"provider {choice.provider}: its package is not installed; run: pip install 'agentbus[{choice.provider}]'"
+        )
+    return Member(choice, key)
+
+
+def _told(missing: PoolUnusable, choice: ModelChoice) -> KeyMissing:
+    return KeyMissing(
+        f"provider {choice.provider}: {missing}; set it, or write when_key_is_missing: skip to do without this model"
+    )

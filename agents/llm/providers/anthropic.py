@@ -1,0 +1,97 @@
+"""Anthropic's Messages API.
+
+The official client (2.11) has no temperature, top_p or top_k, so none is offered.
+
+Source: Anthropic API reference, Messages; anthropic-sdk-python 2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from typing import Any, Final
+
+from agents.llm.conversation import AssistantTurn, Completion, ToolSpec, ToolTurn, Turn, UserTurn
+from agents.llm.deltas import Delta
+from agents.llm.errors import ExtraMissing
+
+from .anthropic_stream import AnthropicReading
+from .base import Settings
+from .http import Call, read_answer
+
+DEFAULT_URL: Final = "https://api.anthropic.com"
+
+
+class AnthropicProvider:
+    """One model behind the Messages API.
+
+    Raises:
+        ExtraMissing: the package `anthropic` is not installed.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        try:
+            import anthropic  # here, not above: it takes two seconds and 70 MB, which other providers need not pay
+        except ImportError as error:
+            raise ExtraMissing(
+                f"provider anthropic: cannot import {error.name or 'anthropic'}; run: pip install 'agentbus[anthropic]'"
+            ) from None
+        self._sdk = anthropic
+        self._settings = settings
+        self._where = f"anthropic/{settings.model}"
+        key = settings.api_key
+        # the client would take key and address from its own environment variables; configuration alone decides.
+        # its tracing can be told by the environment to record what is said, so it stays off
+        self._client = anthropic.AsyncAnthropic(
+            api_key=key.reveal() if key else "unset",
+            base_url=settings.base_url or DEFAULT_URL,
+            max_retries=0,
+            open_telemetry=False,
+        )
+        self._headers = None if key else {"Authorization": anthropic.Omit()}
+
+    def stream(self, completion: Completion) -> AsyncGenerator[Delta]:
+        """Ask once. See `Provider.stream`."""
+        opening = self._client.messages.with_streaming_response.create(
+            **self._request(completion), extra_headers=self._headers, timeout=completion.timeout_s
+        )
+        call = Call(self._sdk, self._where, completion.timeout_s)
+        return read_answer(call, opening, AnthropicReading(self._where, self._settings.model))
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.close()
+
+    def _request(self, completion: Completion) -> dict[str, Any]:
+        messages = [_message(turn) for turn in completion.turns]
+        request: dict[str, Any] = {
+            "model": self._settings.model,
+            "max_tokens": self._settings.max_tokens_of(completion),
+            "system": completion.system.text,
+            "messages": [message for message in messages if message["content"]],
+            "stream": True,
+        }
+        if completion.tools:
+            request["tools"] = [_tool(spec) for spec in completion.tools]
+        return request
+
+
+def _tool(spec: ToolSpec) -> dict[str, Any]:
+    return {"name": spec.name, "description": spec.description, "input_schema": spec.input_schema}
+
+
+def _message(turn: Turn) -> dict[str, Any]:
+    match turn:
+        case UserTurn():
+            return {"role": "user", "content": turn.text}
+        case AssistantTurn():
+            text = [{"type": "text", "text": turn.text}] if turn.text else []  # empty text blocks are refused
+            calls = [
+                {"type": "tool_use", "id": call.id, "name": call.name, "input": call.input} for call in turn.tool_calls
+            ]
+            return {"role": "assistant", "content": text + calls}
+        case ToolTurn():
+            results = [
+                {"type": "tool_result", "tool_use_id": r.call_id, "content": r.text, "is_error": r.is_error}
+                for r in turn.results
+            ]
+            return {"role": "user", "content": results}
