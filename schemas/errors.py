@@ -21,6 +21,7 @@ Source: A2A v1.0 §3.3.2 and §11 (HTTP+JSON error bodies, `google.rpc.Status` w
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
 import msgspec
@@ -41,8 +42,34 @@ class InvalidSubject(AgentbusError, ValueError):
     """A subject or token is not of the declared form."""
 
 
+class Problem(msgspec.Struct, frozen=True):
+    """One thing that is wrong with a file: where, at which key, what, and what to do. `line` counts from 1; 0: unknown."""
+
+    file: str
+    line: int
+    key: str
+    message: str
+    level: Literal["error", "warning"] = "error"
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}" if self.line else self.file
+        return ": ".join(part for part in (place, self.key, self.message) if part)
+
+
 class InvalidDocument(AgentbusError, ValueError):
-    """A document a person or a program wrote cannot be accepted; the message says where and why."""
+    """A document a person or a program wrote cannot be accepted; the message says where and why.
+
+    `problems` has the same in parts, for a file that people write; a line of the message each.
+    """
+
+    problems: tuple[Problem, ...] = ()
+
+    @classmethod
+    def because(cls, problems: Sequence[Problem]) -> InvalidDocument:
+        """The refusal that names all of these."""
+        error = cls("\n".join(str(problem) for problem in problems))
+        error.problems = tuple(problems)
+        return error
 
 
 class UnknownOutcome(AgentbusError):

@@ -95,8 +95,8 @@ def test_an_unknown_key_in_an_agents_file(tmp_path: Path) -> None:
     source = _edited(tmp_path / "fleet", name, lambda text: text.replace("  system_prompt:", "  sytem_prompt:"))
     refused = _agentbus("agent", "validate", str(source / name))
     assert refused.returncode == 78
-    assert "unknown key 'llm.sytem_prompt'; did you mean 'system_prompt'?" in refused.stderr
-    assert "key 'llm.system_prompt' is missing" in refused.stderr
+    assert "llm.sytem_prompt: unknown key; did you mean 'system_prompt'?" in refused.stderr
+    assert "llm.system_prompt: is missing" in refused.stderr
     assert "Traceback" not in refused.stderr
     up = _agentbus("up", "--home", str(tmp_path / "home"), "--fleet", str(source))
     assert up.returncode == 78

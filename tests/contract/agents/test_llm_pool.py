@@ -239,9 +239,9 @@ async def test_wrong_calls_are_answered_to_the_model(wire: Wire, fake: FakeLlm) 
     assert all(result.is_error for result in results.results)
     texts = [result.text for result in results.results]
     assert texts[0] == "there is no tool 'subtract'; there are: add"
-    assert "unknown key 'bb'; did you mean 'b'?" in texts[1]
+    assert "bb: unknown key; did you mean 'b'?" in texts[1]
     assert texts[2].startswith("add: a: ")
-    assert "key 'a' is missing" in texts[3]
+    assert "a: is missing" in texts[3]
     assert ran == []
     assert "did you mean" in str(fake.requests[1].body)
 

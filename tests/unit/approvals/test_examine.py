@@ -82,7 +82,7 @@ def test_a_plain_change_passes(desk: Desk, changes: Mapping[str, Change]) -> Non
         ({"big.md": plain(b"x" * (MAX_FILE_BYTES + 1))}, "can be reviewed"),
         ({f"n{i}.md": plain(b"x\n") for i in range(MAX_FILES + 1)}, f"changes {MAX_FILES + 1} files"),
         ({"agent.yaml": None}, "agent.yaml would be gone"),
-        ({"agent.yaml": plain(b"a: [\n")}, "agent.yaml: not YAML"),
+        ({"agent.yaml": plain(b"a: [\n")}, "agent.yaml:2: not YAML"),
         ({"agent.yaml": plain(b"a: 2024-13-45\n")}, "agent.yaml: not YAML"),
         ({"agent.yaml": plain(b"[" * 5000 + b"\n")}, "agent.yaml: not YAML"),
         ({"agent.yaml": plain(FORMAL.replace(b"description", b"descripton"))}, "unknown key"),

@@ -6,7 +6,7 @@ import pytest
 
 from agents.home import EXAMPLE
 from schemas.agent import AgentFile
-from schemas.documents import Document, load_yaml, parse_yaml
+from schemas.documents import Document, load_yaml, parse_written, parse_yaml, read_text
 from schemas.errors import InvalidDocument
 from schemas.fleet import Fleet
 from schemas.names import RESERVED
@@ -52,11 +52,11 @@ def test_the_example_is_good(path: object) -> None:
     ("where", "good", "bad", "said"),
     [
         # unknown keys are answered with the nearest right one
-        ("agent.yaml", "handler:", "hander:", "unknown key 'hander'; did you mean 'handler'?"),
-        ("agent.yaml", "description", "descripton", "unknown key 'agent.descripton'; did you mean 'description'?"),
-        ("agent.yaml", "handler:", "zzz: 1\nhandler:", "unknown key 'zzz'; known keys are agent, budget, canary, extensions, handl"),
-        ("fleet.yaml", "asks", "ask", "unknown key 'agents.b.ask'; did you mean 'asks'?"),
-        ("policy.yaml", "paths", "path", "unknown key 'rules.0.path'; did you mean 'paths'?"),
+        ("agent.yaml", "handler:", "hander:", "agent.yaml:2: hander: unknown key; did you mean 'handler'?"),
+        ("agent.yaml", "description", "descripton", "agent.yaml:1: agent.descripton: unknown key; did you mean 'description'?"),
+        ("agent.yaml", "handler:", "zzz: 1\nhandler:", "zzz: unknown key; known are agent, budget, canary, extensions, handl"),
+        ("fleet.yaml", "asks", "ask", "agents.b.ask: unknown key; did you mean 'asks'?"),
+        ("policy.yaml", "paths", "path", "rules.0.path: unknown key; did you mean 'paths'?"),
         # agent files
         ("agent.yaml", "handler.py:answer", "/etc/x.py:answer", "handler: write FILE.py:NAME"),
         ("agent.yaml", "handler.py:answer", "../x.py:answer", "handler: write FILE.py:NAME"),
@@ -65,7 +65,7 @@ def test_the_example_is_good(path: object) -> None:
         ("agent.yaml", "id: greeter", "id: Greeter", "agent.id: String should match pattern"),
         ("agent.yaml", "id: greeter", 'id: "greeter\\n"', "agent.id: String should match pattern"),
         ("agent.yaml", "id: greeter", f"id: {'a' * 26}", "agent.id: String should match pattern"),
-        ("agent.yaml", "id: greeter, ", "", "key 'agent.id' is missing"),
+        ("agent.yaml", "id: greeter, ", "", "agent.id: is missing"),
         ("agent.yaml", "handler:", "tools: [shell]\nhandler:", "tools.0: Input should be 'propose_change'"),
         ("agent.yaml", "handler:", "limits: {max_concurrent: 0}\nhandler:", "limits.max_concurrent: Input should be gr"),
         ("agent.yaml", "handler:", "extensions: [{uri: 'a:b,c'}]\nhandler:", "extensions.0.uri: String should match"),
@@ -78,7 +78,7 @@ def test_the_example_is_good(path: object) -> None:
         ("fleet.yaml", "[ops]", "[a]", "used twice: a"),
         ("fleet.yaml", "{ann: {}}", "{ops: {}}", "used twice: ops"),
         ("fleet.yaml", "[aud]", "[aud, aud]", "used twice: aud"),
-        ("fleet.yaml", "name: f,", "", "key 'name' is missing"),
+        ("fleet.yaml", "name: f,", "", "name: is missing"),
         ("fleet.yaml", "{a: {}", "{a.b: {}, a: {}", "String should match pattern"),
         ("fleet.yaml", "{a: {}", "{a: {storage_mb: 0}", "agents.a.storage_mb: Input should be greater"),
         # policies
@@ -94,13 +94,13 @@ def test_a_mistake_is_answered_with_advice(where: str, good: str, bad: str, said
     assert good in GOOD[where]
     message = refusal(GOOD[where].replace(good, bad), where)
     assert said in message
-    assert all(line.startswith(f"{where}: ") for line in message.splitlines())
+    assert all(line.startswith(f"{where}:") for line in message.splitlines())
 
 
 def test_all_problems_are_named_at_once() -> None:
     """Nobody has to run a command four times to learn of four mistakes."""
     lines = refusal("agent: {id: X, versoin: 1.0.0}\nheartbeat_interval_s: -1\nhandler: h.py:x\n", "agent.yaml")
-    for mistake in ("agent.id", "'agent.description' is missing", "'agent.versoin'", "heartbeat_interval_s"):
+    for mistake in ("agent.id", "agent.description: is missing", "agent.versoin: unknown key", "heartbeat_interval_s"):
         assert mistake in lines
     assert len(lines.splitlines()) == 4
 
@@ -134,13 +134,13 @@ def test_a_reference_to_a_key_is_accepted(reference: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "a: [1", "a: b: c", "\x00", "? [a]\n: b", "a: 2024-13-45", f"a: {'1' * 5000}", "a: !!int ''", "a: !!bool maybe",
+        "a: &a [*a]", "a: &a {b: *a}", "[" * 70 + "]" * 70, "a: [1", "a: b: c", "\x00", "? [a]\n: b", "a: 2024-13-45", f"a: {'1' * 5000}", "a: !!int ''", "a: !!bool maybe",
         "a: !!timestamp x", "a: !!float x", "a: !!python/object:os.system {}", "[" * 5000,
     ],
 )  # fmt: skip
 def test_what_is_not_yaml_is_refused_as_such(text: str) -> None:
     """No text makes reading fail in another way: an agent's author may be an attacker."""
-    with pytest.raises(InvalidDocument, match=r"x\.yaml: not YAML"):
+    with pytest.raises(InvalidDocument, match=r"x\.yaml(:\d+)?: not YAML"):
         load_yaml(text, "x.yaml")
 
 
@@ -156,3 +156,84 @@ def test_a_document_cannot_be_changed_after_it_was_read() -> None:
     policy = parse_yaml(POLICY, Policy, "policy.yaml")
     with pytest.raises(ValueError, match="frozen"):
         policy.version = "2"  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a: 1\nb:\n  c: 1\n  d: 1\n  c: 2", "x.yaml:5: c: this key stands in line 3 already; keep one"),
+        ("a: 1\n'a': 2", "x.yaml:2: a: this key stands in line 1 already; keep one"),
+        ("a: &a {b: 1, b: 2}", "x.yaml:1: b: this key stands in line 1 already; keep one"),
+        ("\n".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}' if n else '1'] * 10)}]" for n in range(9)), "values; aliases"),
+        ("\n".join(f"a{n}: &a{n} {{<<: [{', '.join([f'*a{n - 1}'] * 9 if n else [])}], b: 1}}" for n in range(9)), "alias"),
+    ],
+)  # fmt: skip
+def test_what_two_readers_could_read_in_two_ways_is_refused(text: str, said: str) -> None:
+    """A key that stands twice hides one of its values from whoever reviews the file; aliases make a small file huge."""
+    with pytest.raises(InvalidDocument) as refused:
+        load_yaml(text, "x.yaml")
+    assert said in str(refused.value)
+
+
+def test_merged_mappings_are_read_as_yaml_says() -> None:
+    """What a mapping says itself counts before what it takes over; that is no key that stands twice."""
+    assert load_yaml("a: &a {b: 1, c: 2}\nd: {<<: *a, b: 3}", "x.yaml")["d"] == {"b": 3, "c": 2}
+
+
+TOML_AGENT = """\
+heartbeat_interval_s = 0
+
+[agent]
+id = "greeter"
+description = '''
+id = "X"
+'''
+versoin = "1.0.0"
+
+[[agent.skills]]
+id = "greet"
+name = "Greet"
+description = "d"
+
+[[agent.skills]]
+id = "b c"
+name = "n"
+description = "d"
+
+[llm]
+system_prompt = "p"
+pool = [{provider = "opnai"}]
+"""
+
+
+def test_toml_is_read_too_and_its_mistakes_have_lines() -> None:
+    """Tables, entries of arrays of tables, keys: each with its line; what lies in a line's braces has that line."""
+    with pytest.raises(InvalidDocument) as refused:
+        parse_written(read_text(TOML_AGENT, "agent.toml"), AgentFile)
+    places = [(problem.line, problem.key) for problem in refused.value.problems]
+    assert places == [
+        (1, "heartbeat_interval_s"), (8, "agent.versoin"), (16, "agent.skills.1.id"), (22, "llm.pool.0.provider"),
+    ]  # fmt: skip
+    assert str(refused.value).splitlines()[3].endswith("did you mean 'openai'?")
+
+
+@pytest.mark.parametrize(("text", "line"), [("a = 1\na = 2", 2), ("a = [", 1), ("[a]\n\n[a]", 3)])
+def test_what_is_not_toml_is_refused_as_such(text: str, line: int) -> None:
+    """A key that stands twice is none, in TOML itself."""
+    with pytest.raises(InvalidDocument, match="not TOML") as refused:
+        read_text(text, "x.toml")
+    assert refused.value.problems[0].line == line
+
+
+def test_of_several_forms_only_that_of_the_value_is_spoken_of() -> None:
+    """A value that may be a list or a mapping, and is a mapping with a mistake in it, is not told to be a list."""
+
+    class Entry(Document):
+        size: int = 1
+
+    class Either(Document):
+        things: tuple[str, ...] | dict[str, Entry] = ()
+
+    with pytest.raises(InvalidDocument) as refused:
+        parse_yaml("things:\n  a:\n    sise: 3\n", Either, "x.yaml")
+    assert str(refused.value) == "x.yaml:3: things.a.sise: unknown key; did you mean 'size'?"
