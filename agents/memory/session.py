@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from agents.llm import Turn, UserTurn
+from agents.llm import Turn
 from schemas.errors import InvalidDocument, Unavailable
 
 VERSION: Final = 1
@@ -25,9 +25,11 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True):
-    """All of one conversation of one caller. `forgotten` turns were let go to make room, the archive's oldest first.
+    """All of one conversation of one caller: the turns that a model is still told, and those that were put away.
 
-    `used_tokens` is what the turns and the prompt took of the window at the last answer.
+    `forgotten` turns were let go to make room, the archive's oldest first. `summary` is a model's, of what was put
+    away, by the prompt of that name. `used_tokens` is what prompt and turns took of the window at the last answer; 0
+    where that is not known.
     """
 
     caller: str
@@ -38,13 +40,14 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     turns: tuple[Kept, ...] = ()
     archived: tuple[Kept, ...] = ()
     forgotten: int = 0
+    summary: str = ""
+    summary_prompt: str = ""
     used_tokens: int = 0
 
     @property
-    def summary(self) -> str:
-        """What stands for what was put away; empty when nothing was."""
-        turn = self.turns[0].turn if self.turns else None
-        return turn.text if isinstance(turn, UserTurn) and turn.kept == "summary" else ""
+    def put_away(self) -> int:
+        """How many turns a model is not told any more."""
+        return len(self.archived) + self.forgotten
 
 
 class _Head(msgspec.Struct):

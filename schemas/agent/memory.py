@@ -35,6 +35,16 @@ class Memory(Document):
         "caller", description="whether each caller has notes of its own, or all callers the same ones (tool note)"
     )
 
+    @property
+    def cleanup_above(self) -> int:
+        """Tokens over which what is oldest is put away."""
+        return round(self.context_window_size * self.cleanup_threshold)
+
+    @property
+    def cleanup_to(self) -> int:
+        """Tokens at which that ends."""
+        return round(self.context_window_size * self.cleanup_target)
+
     @model_validator(mode="after")
     def _ends_below_where_it_begins(self) -> Self:
         if self.cleanup_target >= self.cleanup_threshold:

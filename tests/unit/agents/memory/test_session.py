@@ -15,13 +15,14 @@ SESSION = Session(
     began_at="2026-01-02T03:04:05.678Z",
     written_at="2026-01-02T03:05:05.678Z",
     turns=(
-        Kept(turn=UserTurn(text="what was before", kept="summary")),
         Kept(turn=UserTurn(text="Grüße"), exchange="task-1", at="2026-01-02T03:04:05.678Z"),
         Kept(turn=AssistantTurn(text="a", tool_calls=(ToolCall(id="1", name="n", input={"k": [None]}),)), exchange="m"),
         Kept(turn=ToolTurn(results=(ToolResult(call_id="1", name="n", text="t", is_error=True),)), exchange="m"),
     ),
     archived=(Kept(turn=UserTurn(text="old", kept="pinned"), exchange="m-0"),),
     forgotten=3,
+    summary="what was before",
+    summary_prompt="summary-v1",
     used_tokens=17,
 )
 
@@ -29,7 +30,7 @@ SESSION = Session(
 def test_it_is_read_as_it_was_written() -> None:
     """All kinds of turns come back the same."""
     assert decode(encode(SESSION)) == SESSION
-    assert SESSION.summary == "what was before"
+    assert SESSION.put_away == 4
 
 
 def test_a_newer_version_is_refused_and_may_be_answered_elsewhere() -> None:
