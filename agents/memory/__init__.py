@@ -1,6 +1,7 @@
 """What an agent with a model remembers: a caller's conversation, what was put away of it, and notes."""
 
+from .memories import Memories, Told
 from .memory import Forgetful, Memory
 from .session import Kept, Session
 
-__all__ = ["Forgetful", "Kept", "Memory", "Session"]
+__all__ = ["Forgetful", "Kept", "Memories", "Memory", "Session", "Told"]

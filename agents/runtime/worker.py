@@ -35,6 +35,7 @@ from bus.requests.breaker import BreakerRules
 from bus.requests.caller import Caller
 from bus.requests.flow import Bounds, Places, Rate
 from bus.requests.responder import Responder
+from bus.sessions import SessionStore
 from bus.surroundings import Surroundings
 from bus.tasks.commands import TaskCommands
 from bus.tasks.dead_letters import DeadLetters
@@ -68,10 +69,12 @@ async def run_agent(path: Path, place: Surroundings) -> None:
         parts = large_parts(agent.id, always(running.own))
         calls = Caller(running.bus, agent.id, running.audit, breaking=breaking, parts=parts)
         await calls.start()
-        answering = LargeAnswering(answering_of(agent, running.audit), parts, Room(HELD_BYTES))
+        answering = LargeAnswering(answering_of(agent, running.audit, running.own), parts, Room(HELD_BYTES))
         book = TaskBook(agent.id, running.own, running.bus, running.audit)
         later = Later(agent.id, running.own)
         await asyncio.gather(book.require(), later.require())
+        if agent.file.memory is not None:
+            await SessionStore(running.own).require()
         operations = Operations(
             Parts(
                 agent=agent.id,

@@ -11,6 +11,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from agents.llm import AssistantTurn, ToolCall, ToolResult, ToolTurn, UserTurn
+from agents.memory.session import Kept, Session, decode
 from schemas import a2a, protojson
 from schemas.approvals import ChangedFile, OutcomeRecord, Proposal, Receipt, decode_proposal, name_of
 from schemas.audit import GENESIS, AuditEvent, EventData, decode_event, digest, encode_event
@@ -100,6 +102,22 @@ LETTER = DeadLetter(
     attempts=(Attempt(1), Attempt(2, "2026-01-02T03:04:35.678Z", "Unavailable")),
     headers={"A2A-Version": "1.0"},
 )
+SESSION = Session(
+    caller="ops",
+    context_id="c-1",
+    began_at="2026-01-02T03:04:05.678Z",
+    written_at="2026-01-02T03:05:05.678Z",
+    turns=(
+        Kept(turn=UserTurn(text="Grüße", kept="pinned"), exchange="task-7", at="2026-01-02T03:04:05.678Z"),
+        Kept(turn=AssistantTurn(text="a", tool_calls=(ToolCall(id="1", name="read", input={"k": [None]}),))),
+        Kept(turn=ToolTurn(results=(ToolResult(call_id="1", name="read", text="t", is_error=True),))),
+    ),
+    archived=(Kept(turn=UserTurn(text="old"), exchange="m-1", at="2026-01-02T03:04:05.678Z"),),
+    forgotten=3,
+    summary="they met",
+    summary_prompt="summary-v1",
+    used_tokens=17,
+)
 WRITTEN: dict[str, Any] = {
     "send_message_request.json": REQUEST,
     "task.json": TASK,
@@ -108,6 +126,7 @@ WRITTEN: dict[str, Any] = {
     "receipt.json": RECEIPT,
     "outcome.json": OUTCOME,
     "dead_letter.json": LETTER,
+    "session.json": SESSION,
 }
 
 
@@ -153,6 +172,11 @@ def test_a_proposal_is_read_with_the_same_digest_and_name() -> None:
 def test_answers_and_outcomes_are_read(name: str, kind: type[Any]) -> None:
     """The rest of the approval path."""
     assert msgspec.json.decode(golden(name), type=kind) == WRITTEN[name]
+
+
+def test_a_conversation_is_read() -> None:
+    """What an agent remembered then it knows now."""
+    assert decode(golden("session.json")) == SESSION
 
 
 def test_a_dead_letter_is_read() -> None:

@@ -1,0 +1,160 @@
+"""An agent that remembers: over a real server and real HTTP, by caller and conversation."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from agents.memory.session import decode
+from bus.errors import StorageFull
+from bus.requests.caller import Caller
+from bus.sessions import SessionStore, session_key
+from schemas.errors import Unavailable
+from tests.harness.agent import Agent, caller, saying, serving, trail
+from tests.harness.fake_llm import PROXY_VARIABLES, FakeLlm, Gate, Held, Say
+from tests.harness.fleet import Bench, bench
+
+AGENT = """\
+agent: {id: greeter, description: Remembers., version: 1.0.0}
+llm:
+  system_prompt: You remember.
+  pool: [{provider: openai, model: m, api_key: 'file:KEY', base_url: 'URL'}]
+memory: {context_window_size: 2000, compression_token_threshold: 200}
+"""
+
+
+@pytest.fixture
+async def fake(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FakeLlm]:
+    for variable in PROXY_VARIABLES:
+        monkeypatch.delenv(variable, raising=False)
+    async with FakeLlm() as server:
+        yield server
+
+
+@pytest.fixture
+async def stage(tmp_path: Path, fake: FakeLlm) -> AsyncIterator[tuple[Bench, Agent, Caller]]:
+    key = tmp_path / "key"
+    key.write_text("test-key")
+    key.chmod(0o600)
+    file = AGENT.replace("KEY", str(key)).replace("URL", fake.openai_url)
+    async with bench(tmp_path, agents={"greeter": (file, "")}) as running, serving(running, "greeter") as agent:
+        yield running, agent, await caller(running)
+
+
+async def said(ops: Caller, text: str, context: str = "c-1") -> str:
+    """The answer to `text` in a conversation."""
+    response = await ops.send_message("greeter", saying(text, context=context))
+    assert response.message is not None
+    assert response.message.context_id == context
+    return response.message.text()
+
+
+def told(fake: FakeLlm, number: int = -1) -> list[str]:
+    """What the model was told in a request, without the prompt."""
+    messages: list[dict[str, Any]] = fake.requests[number].body["messages"]
+    return [message["content"] for message in messages if message["role"] != "system"]
+
+
+async def test_a_conversation_is_remembered_for_its_caller_alone(
+    fake: FakeLlm, stage: tuple[Bench, Agent, Caller]
+) -> None:
+    """The same contextId of another caller, and another contextId of the same one, begin with nothing."""
+    running, _, ops = stage
+    fake.script = [Say(str(number)) for number in range(5)]
+    await said(ops, "I am Ada.")
+    assert await said(ops, "Who am I?") == "1"
+    assert told(fake) == ["I am Ada.", "0", "Who am I?"]
+    await said(await caller(running, "concierge"), "Who am I?")
+    assert told(fake) == ["Who am I?"]
+    await said(ops, "Who am I?", context="c-2")
+    assert told(fake) == ["Who am I?"]
+    await said(ops, "Still?")
+    assert told(fake) == ["I am Ada.", "0", "Who am I?", "1", "Still?"]
+
+
+async def test_a_message_that_is_repeated_is_remembered_once(fake: FakeLlm, stage: tuple[Bench, Agent, Caller]) -> None:
+    """A caller that got no answer sends the same message again: the first answer is not told to the model."""
+    _, _, ops = stage
+    fake.script = [Say(str(number)) for number in range(3)]
+    request = saying("once", context="c-1")
+    await ops.send_message("greeter", request)
+    await ops.send_message("greeter", request)
+    assert told(fake) == ["once"]
+    await said(ops, "and now?")
+    assert told(fake) == ["once", "1", "and now?"]
+
+
+async def test_two_at_once_are_both_remembered(fake: FakeLlm, stage: tuple[Bench, Agent, Caller]) -> None:
+    """Both begin with what was said before; the one that ends second comes after the first."""
+    _, _, ops = stage
+    gates = Gate(), Gate()
+    fake.script = [Say("0"), Held(Say("slow"), gates[0]), Held(Say("fast"), gates[1]), Say("3")]
+    await said(ops, "before")
+    async with asyncio.TaskGroup() as group:
+        group.create_task(said(ops, "first"))
+        await gates[0].reached.wait()
+        second = group.create_task(said(ops, "second"))
+        await gates[1].reached.wait()
+        gates[1].release.set()
+        await second
+        gates[0].release.set()
+    await said(ops, "after")
+    assert told(fake) == ["before", "0", "second", "fast", "first", "slow", "after"]
+
+
+async def test_a_long_conversation_is_summarised(fake: FakeLlm, stage: tuple[Bench, Agent, Caller]) -> None:
+    """What is oldest is put away, word for word; the model is told a summary, and the trail how much it was."""
+    _, agent, ops = stage
+    long = "word " * 150
+    fake.default = Say(long)
+    count = 0
+    while not any("You write the summary" in str(request.body["messages"][0]) for request in fake.requests):
+        await said(ops, f"{count} {long}")
+        count += 1
+        assert count < 20
+    fake.default = Say("ok")
+    await said(ops, "and now?")
+    assert "earlier messages of this conversation are not shown" in told(fake)[0]
+    assert long.strip() in told(fake)[0]
+    assert told(fake)[-1] == "and now?"
+    stored = decode((await SessionStore(agent.own).get(session_key("ops", "c-1"))).value)
+    first = stored.archived[0].turn
+    assert getattr(first, "text", "") == f"0 {long}"
+    assert stored.summary_prompt == "summary-v1"
+    events = await trail(stage[0], agent, kind="memory.compacted")
+    assert events[0].data.metadata["summary"] == "summary-v1"
+    assert events[0].data.resource == "ops"
+
+
+async def test_a_conversation_of_a_newer_version_is_refused(fake: FakeLlm, stage: tuple[Bench, Agent, Caller]) -> None:
+    """No model is asked, and the caller may try again: an instance that was upgraded may answer."""
+    _, agent, ops = stage
+    value = msgspec.json.encode({"version": 99})
+    await SessionStore(agent.own).change(session_key("ops", "c-1"), lambda _: value, ttl_s=60)
+    with pytest.raises(Unavailable, match="newer agentbus"):
+        await said(ops, "hello")
+    assert fake.requests == []
+
+
+async def test_a_conversation_that_cannot_be_stored_is_answered(
+    fake: FakeLlm, stage: tuple[Bench, Agent, Caller]
+) -> None:
+    """A full bucket costs the memory of an answer, not the answer."""
+    _, agent, ops = stage
+    store = SessionStore(agent.own)
+
+    async def fill(size: int) -> None:
+        for number in range(100):
+            await store.change(session_key("ops", f"{size}-{number}"), lambda _: b"x" * size, ttl_s=600)
+
+    for size in (1_000_000, 20_000):
+        with pytest.raises(StorageFull):
+            await fill(size)
+    fake.default = Say("hello")
+    assert await said(ops, "x" * 40_000) == "hello"
+    assert (await store.get(session_key("ops", "c-1"))).value == b""
