@@ -72,9 +72,7 @@ async def run_agent(path: Path, place: Surroundings) -> None:
         answering = LargeAnswering(answering_of(agent, running.audit, running.own), parts, Room(HELD_BYTES))
         book = TaskBook(agent.id, running.own, running.bus, running.audit)
         later = Later(agent.id, running.own)
-        await asyncio.gather(book.require(), later.require())
-        if agent.file.memory is not None:
-            await SessionStore(running.own).require()
+        await asyncio.gather(book.require(), later.require(), _require_memory(agent, running))
         operations = Operations(
             Parts(
                 agent=agent.id,
@@ -115,6 +113,11 @@ async def run_agent(path: Path, place: Surroundings) -> None:
         await pulse.leave()
         await answering.close()
         _log.info("process.drained", unfinished=unfinished)
+
+
+async def _require_memory(agent: Loaded, running: Running) -> None:
+    if agent.file.memory is not None:
+        await SessionStore(running.own).require()
 
 
 async def drain(responder: Responder, tasks: TaskWorker, operations: Operations, timeout_s: float) -> int:
