@@ -7,7 +7,7 @@ nobody understands is a field nobody reviewed. A proposal's digest is sha256 ove
 from __future__ import annotations
 
 import re
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -78,6 +78,35 @@ class BrokenGlass(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     nonce: str
 
 
+class Evaluation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How an agent did when an operator evaluated it. It informs reviewers and decides nothing.
+
+    `cases` were tried, `passed` passed; `suite` is the SHA-256 of the file that names them. With `proposal` and its
+    `digest` it is about an agent as the proposal would make it. `replay`: conversations that were recorded were held
+    again; then `passed` counts the answers that stayed the same.
+    """
+
+    agent: str
+    way: Literal["cases", "replay"]
+    suite: str
+    cases: int
+    passed: int
+    made_at_ns: int
+    nonce: str
+    proposal: str = ""
+    digest: str = ""
+    cost_usd: float | None = None
+    summary: str = ""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.passed <= self.cases <= MOST_CASES:
+            raise ValueError(f"'passed' is between 0 and 'cases', which is at most {MOST_CASES}")
+        if bool(self.proposal) != bool(self.digest):
+            raise ValueError("a proposal is named with its digest")
+        if len(self.summary) > _MAX_SUMMARY:
+            raise ValueError(f"'summary' has at most {_MAX_SUMMARY} characters")
+
+
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     """The approval service's answer to a proposer. `problem` is set when it was not accepted for review."""
 
@@ -144,6 +173,8 @@ class RulesRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     proposal: str = ""
 
 
+MOST_CASES: Final = 100_000
+_MAX_SUMMARY = 500
 _PROPOSAL = msgspec.json.Decoder(Proposal)
 _ID = re.compile(r"p-[a-z2-7]{8}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")

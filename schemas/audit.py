@@ -137,6 +137,14 @@ _ROWS = (
     EventType("proposal", "shown", INFO, False, "a reviewer read a proposal", _CASE),
     EventType("proposal", "voted", INFO, True, "a reviewer's vote was counted", _CASE),
     EventType("proposal", "vote_refused", WARN, True, "a vote was not counted, with the reason", {"decision": COUNT}),
+    EventType(
+        "evaluation",
+        "recorded",
+        INFO,
+        True,
+        "an operator evaluated an agent, or what a proposal would make of it: cases, how many passed, and the suite's digest",
+        {"suite": DIGEST, "cases": COUNT, "passed": COUNT, "digest": DIGEST, "cost_usd": NUMBER},
+    ),
     EventType("proposal", "decided", INFO, True, "a proposal reached a verdict", _CASE),
     EventType(
         "policy", "loaded", INFO, True, "proposals are judged by the policy and the fleet with these digests", _RULES

@@ -258,6 +258,14 @@ class Withdraw(Subject):
 
 
 @dataclass(frozen=True, slots=True)
+class Evaluate(Subject):
+    """An operator puts on record how an agent did when it was evaluated; kept in stream PROPOSALS. It decides nothing."""
+
+    template: ClassVar[str] = "approvals.evaluate.{operator}"
+    operator: str
+
+
+@dataclass(frozen=True, slots=True)
 class BreakGlass(Subject):
     """An operator acts at once, without a vote, and answers for it afterwards; kept in stream PROPOSALS."""
 

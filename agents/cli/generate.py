@@ -26,7 +26,7 @@ from bus.provision.streams import streams_of
 from bus.surroundings import Home
 from schemas.a2a import A2AObject
 from schemas.agent import AgentFile
-from schemas.approvals import OutcomeRecord, Proposal, Receipt
+from schemas.approvals import Evaluation, OutcomeRecord, Proposal, Receipt
 from schemas.audit import AuditEvent
 from schemas.documents import Document, parse_yaml
 from schemas.fleet import Fleet
@@ -34,7 +34,7 @@ from schemas.policy import Policy
 
 ROOT = Path(__file__).resolve().parents[2]
 SCHEMAS = "schemas/json"
-WIRE: tuple[type[Any], ...] = (*A2AObject.__subclasses__(), AuditEvent, Proposal, Receipt, OutcomeRecord)
+WIRE: tuple[type[Any], ...] = (*A2AObject.__subclasses__(), AuditEvent, Proposal, Receipt, OutcomeRecord, Evaluation)
 FILES: tuple[type[Document], ...] = (Fleet, Policy, AgentFile)
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _HOME = Home(Path("/var/lib/agentbus"))

@@ -88,6 +88,10 @@ def _plain(case: Case) -> dict[str, Any]:
         "votes": votes,
         "rules": [_panel(panel, case.approving()) for panel in case.panels],
         "checks": case.checks,
+        "evaluations": [
+            {"operator": told.operator, "time": rfc3339(told.at_ns), **msgspec.to_builtins(told.evaluation)}
+            for told in case.evaluations
+        ],
         "flags": list(case.flags),
         "note": case.note,
         "commit": case.commit,

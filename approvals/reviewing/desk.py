@@ -13,7 +13,16 @@ import msgspec
 from approvals.errors import ProposalNotFound
 from bus.connection import Connection, Headers
 from schemas import subjects
-from schemas.approvals import BrokenGlass, GlassVerb, ReadingVerb, Receipt, Standing, name_of, require_proposal_id
+from schemas.approvals import (
+    BrokenGlass,
+    Evaluation,
+    GlassVerb,
+    ReadingVerb,
+    Receipt,
+    Standing,
+    name_of,
+    require_proposal_id,
+)
 from schemas.errors import UNREADABLE, DeadlineExceeded, Unavailable, UnknownOutcome
 from schemas.ids import sha256_hex
 
@@ -56,6 +65,13 @@ class ProposalDesk:
         body = msgspec.json.encode(glass)
         subject = str(subjects.BreakGlass(self._proposer, verb))
         return _read(await self._recorded(name_of(sha256_hex(body)), subject, body), Receipt)
+
+    async def evaluated(self, evaluation: Evaluation) -> Receipt:
+        """Put on record how an agent did: for operators. The receipt's `problem` says why not, where it is not."""
+        body = msgspec.json.encode(evaluation)
+        return _read(
+            await self._recorded(name_of(sha256_hex(body)), str(subjects.Evaluate(self._proposer)), body), Receipt
+        )
 
     async def standing(self, proposal: str) -> Standing:
         """What became of a proposal.

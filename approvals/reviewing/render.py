@@ -9,7 +9,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable
 
-from approvals.verdict.machine import VOTABLE, Case
+from approvals.verdict.machine import VOTABLE, Case, Evaluated
 from approvals.verdict.panel import Panel
 from schemas.approvals import ChangedFile
 from schemas.ids import rfc3339
@@ -56,6 +56,7 @@ def show(case: Case, now_ns: int) -> str:
         *_field("why", proposal.rationale or "(none given)"),
         *_field("checks", case.checks or ("" if case.state != "open" else "not finished yet")),
         *[line for flag in case.flags for line in _field("mind", flag)],
+        *[line for told in case.evaluations for line in _field("evaluated", evaluated(told))],
         *[line for cast in case.votes for line in _vote_line(cast.reviewer, cast.vote.verb, cast.vote.reason)],
         "",
         *[line for file in proposal.files for line in _file_line(file)],
@@ -65,6 +66,15 @@ def show(case: Case, now_ns: int) -> str:
         _command(case),
     ]
     return _text(lines)
+
+
+def evaluated(told: Evaluated) -> str:
+    """How an agent did when it was evaluated, in one line; the words are the operator's."""
+    about = told.evaluation
+    same = "answers stayed the same in a replay" if about.way == "replay" else "cases passed"
+    cost = f", {about.cost_usd:.4f} USD" if about.cost_usd is not None else ""
+    said = f": {harmless(about.summary)}" if about.summary else ""
+    return f"by {told.operator}, {about.passed} of {about.cases} {same}{cost}{said}"
 
 
 _GLASS = {"halt": "stopped", "revert": "took back the last change of"}

@@ -88,7 +88,7 @@ class Replies:
     async def to(self, message: Msg) -> str:
         """The answer; empty where none is due."""
         family = message.subject.split(".")[1]
-        if family in {"propose", "withdraw", "glass"}:
+        if family in {"propose", "withdraw", "glass", "evaluate"}:
             return await self._to_proposer(message)
         if family == "ask":
             return await self._to_inquirer(message)
@@ -117,6 +117,8 @@ class Replies:
         digest = sha256_hex(message.data)
         if judgement is None:
             problem = "it was recorded, but not yet examined; send the same again"
+        elif judgement.evaluated is not None:
+            problem = ""
         elif judgement.case is None:
             problem = judgement.refusal
         else:

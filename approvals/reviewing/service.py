@@ -27,7 +27,7 @@ from schemas.errors import A2AError, AgentbusError
 _log = structlog.get_logger("approvals")
 _SWEEP_S = 2.0
 _HEARD = (
-    subjects.Propose, subjects.Withdraw, subjects.BreakGlass, subjects.Inquire, subjects.Review, subjects.Outcome,
+    subjects.Propose, subjects.Withdraw, subjects.BreakGlass, subjects.Evaluate, subjects.Inquire, subjects.Review, subjects.Outcome,
 )  # fmt: skip
 
 

@@ -91,7 +91,13 @@ class Teller:
     async def _tell(self, judged: _Judged) -> None:
         stream, record, judgement, ledger = judged
         case = judgement.case
-        if stream == names.PROPOSALS and case is not None and judgement.is_new and _is_open(case, ledger):
+        if (
+            stream == names.PROPOSALS
+            and case is not None
+            and judgement.is_new
+            and not judgement.evaluated
+            and _is_open(case, ledger)
+        ):
             problem = await self._examiner.problem_of(case, ledger)
             judgement = replace(judgement, refusal=problem)
         if stream == names.OUTCOMES and is_of_rules(record):

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from approvals.verdict.fold import Judgement, Recorded, Rules, is_of_rules
-from approvals.verdict.machine import Case
+from approvals.verdict.machine import Case, Evaluated
 from bus.audit.emit import Audit
 from bus.audit.event import Plain
 from bus.files import replace_durably
@@ -72,7 +72,10 @@ class Trail:
     def _tell_of_proposal(self, record: Recorded, judgement: Judgement) -> None:
         case, who = judgement.case, _who(record)
         family = record.subject.split(".")[1]
-        if case is None or judgement.refusal:
+        if judgement.evaluated is not None:
+            if judgement.is_new:
+                self._tell_of_evaluation(judgement.evaluated, record)
+        elif case is None or judgement.refusal:
             self._audit.emit(
                 "proposal.refused", actor=who, action=_ACTIONS.get(family, family), outcome="denied",
                 reason=judgement.refusal, payload=record.payload,
@@ -83,6 +86,18 @@ class Trail:
             self._emit("glass.broken", case, action=case.proposal.kind, actor=who, reason=case.proposal.rationale)
         elif judgement.is_new:
             self._emit("proposal.made", case, action="propose", actor=who)
+
+    def _tell_of_evaluation(self, told: Evaluated, record: Recorded) -> None:
+        about = told.evaluation
+        self._audit.emit(
+            "evaluation.recorded", actor=told.operator, action=about.way, payload=record.payload,
+            resource=f"{about.agent}/{about.proposal}" if about.proposal else about.agent,
+            outcome="success" if about.passed == about.cases else "failure",
+            metadata={
+                "suite": about.suite, "cases": about.cases, "passed": about.passed, "digest": about.digest,
+                "cost_usd": about.cost_usd,
+            },
+        )  # fmt: skip
 
     def _tell_of_vote(self, record: Recorded, judgement: Judgement) -> None:
         review = subjects.Review.parse(record.subject)
@@ -127,6 +142,7 @@ def _who(record: Recorded) -> str:
         (subjects.Propose, "proposer"),
         (subjects.Withdraw, "proposer"),
         (subjects.BreakGlass, "operator"),
+        (subjects.Evaluate, "operator"),
     ):
         try:
             return str(getattr(family.parse(record.subject), field))

@@ -16,7 +16,7 @@ import msgspec
 
 from approvals.errors import IllegalStep
 from approvals.verdict.lines import changed_lines
-from approvals.verdict.machine import FINAL, Case, Cast, with_outcome, with_vote, withdrawn
+from approvals.verdict.machine import FINAL, Case, Cast, Evaluated, with_outcome, with_vote, withdrawn
 from approvals.verdict.panel import NOBODY, Panel, panel_of
 from approvals.verdict.policy import Change, requirement
 from approvals.verdict.who import problem_of_proposer
@@ -24,6 +24,7 @@ from schemas import subjects
 from schemas.approvals import (
     VOTING_VERBS,
     BrokenGlass,
+    Evaluation,
     GlassVerb,
     OutcomeRecord,
     Proposal,
@@ -43,6 +44,8 @@ _DAY_NS = 24 * 3600 * 1_000_000_000
 _ADDS_UP = frozenset({"open", "approved", "applied"})
 """States of a proposal whose changes are, or may come to be, live."""
 _S = 1_000_000_000
+_EVALUATIONS = 10
+"""How many of a proposal are kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +89,8 @@ class Judgement:
     case: Case | None
     refusal: str = ""
     is_new: bool = True
+    evaluated: Evaluated | None = None
+    """The evaluation that the message was; it may be about no case."""
 
 
 @dataclass(slots=True)
@@ -128,8 +133,13 @@ class Ledger:
     # -- stream PROPOSALS --------------------------------------------------------------------------------
 
     def proposed(self, record: Recorded) -> Judgement:
-        """A message of stream PROPOSALS: a proposal, one that is taken back, or glass that was broken."""
-        handlers = {"propose": self._made, "withdraw": self._taken_back, "glass": self._broken}
+        """A message of stream PROPOSALS: a proposal, one that is taken back, broken glass, or an evaluation."""
+        handlers = {
+            "propose": self._made,
+            "withdraw": self._taken_back,
+            "glass": self._broken,
+            "evaluate": self._evaluated,
+        }
         try:
             return handlers[record.subject.split(".")[1]](record)
         except (IllegalStep, InvalidDocument, InvalidSubject) as error:
@@ -185,6 +195,24 @@ class Ledger:
         if case.state == "withdrawn" and case.proposer == proposer:
             return Judgement(case, is_new=False)
         return Judgement(self.put(withdrawn(case, proposer, reason)))
+
+    def _evaluated(self, record: Recorded) -> Judgement:
+        operator = subjects.Evaluate.parse(record.subject).operator
+        evaluation = _decoded(record.payload, Evaluation, "an evaluation")
+        if operator not in self.rules.fleet.operators:
+            return Judgement(None, f"{operator} is not an operator of this fleet")
+        if evaluation.agent not in self.rules.fleet.agents:
+            return Judgement(None, f"there is no agent {evaluation.agent} in this fleet")
+        told = Evaluated(operator, evaluation, record.at_ns)
+        if not evaluation.proposal:
+            return Judgement(None, evaluated=told)
+        case = self.find(evaluation.proposal)
+        if (case.digest, case.proposal.agent) != (evaluation.digest, evaluation.agent):
+            raise IllegalStep(f"the evaluation is not of {case.id}: it names another digest or agent")
+        if any(known.evaluation == evaluation for known in case.evaluations):
+            return Judgement(case, is_new=False, evaluated=told)
+        kept = (*case.evaluations, told)[-_EVALUATIONS:]
+        return Judgement(self.put(replace(case, evaluations=kept)), evaluated=told)
 
     # -- who decides -------------------------------------------------------------------------------------
 

@@ -27,7 +27,7 @@ from typing import Literal
 from approvals.errors import IllegalStep
 from approvals.verdict.panel import Panel
 from approvals.verdict.policy import Requirement
-from schemas.approvals import Proposal, Result, Vote
+from schemas.approvals import Evaluation, Proposal, Result, Vote
 
 State = Literal[
     "open", "invalid", "approved", "rejected", "withdrawn", "expired", "applied", "rolled_back", "refused",
@@ -72,6 +72,15 @@ class Cast:
 
 
 @dataclass(frozen=True, slots=True)
+class Evaluated:
+    """An evaluation of what a proposal would bring: which, by whom, and the server's time of it."""
+
+    operator: str
+    evaluation: Evaluation
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True)
 class Case:
     """One proposal with all that happened to it. `verdict_sequence` is the vote that decided, 0 before.
 
@@ -94,6 +103,8 @@ class Case:
     """What ran in the sandbox and passed."""
     commit: str = ""
     flags: tuple[str, ...] = field(default=())
+    evaluations: tuple[Evaluated, ...] = ()
+    """The last ones, oldest first. They are shown and decide nothing."""
 
     def live_votes(self) -> dict[str, Cast]:
         """The vote in force of each reviewer, the last one."""

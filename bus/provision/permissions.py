@@ -76,6 +76,7 @@ def _services(trail: tuple[str, ...]) -> tuple[User, ...]:
             subjects.Propose.pattern(),
             subjects.Withdraw.pattern(),
             subjects.BreakGlass.pattern(),
+            subjects.Evaluate.pattern(),
             subjects.Inquire.pattern(),
             subjects.Review.pattern(),
             subjects.Outcome.pattern(),
@@ -248,6 +249,7 @@ def _own_operator(operator: str) -> User:
             *parts.RIGHTS,
             *_proposing(operator),
             *(str(subjects.BreakGlass(operator, verb)) for verb in GLASS_VERBS),
+            str(subjects.Evaluate(operator)),
         ),
         subscribe=(f"{names.tool_inbox_prefix(operator)}.>", subjects.Notify.pattern()),
     )

@@ -133,7 +133,7 @@ def _accounts(fleet: Fleet, users: Sequence[User], keys: Keys, admins: Mapping[s
             "imports": [
                 *parts.imports(operator),
                 *_proposal_imports(operator),
-                _service(names.ACCOUNT_APPROVALS, subjects.BreakGlass.pattern(operator=operator)),
+                *(_service(names.ACCOUNT_APPROVALS, family.pattern(operator=operator)) for family in _OF_OPERATORS),
                 _NEWS,
             ]
         }
@@ -159,6 +159,7 @@ def _user(user: User, keys: Keys) -> dict[str, Any]:
 
 
 _NEWS: dict[str, Any] = {"stream": {"account": names.ACCOUNT_APPROVALS, "subject": subjects.Notify.pattern()}}
+_OF_OPERATORS = (subjects.BreakGlass, subjects.Evaluate)
 _PROPOSING = (subjects.Propose, subjects.Withdraw, subjects.Inquire)
 
 
@@ -202,8 +203,9 @@ def _approvals_exports(fleet: Fleet) -> list[dict[str, Any]]:
             for family in _PROPOSING
         ),
         *(
-            {"service": subjects.BreakGlass.pattern(operator=o), "accounts": [names.own_account(o)]}
+            {"service": family.pattern(operator=o), "accounts": [names.own_account(o)]}
             for o in fleet.operators
+            for family in _OF_OPERATORS
         ),
         *(
             {"service": subjects.Review.pattern(reviewer=r), "accounts": [names.reviewer_account(r)]}

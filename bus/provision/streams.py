@@ -106,7 +106,7 @@ def _audit(*, is_cluster: bool) -> dict[str, Any]:
 def _approvals() -> tuple[dict[str, Any], ...]:
     # `no_ack`: the answer to a vote or a proposal is the service's, the record is the server's.
     votes = [subjects.Review.pattern(verb=verb) for verb in VOTING_VERBS]
-    proposals = [subjects.Propose.pattern(), subjects.Withdraw.pattern()]
+    proposals = [subjects.Propose.pattern(), subjects.Withdraw.pattern(), subjects.Evaluate.pattern()]
     proposals += [subjects.BreakGlass.pattern(verb=verb) for verb in GLASS_VERBS]
     return (
         _log(names.PROPOSALS, proposals, no_ack=True, discard="new", max_msg_size=names.MAX_PROPOSAL_BYTES),
