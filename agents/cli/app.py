@@ -269,6 +269,24 @@ def agent_check(
     check_commands.check(folder, seconds, as_json=as_json)
 
 
+@app.command("eval")
+def evaluate(
+    file: Annotated[Path, typer.Argument(help="The suite: YAML with the agent and its cases.")],
+    home: HomeOption = HOME,
+    caller: CallerOption = "",
+    at_once: Annotated[int, typer.Option("--at-once", "-j", min=1, max=64, help="Cases at a time.")] = 4,
+    record: Annotated[bool, typer.Option(help="Put the result on the audit trail.")] = True,
+    as_json: JsonOption = False,
+) -> None:
+    """Try a suite of cases at a running agent; exit 0 when enough of them pass, 1 when not.
+
+    Example: agentbus eval greeter.eval.yaml
+    """
+    from agents.cli import eval_commands
+
+    eval_commands.run(file, home, caller, at_once=at_once, is_recorded=record, as_json=as_json)
+
+
 @approvals_app.command("serve")
 def approvals_serve() -> None:
     """Run the approval service. Address, keys and state come from the environment.

@@ -11,6 +11,7 @@ import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -271,6 +272,35 @@ async def test_a_task_goes_on_when_nobody_decided_in_time(fleet: RunningFleet, d
     cases = json.loads(await desk.say("ops", "approvals.ask.ops.list", "all"))
     assert [case["state"] for case in cases if case["proposal"] in said] == ["expired"]
     assert (in_force(fleet), fleet.processes()["agent-greeter"]["pid"]) == (before, running)
+
+
+async def test_an_evaluation_is_printed_and_put_on_the_trail(fleet: RunningFleet, tmp_path: Path) -> None:
+    """`agentbus eval` exits with 0 when enough cases pass and 1 when not; the trail has who, what and how many."""
+    suite = tmp_path / "textstats.eval.yaml"
+    suite.write_text("""
+agent: textstats
+cases:
+  - {name: counts, data: {text: a b c}, expect: {matches: {properties: {words: {const: 3}}}}}
+  - {name: lies, data: {text: a b c}, expect: {exact: {words: 4}}}
+""")
+    failed = fleet.run("eval", str(suite), check=False)
+    assert failed.returncode == 1
+    assert "FAILED lies: the answer is another one" in failed.stdout
+    assert "eval: textstats passed 1 of 2 cases" in failed.stdout
+    suite.write_text(suite.read_text() + "must_pass: 0.5\n")
+    told = json.loads(fleet.run("eval", str(suite), "--json").stdout)
+    assert (told["passed"], told["receipt"]["problem"]) == (True, "")
+    fleet.run("eval", str(suite), "--no-record")
+
+    async def stored() -> list[dict[str, Any]]:
+        found = await asyncio.to_thread(fleet.events, "evaluation.recorded")
+        return found if len(found) == 2 else []
+
+    events = await until(stored, timeout_s=30)
+    assert [(event["data"]["actor"], event["data"]["resource"]) for event in events] == [("ops", "textstats")] * 2
+    assert events[1]["data"]["metadata"] == {
+        "suite": sha256_hex(suite.read_bytes()), "cases": 2, "passed": 1, "digest": "",
+    }  # fmt: skip
 
 
 async def by_hand(fleet: RunningFleet, desk: Office, path: str, text: str) -> None:
