@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
+import os
+import shutil
 import signal
+import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -14,6 +18,33 @@ from tests.harness.fleet import Bench, bench
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # So does a shell with what it starts in the background, and every process that a test starts would inherit it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+_MEMORY = Path("/dev/shm")
+_ENOUGH_BYTES = 6 * 2**30
+
+
+def _keep_folders_in_memory() -> None:
+    """Temporary folders of this run, and of what it starts, are in memory where there is plenty.
+
+    Servers and spools write to disk at every step; in memory that costs half of the system's time. Who has set
+    TMPDIR has chosen, and workers of a run have it from their parent.
+    """
+    if "TMPDIR" in os.environ or not os.access(_MEMORY, os.W_OK) or shutil.disk_usage(_MEMORY).free < _ENOUGH_BYTES:
+        return
+    folder = tempfile.mkdtemp(prefix="ab-", dir=_MEMORY)
+    os.environ["TMPDIR"] = tempfile.tempdir = folder
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+
+
+_keep_folders_in_memory()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say why a test was run again: the second run passed perhaps, and the reason would be lost."""
+    for report in terminalreporter.getreports("rerun"):
+        terminalreporter.section(f"why it was run again: {report.nodeid}")
+        terminalreporter.line("\n".join(report.longreprtext.splitlines()[-40:]))
 
 
 @pytest.fixture(autouse=True)

@@ -13,15 +13,25 @@ AGENT_FILE, FLEET_FILE, POLICY_FILE = "agent.yaml", "fleet.yaml", "policy.yaml"
 Contents = Mapping[str, bytes | None]
 """Path to content; None where there is none."""
 _PRECEDENCE: tuple[Kind, ...] = ("code", "tool", "model", "budget", "prompt", "config")
-_BY_SECTION: dict[tuple[str, ...], Kind] = {
+BY_SECTION: dict[tuple[str, ...], Kind] = {
     ("handler",): "code",
     ("tools",): "tool",
-    ("llm", "pool"): "model",
-    ("llm", "request_timeout_s"): "model",
-    ("limits",): "budget",
+    ("mcp",): "tool",
+    ("routing",): "tool",
+    ("safety",): "tool",
+    ("llm",): "model",
     ("llm", "system_prompt"): "prompt",
+    ("llm", "prompt_file"): "prompt",
+    ("limits",): "budget",
+    ("budget",): "budget",
+    ("resilience",): "budget",
+    ("memory",): "budget",
+    ("agent",): "config",
+    ("extensions",): "config",
+    ("canary",): "config",
+    ("heartbeat_interval_s",): "config",
 }
-"""Section of agent.yaml to kind; the rest of the file is `config`."""
+"""Section of agent.yaml to kind. What has no row is `code`: a section that nobody thought of must not slip through."""
 _AGENTS = "agents"
 
 
@@ -54,7 +64,7 @@ def kind_of_fleet(before: Contents, after: Contents) -> tuple[Kind, str]:
 def _kinds_of_agent_file(before: bytes, after: bytes) -> set[Kind]:
     old, new = _sections(before), _sections(after)
     changed = {section for section in old.keys() | new.keys() if old.get(section) != new.get(section)}
-    return {_BY_SECTION.get(section) or _BY_SECTION.get(section[:1], "config") for section in changed}
+    return {BY_SECTION.get(section) or BY_SECTION.get(section[:1], "code") for section in changed}
 
 
 def _sections(text: bytes) -> dict[tuple[str, ...], Any]:

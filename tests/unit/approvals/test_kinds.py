@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.home import EXAMPLE
-from approvals.change.kinds import AGENT_FILE, kind_of
+from approvals.change.kinds import AGENT_FILE, BY_SECTION, kind_of
+from schemas.agent import AgentFile
 from schemas.approvals import Kind
 from schemas.errors import InvalidDocument
 
@@ -37,6 +38,17 @@ def edited(*kinds: Kind) -> str:
 def test_each_section_has_its_kind(kind: Kind) -> None:
     """A change of one section of agent.yaml is of that section's kind."""
     assert kind_of({AGENT_FILE: GREETER.encode()}, {AGENT_FILE: edited(kind).encode()}) == kind
+
+
+def test_every_section_has_a_row() -> None:
+    """Whoever adds a section to the agent's file decides how sensitive a change of it is."""
+    assert set(AgentFile.model_fields) <= {section[0] for section in BY_SECTION}
+
+
+def test_a_section_without_a_row_is_code() -> None:
+    """What nobody thought of is judged as the most sensitive kind."""
+    after = f"{GREETER}\nsomething_new: 1\n".encode()
+    assert kind_of({AGENT_FILE: GREETER.encode()}, {AGENT_FILE: after}) == "code"
 
 
 @given(st.sets(st.sampled_from(PRECEDENCE), min_size=1))
