@@ -18,7 +18,7 @@ demo: $(STAMP) ## run every journey without a person, and say what passed
 	@$(BIN)/agentbus demo
 
 test: $(STAMP) ## run all tests against a real nats-server
-	@$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder --reruns 1
+	@$(BIN)/pytest -n 6 --dist loadfile --no-loadscope-reorder --reruns 1
 
 check: $(STAMP) ## lint, format and types
 	@$(BIN)/ruff check .

@@ -40,6 +40,19 @@ def _keep_folders_in_memory() -> None:
 _keep_folders_in_memory()
 
 
+_LONGEST_FIRST = ("system", "contract", "faults")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Begin with the folders whose files take minutes, so that no worker is alone with one at the end."""
+
+    def place(item: pytest.Item) -> int:
+        folder = item.path.relative_to(config.rootpath).parts[1]
+        return _LONGEST_FIRST.index(folder) if folder in _LONGEST_FIRST else len(_LONGEST_FIRST)
+
+    items.sort(key=place)
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say why a test was run again: the second run passed perhaps, and the reason would be lost."""
     for report in terminalreporter.getreports("rerun"):
