@@ -114,6 +114,22 @@ _ROWS = (
         {"input_tokens": COUNT, "output_tokens": COUNT, "cost_usd": NUMBER},
     ),
     EventType(
+        "conversation",
+        "stepped",
+        INFO,
+        False,
+        "a conversation with a model took a step; the last one says what the whole took",
+        {
+            "from": WORD,
+            "to": WORD,
+            "round": COUNT,
+            "input_tokens": COUNT,
+            "output_tokens": COUNT,
+            "cost_usd": NUMBER,
+            "tool_calls": COUNT,
+        },
+    ),
+    EventType(
         "safety",
         "signalled",
         WARN,

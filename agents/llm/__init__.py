@@ -1,4 +1,4 @@
-"""Models: a pool of providers behind one neutral conversation, and the loop that runs tools for it.
+"""Models: a pool of providers behind one neutral conversation.
 
 Importing this package imports no provider's client.
 """
@@ -28,7 +28,6 @@ from .errors import (
     PoolUnusable,
     TooManyRounds,
 )
-from .loop import Reply, RunTool, converse
 from .pool import CallReport, OnCall, Pool
 from .providers.base import Provider, Settings
 from .secrets import Secret, resolve
@@ -53,9 +52,7 @@ __all__ = [
     "PoolDelta",
     "PoolUnusable",
     "Provider",
-    "Reply",
     "Reservation",
-    "RunTool",
     "Secret",
     "Settings",
     "SwitchedOver",
@@ -70,6 +67,5 @@ __all__ = [
     "Turn",
     "Usage",
     "UserTurn",
-    "converse",
     "resolve",
 ]

@@ -1,24 +1,40 @@
-"""Which of the two ways an agent answers, made from its file."""
+"""Which of the two ways an agent answers, made from its file. The one place where an agent with a model is put together."""
 
 from __future__ import annotations
+
+from contextlib import AsyncExitStack
 
 from agents import llm
 from agents.memory import Memories
 from agents.runtime.answers import Answering, SkillAnswering
 from agents.runtime.load import Loaded
-from agents.runtime.model_answers import ModelAnswering
+from agents.runtime.model_answers import Equipment, ModelAnswering
 from agents.tools.catalogue import Toolbox
 from bus.audit.emit import Audit
 from bus.connection import Connection
 from bus.sessions import SessionStore
 
 
-def answering_of(agent: Loaded, audit: Audit, own: Connection) -> Answering:
-    """The way of answering that the agent's file names; close it at the end. `own` is the connection to its account."""
+async def answering_of(agent: Loaded, audit: Audit, own: Connection) -> Answering:
+    """The way of answering that the agent's file names; close it at the end, in the same task.
+
+    `own` is the connection to the agent's account. What has to be opened before the first request and closed
+    after the last is entered on the stack, in the order in which it is needed.
+    """
     section = agent.file.llm
     if section is None:
         return SkillAnswering(agent.skills)
+    async with AsyncExitStack() as stack:
+        pool = llm.Pool.from_choices(section.pool, request_timeout_s=section.request_timeout_s, on_call=_telling(audit))
+        stack.push_async_callback(pool.close)
+        remembers = agent.file.memory
+        memories = Memories(remembers, section, SessionStore(own), audit, has_recall=False) if remembers else None
+        equipment = Equipment(pool=pool, toolbox=Toolbox(agent.file.tools, audit), memories=memories, audit=audit)
+        return ModelAnswering(agent.file, section, equipment, stack.pop_all())
+    raise AssertionError
 
+
+def _telling(audit: Audit) -> llm.OnCall:
     def on_call(report: llm.CallReport) -> None:
         usage = report.usage
         cost_usd = None if report.cost_usd is None else round(float(report.cost_usd), 9)
@@ -30,7 +46,4 @@ def answering_of(agent: Loaded, audit: Audit, own: Connection) -> Answering:
             },
         )  # fmt: skip
 
-    pool = llm.Pool.from_choices(section.pool, request_timeout_s=section.request_timeout_s, on_call=on_call)
-    remembers = agent.file.memory
-    memories = Memories(remembers, section, SessionStore(own), audit, has_recall=False) if remembers else None
-    return ModelAnswering(agent.file, pool, Toolbox(agent.file.tools, audit), memories)
+    return on_call

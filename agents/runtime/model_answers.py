@@ -2,32 +2,45 @@
 
 from __future__ import annotations
 
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from functools import partial
+
 from agents import llm
 from agents.context import Context
+from agents.loop import Bounds, Conversation, converse, steps_on
 from agents.memory import Forgetful, Memories, Memory, Told
 from agents.runtime.answers import named
 from agents.runtime.declared import Declared, text_of, turns_of
 from agents.runtime.typed import write_output
 from agents.tools.catalogue import Toolbox
 from agents.tools.propose_change import earlier
+from bus.audit.emit import Audit
 from schemas import a2a
-from schemas.agent import AgentFile
+from schemas.agent import AgentFile, Llm
 from schemas.errors import Unavailable
 
 
-class ModelAnswering:
-    """Asks the pool of models, with the tools the agent's file allows."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Equipment:
+    """What all conversations of one agent share."""
 
-    def __init__(self, file: AgentFile, pool: llm.Pool, toolbox: Toolbox, memories: Memories | None = None) -> None:
-        if file.llm is None:
-            raise ValueError("this agent has no llm section")
+    pool: llm.Pool
+    toolbox: Toolbox
+    memories: Memories | None
+    audit: Audit
+
+
+class ModelAnswering:
+    """Asks the pool of models, with the tools the agent's file allows. `opened` is closed with it."""
+
+    def __init__(self, file: AgentFile, section: Llm, equipment: Equipment, opened: AsyncExitStack) -> None:
         skills = [Declared(skill) for skill in file.agent.skills]
-        self._skills = {skill.id: (skill, llm.SystemPrompt(file.llm, skill.instruction)) for skill in skills}
-        self._default = next(iter(self._skills.values()), (None, llm.SystemPrompt(file.llm)))
-        self._rounds = file.budget.max_iterations
-        self._pool = pool
-        self._toolbox = toolbox
-        self._memories = memories
+        self._skills = {skill.id: (skill, llm.SystemPrompt(section, skill.instruction)) for skill in skills}
+        self._default = next(iter(self._skills.values()), (None, llm.SystemPrompt(section)))
+        self._limits = file.budget
+        self._equipment = equipment
+        self._opened = opened
 
     async def answer(self, context: Context) -> tuple[a2a.Part, ...]:
         """See `Answering.answer`."""
@@ -40,35 +53,52 @@ class ModelAnswering:
 
     async def _said(self, context: Context, prompt: llm.SystemPrompt, question: str) -> str:
         """The answer to all that was said in the task, also while the model was at it."""
-        history = context.history
-        memory = self._memory_of(context, prompt)
-        asked = (llm.UserTurn(text=question), *turns_of(history[1:]), *await earlier(context))
-        turns: tuple[llm.Turn, ...] = (*await memory.load(), *asked)
-        rounds = self._rounds
-        while True:
-            turns = await memory.fit(turns)
-            try:
-                reply = await llm.converse(
-                    self._pool, prompt, turns, self._toolbox.tools, self._toolbox.runner(context), rounds
-                )
-            except llm.LlmError as error:
-                raise Unavailable(f"no model could answer: {error}") from None
-            heard = len(history)
-            history = context.history
-            added = turns_of(history[heard:])
-            if not added:
-                await memory.save(reply.turns)
-                return reply.text
-            # Nobody has seen the answer; the next one is to what was asked before as well. Tools that ran stay told.
-            turns = reply.turns[:-1] + added
-            rounds -= reply.rounds
+        ear = _Ear(context)
+        asked = (llm.UserTurn(text=question), *turns_of(context.history[1:]), *await earlier(context))
+        try:
+            return (await converse(self._conversation(context, prompt, asked, ear))).text
+        except llm.LlmError as error:
+            raise Unavailable(f"no model could answer: {error}") from None
 
-    def _memory_of(self, context: Context, prompt: llm.SystemPrompt) -> Memory:
-        if self._memories is None:
+    def _conversation(
+        self, context: Context, prompt: llm.SystemPrompt, asked: tuple[llm.Turn, ...], ear: _Ear
+    ) -> Conversation:
+        with_, limits = self._equipment, self._limits
+        budget = llm.Budget(limits.max_cost_per_task_usd, unknown_price=limits.unknown_price)
+        return Conversation(
+            pool=with_.pool,
+            prompt=prompt,
+            turns=asked,
+            tools=with_.toolbox.tools,
+            run_tool=with_.toolbox.runner(context),
+            budget=budget,
+            memory=self._memory_of(context, prompt, budget),
+            bounds=Bounds(limits.max_iterations, limits.max_tool_calls),
+            hear=ear.heard,
+            on_step=steps_on(with_.audit, context.agent, context.caller),
+        )
+
+    def _memory_of(self, context: Context, prompt: llm.SystemPrompt, budget: llm.Budget) -> Memory:
+        with_ = self._equipment
+        if with_.memories is None:
             return Forgetful()
-        specs = tuple(tool.spec() for tool in self._toolbox.tools)
-        return self._memories.of(context, Told(prompt, specs, self._pool.complete))
+        specs = tuple(tool.spec() for tool in with_.toolbox.tools)
+        return with_.memories.of(context, Told(prompt, specs, partial(with_.pool.complete, budget=budget)))
 
     async def close(self) -> None:
-        """Close the providers' connections."""
-        await self._pool.close()
+        """Let go of what was opened for it: the providers' connections, and what tools and memory hold."""
+        await self._opened.aclose()
+
+
+class _Ear:
+    """Hears what is added to a task. Begin it before anything is awaited: what comes later is told once."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._heard = len(context.history)
+
+    def heard(self) -> tuple[llm.Turn, ...]:
+        """What came since the last time."""
+        history = self._context.history
+        new, self._heard = history[self._heard :], len(history)
+        return turns_of(new)

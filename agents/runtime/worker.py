@@ -69,7 +69,7 @@ async def run_agent(path: Path, place: Surroundings) -> None:
         parts = large_parts(agent.id, always(running.own))
         calls = Caller(running.bus, agent.id, running.audit, breaking=breaking, parts=parts)
         await calls.start()
-        answering = LargeAnswering(answering_of(agent, running.audit, running.own), parts, Room(HELD_BYTES))
+        answering = LargeAnswering(await answering_of(agent, running.audit, running.own), parts, Room(HELD_BYTES))
         book = TaskBook(agent.id, running.own, running.bus, running.audit)
         later = Later(agent.id, running.own)
         await asyncio.gather(book.require(), later.require(), _require_memory(agent, running))

@@ -16,6 +16,8 @@ from schemas.documents import Document
 from schemas.errors import AgentbusError
 
 Run = Callable[[Document, Context], Awaitable[str]]
+RunTool = Callable[[str, Document], Awaitable[str]]
+"""Runs the tool of that name with its checked arguments; returns what the model is told."""
 
 
 class Row(NamedTuple):
@@ -47,7 +49,7 @@ class Toolbox:
         """What the model is offered."""
         return tuple(row.tool for row in self._rows.values())
 
-    def runner(self, context: Context) -> llm.RunTool:
+    def runner(self, context: Context) -> RunTool:
         """Runs tools on behalf of one request."""
 
         async def run(name: str, arguments: Document) -> str:

@@ -96,7 +96,7 @@ async def _parts(bench: Bench, name: str, skills: tuple[Skill, ...], slot: str, 
     )
     parts = large_parts(name, always(own))
     calls = Caller(bus, name, audit, parts=parts)
-    answering: Answering = SkillAnswering(skills) if skills else answering_of(loaded, audit, own)
+    answering: Answering = SkillAnswering(skills) if skills else await answering_of(loaded, audit, own)
     book = TaskBook(name, own, bus, audit)
     later = Later(name, own)
     await later.require()

@@ -1,51 +1,34 @@
-"""The pool and the loop over real HTTP: failover, reports, tools, cancellation."""
+"""The pool over real HTTP: failover, reports, cancellation."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
 from decimal import Decimal
-from typing import Any, Self
+from typing import Self
 
 import pytest
 
 from agents.llm import (
     AllFailed,
-    AssistantTurn,
     CallReport,
     Completion,
     KeyMissing,
     KeyUnsafe,
     Pool,
     SystemPrompt,
-    Tool,
-    ToolTurn,
-    TooManyRounds,
     Usage,
     UserTurn,
-    converse,
 )
 from agents.llm.errors import RequestMalformed
 from schemas.agent import Llm, ModelChoice, Price
-from schemas.documents import Document
-from schemas.errors import InvalidDocument
-from tests.harness.fake_llm import PROXY_VARIABLES, CallTool, Cut, Fail, FakeLlm, Gate, Held, Say, Step, Wire
+from tests.harness.fake_llm import PROXY_VARIABLES, Cut, Fail, FakeLlm, Gate, Held, Say, Step, Wire
 
 ENVIRONMENT = {"TEST_KEY": "sk-test-0123456789abcdef"}
 OFFLINE = ModelChoice(provider="offline")
 PROMPT = SystemPrompt(Llm(system_prompt="Answer.\nStyle: friendly", pool=(OFFLINE,)))
 HELLO = Completion(system=PROMPT, turns=(UserTurn(text="hello"),), timeout_s=20)
 BOTH = pytest.mark.parametrize("wire", ["openai", "anthropic"])
-
-
-class Sum(Document):
-    """Input of the tool `add`."""
-
-    a: int
-    b: int
-
-
-ADD = Tool(name="add", description="Add two numbers.", input=Sum)
 
 
 @pytest.fixture(autouse=True)
@@ -82,11 +65,6 @@ class Opened:
 def choice(wire: Wire, fake: FakeLlm, model: str = "m-1") -> ModelChoice:
     url = fake.openai_url if wire == "openai" else fake.anthropic_url
     return ModelChoice(provider=wire, model=model, api_key="env:TEST_KEY", base_url=url)
-
-
-async def add(_: str, arguments: Document) -> str:
-    assert isinstance(arguments, Sum)
-    return str(arguments.a + arguments.b)
 
 
 async def test_missing_key_that_may_be_skipped_falls_back_to_offline() -> None:
@@ -201,143 +179,6 @@ async def test_concurrent_calls_open_one_provider(fake: FakeLlm) -> None:
     async with Opened(choice("openai", fake)) as opened:
         answers = await asyncio.gather(*(opened.pool.complete(HELLO) for _ in range(20)))
     assert [answer.text for answer in answers] == ["hi"] * 20
-
-
-@BOTH
-async def test_loop_runs_tools_until_text(wire: Wire, fake: FakeLlm) -> None:
-    """Calls are run in order with checked arguments, their results go back, and the text ends it."""
-    fake.script += [CallTool("add", {"a": 1, "b": 2}, more=(("add", {"a": 3, "b": 4}),)), Say("3 and 7")]
-    async with Opened(choice(wire, fake)) as opened:
-        reply = await converse(opened.pool, PROMPT, [UserTurn(text="add")], [ADD], add)
-    assert (reply.text, reply.rounds) == ("3 and 7", 1)
-    assert reply.usage == Usage(input_tokens=22, output_tokens=14)
-    assert [type(turn) for turn in reply.turns] == [UserTurn, AssistantTurn, ToolTurn, AssistantTurn]
-    results = reply.turns[2]
-    assert isinstance(results, ToolTurn)
-    assert [result.text for result in results.results] == ["3", "7"]
-
-
-@BOTH
-async def test_wrong_calls_are_answered_to_the_model(wire: Wire, fake: FakeLlm) -> None:
-    """An unknown tool, an unknown key and a wrong type come back as errors that name what is wrong; nothing runs."""
-    ran: list[str] = []
-
-    async def run(name: str, _: Document) -> str:
-        ran.append(name)
-        return "ran"
-
-    wrong: tuple[tuple[str, dict[str, Any] | str], ...] = (
-        ("add", {"a": 1, "bb": 2}),
-        ("add", {"a": "x", "b": 2}),
-        ("add", {}),
-    )
-    fake.script += [CallTool("subtract", {"a": 1}, more=wrong), Say("sorry")]
-    async with Opened(choice(wire, fake)) as opened:
-        reply = await converse(opened.pool, PROMPT, [UserTurn(text="add")], [ADD], run)
-    results = reply.turns[2]
-    assert isinstance(results, ToolTurn)
-    assert all(result.is_error for result in results.results)
-    texts = [result.text for result in results.results]
-    assert texts[0] == "there is no tool 'subtract'; there are: add"
-    assert "bb: unknown key; did you mean 'b'?" in texts[1]
-    assert texts[2].startswith("add: a: ")
-    assert "a: is missing" in texts[3]
-    assert ran == []
-    assert "did you mean" in str(fake.requests[1].body)
-
-
-async def test_broken_json_arguments_are_answered_to_the_model(fake: FakeLlm) -> None:
-    """Arguments that are not JSON never reach the tool."""
-    fake.script += [CallTool("add", '{"a": 1,'), Say("sorry")]
-    async with Opened(choice("openai", fake)) as opened:
-        reply = await converse(opened.pool, PROMPT, [UserTurn(text="add")], [ADD], add)
-    results = reply.turns[2]
-    assert isinstance(results, ToolTurn)
-    assert results.results[0].is_error
-    assert "not JSON" in results.results[0].text
-
-
-async def test_refusal_of_a_tool_is_told_and_a_fault_is_not(fake: FakeLlm) -> None:
-    """An `AgentbusError` of a tool is advice for the model; any other exception ends the conversation."""
-
-    async def refuse(_name: str, _arguments: Document) -> str:
-        raise InvalidDocument("the text to find occurs twice")
-
-    async def break_down(_name: str, _arguments: Document) -> str:
-        raise ZeroDivisionError
-
-    call = CallTool("add", {"a": 1, "b": 2})
-    fake.script += [call, Say("sorry"), call]
-    async with Opened(choice("anthropic", fake)) as opened:
-        reply = await converse(opened.pool, PROMPT, [UserTurn(text="add")], [ADD], refuse)
-        with pytest.raises(ZeroDivisionError):
-            await converse(opened.pool, PROMPT, [UserTurn(text="add")], [ADD], break_down)
-    results = reply.turns[2]
-    assert isinstance(results, ToolTurn)
-    assert (results.results[0].text, results.results[0].is_error) == ("the text to find occurs twice", True)
-
-
-async def test_rounds_are_bounded(fake: FakeLlm) -> None:
-    """A model that never stops asking for tools is stopped; the tools of the rounds it had did run."""
-    ran: list[str] = []
-
-    async def run(name: str, _: Document) -> str:
-        ran.append(name)
-        return "0"
-
-    fake.default = CallTool("add", {"a": 0, "b": 0})
-    async with Opened(choice("openai", fake)) as opened:
-        with pytest.raises(TooManyRounds, match="max_iterations"):
-            await converse(opened.pool, PROMPT, [UserTurn(text="add")], [ADD], run, max_rounds=3)
-    assert ran == ["add"] * 3
-    assert len(fake.requests) == 4
-
-
-async def test_long_results_are_cut_with_a_mark(fake: FakeLlm) -> None:
-    """A tool cannot fill the model's window: a result over the cap is cut and says so."""
-
-    async def shout(_name: str, _arguments: Document) -> str:
-        return "x" * 50_000
-
-    fake.script += [CallTool("add", {"a": 0, "b": 0}), Say("ok")]
-    async with Opened(choice("openai", fake)) as opened:
-        reply = await converse(opened.pool, PROMPT, [UserTurn(text="add")], [ADD], shout)
-    results = reply.turns[2]
-    assert isinstance(results, ToolTurn)
-    assert len(results.results[0].text) < 20_100
-    assert results.results[0].text.endswith("[cut: 50000 characters, 20000 shown]")
-
-
-async def test_cancelling_reaches_the_tool(fake: FakeLlm) -> None:
-    """Cancelling the conversation cancels the tool that runs, and asks the model nothing more."""
-    started, stopped = asyncio.Event(), asyncio.Event()
-
-    async def wait_forever(_name: str, _arguments: Document) -> str:
-        started.set()
-        try:
-            await asyncio.Event().wait()
-        finally:
-            stopped.set()
-        return ""
-
-    fake.script.append(CallTool("add", {"a": 0, "b": 0}))
-    async with Opened(choice("openai", fake)) as opened:
-        talking = asyncio.create_task(converse(opened.pool, PROMPT, [UserTurn(text="add")], [ADD], wait_forever))
-        await asyncio.wait_for(started.wait(), 20)
-        talking.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await talking
-    assert stopped.is_set()
-    assert len(fake.requests) == 1
-
-
-async def test_failover_keeps_the_conversation_valid(fake: FakeLlm) -> None:
-    """A tool call made by one provider's model can be continued by another's."""
-    fake.script += [CallTool("add", {"a": 1, "b": 2}), Fail(529, "overloaded_error"), Say("3")]
-    async with Opened(choice("anthropic", fake), choice("openai", fake)) as opened:
-        reply = await converse(opened.pool, PROMPT, [UserTurn(text="add")], [ADD], add)
-    assert reply.text == "3"
-    assert [request.wire for request in fake.requests] == ["anthropic", "anthropic", "openai"]
 
 
 @BOTH

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from agents.llm import Completion, Pool, SystemPrompt, Tool, ToolSpec, UserTurn, converse
+from agents.llm import Completion, Pool, SystemPrompt, Tool, ToolSpec, UserTurn
 from agents.llm.conversation import Answer
 from agents.llm.deltas import whole_of
 from agents.llm.providers.offline import OfflineProvider
+from agents.loop import Conversation, converse
 from schemas.agent import Llm, ModelChoice
 from schemas.documents import Document
 from schemas.errors import InvalidDocument
@@ -105,7 +106,15 @@ async def test_reports_the_result_of_the_tool_in_one_sentence(is_refused: bool) 
         return "p-7q2fabcd waits for\n  two reviewers."
 
     pool = Pool.from_choices([OFFLINE])
-    reply = await converse(pool, prompt("Style: friendly"), [UserTurn(text="be more formal")], [TOOL], propose)
+    reply = await converse(
+        Conversation(
+            pool=pool,
+            prompt=prompt("Style: friendly"),
+            turns=(UserTurn(text="be more formal"),),
+            tools=(TOOL,),
+            run_tool=propose,
+        )
+    )
     await pool.close()
     assert len(seen) == 1
     assert reply.text == (

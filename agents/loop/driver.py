@@ -1,0 +1,217 @@
+"""Walks a conversation through its table: model → tool calls → results → … → text.
+
+What the model does wrong (a tool that there is not, arguments of a wrong form) is answered to the
+model, which can do better in the next round. What a tool refuses with an `AgentbusError` is too: its
+text is advice and holds no secrets. Anything else a tool raises ends the conversation, as does
+cancelling it, and as does a trail that does not take what a tool is about to do: no other try helps.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
+
+from agents.changes import AuthRequired
+from agents.context import InputRequired
+from agents.llm import (
+    Answer,
+    Completion,
+    LlmError,
+    Tool,
+    ToolCall,
+    ToolResult,
+    ToolTurn,
+    TooManyRounds,
+    Turn,
+    Usage,
+)
+from bus.errors import AuditUnavailable
+from schemas.errors import AgentbusError, InvalidDocument
+
+from .conversation import Conversation, Reply, Stepped, Sums
+from .overflow import is_overflow
+from .table import State, Trigger, Walk
+
+MAX_RESULT_CHARS = 20_000
+_NO_TOKENS = Usage(input_tokens=0, output_tokens=0)
+
+
+async def converse(conversation: Conversation) -> Reply:
+    """Ask until the model answers with text alone.
+
+    At most `bounds.max_iterations` of the model's turns may end in tool calls. Calls of one turn run one after
+    the other, in the model's order; those over `bounds.max_tool_calls` do not run, and the model is told. The
+    whole has no limit of time of its own: cancel it.
+
+    Raises:
+        TooManyRounds: the model wanted tools once more than it may. The tools it asked for before have run.
+        LlmError: as `Pool.stream`. Tools that had run stay done.
+        AuditUnavailable: a tool did not run, or its end is not on the trail.
+    """
+    return await _Driver(conversation).run()
+
+
+class _Driver:
+    """One conversation that is under way."""
+
+    def __init__(self, conversation: Conversation) -> None:
+        self._of = conversation
+        self._walk = Walk()
+        self._acts: Mapping[State, Callable[[], Awaitable[Trigger]]] = {
+            State.START_CONVERSATION: self._start,
+            State.SEND_MESSAGE: self._send,
+            State.PROCESS_RESPONSE: self._process,
+            State.EXECUTE_TOOL: self._execute,
+            State.TOOL_RESULT: self._tell_result,
+            State.COMPACT_MEMORY: self._compact,
+        }
+        self._tools = {tool.name: tool for tool in conversation.tools}
+        self._specs = tuple(tool.spec() for tool in conversation.tools)
+        self._said: tuple[Turn, ...] = ()
+        self._answer = Answer(text="", model="", stop_reason="end")
+        self._calls: deque[ToolCall] = deque()
+        self._results: list[ToolResult] = []
+        self._refusal: LlmError | None = None
+        self._usage = _NO_TOKENS
+        self._rounds = self._tool_calls = 0
+
+    async def run(self) -> Reply:
+        """From the first state to the last."""
+        try:
+            while not self._walk.is_over:
+                self._step(await self._acts[self._walk.state]())
+        except BaseException as error:
+            self._end(error)
+            raise
+        return Reply(text=self._answer.text, turns=self._said, rounds=self._rounds, sums=self._sums())
+
+    # -- what is done in each state ---------------------------------------------------------------------
+
+    async def _start(self) -> Trigger:
+        self._said = (*await self._of.memory.load(), *self._of.turns)
+        return await self._fitted(Trigger.BEGUN)
+
+    async def _send(self) -> Trigger:
+        pool = self._of.pool
+        question = Completion(
+            system=self._of.prompt, turns=self._said, tools=self._specs, timeout_s=pool.request_timeout_s
+        )
+        try:
+            self._answer = await pool.complete(question, self._of.budget)
+        except LlmError as error:
+            if not is_overflow(error):
+                raise
+            self._refusal = error
+            return Trigger.OVERFLOWED
+        self._usage = self._usage.plus(self._answer.usage)
+        return Trigger.ANSWERED
+
+    async def _process(self) -> Trigger:
+        answer = self._answer
+        if not answer.tool_calls:
+            if added := self._of.hear():
+                # Nobody has seen the answer; the next one is to what was asked before as well.
+                self._said += added
+                return await self._fitted(Trigger.HEARD_MORE)
+            self._said += (answer.as_turn(),)
+            await self._of.memory.save(self._said, counted=self._counted)
+            return Trigger.FINISHED
+        self._said += (answer.as_turn(),)
+        most = self._of.bounds.max_iterations
+        if self._rounds >= most:
+            raise TooManyRounds("llm", f"the model asked for tools in more than {most} turns")
+        self._rounds += 1
+        self._calls.extend(answer.tool_calls)
+        return Trigger.TOOLS_WANTED
+
+    async def _execute(self) -> Trigger:
+        self._results.append(await self._result(self._calls.popleft()))
+        return Trigger.RAN
+
+    async def _tell_result(self) -> Trigger:
+        if self._calls:
+            return Trigger.NEXT_CALL
+        self._said += (ToolTurn(results=tuple(self._results)),)
+        self._results.clear()
+        return await self._fitted(Trigger.ALL_TOLD)
+
+    async def _compact(self) -> Trigger:
+        refusal, self._refusal = self._refusal, None
+        if refusal is not None:
+            fitted = await self._of.memory.fit(self._said, counted=self._counted, is_overflow=True)
+            if fitted == self._said:
+                raise refusal
+            self._said = fitted
+        return Trigger.COMPACTED
+
+    # -- parts of that ----------------------------------------------------------------------------------
+
+    @property
+    def _counted(self) -> int | None:
+        """The tokens of the last answer and its question, where its provider counted them."""
+        usage = self._answer.usage
+        if usage.input_tokens is None or usage.output_tokens is None:
+            return None
+        return usage.input_tokens + usage.output_tokens
+
+    async def _fitted(self, otherwise: Trigger) -> Trigger:
+        """Have the memory put away what is too much; `otherwise` when that was nothing."""
+        fitted = await self._of.memory.fit(self._said, counted=self._counted)
+        is_same, self._said = fitted == self._said, fitted
+        return otherwise if is_same else Trigger.TOO_LONG
+
+    async def _result(self, call: ToolCall) -> ToolResult:
+        try:
+            text = await self._ran(call)
+        except AuditUnavailable:
+            raise
+        except AgentbusError as error:
+            return ToolResult(call_id=call.id, name=call.name, text=_capped(str(error)), is_error=True)
+        return ToolResult(call_id=call.id, name=call.name, text=_capped(text))
+
+    async def _ran(self, call: ToolCall) -> str:
+        most = self._of.bounds.max_tool_calls
+        if most is not None and self._tool_calls >= most:
+            raise InvalidDocument(
+                f"all {most} calls of tools that this task may make are made: answer with what you have"
+            )
+        arguments = self._tool(call).arguments(call)
+        self._tool_calls += 1
+        return await self._of.run_tool(call.name, arguments)
+
+    def _tool(self, call: ToolCall) -> Tool:
+        tool = self._tools.get(call.name)
+        if tool is None:
+            raise InvalidDocument(
+                f"there is no tool {call.name!r}; there are: {', '.join(sorted(self._tools)) or 'none'}"
+            )
+        return tool
+
+    # -- what is told of it -----------------------------------------------------------------------------
+
+    def _step(self, trigger: Trigger) -> None:
+        transition = self._walk.step(trigger)
+        self._of.on_step(Stepped(transition, self._rounds, sums=self._sums() if self._walk.is_over else None))
+
+    def _end(self, error: BaseException) -> None:
+        if not self._walk.is_over:
+            transition = self._walk.step(_ending(error))
+            with contextlib.suppress(AuditUnavailable):  # what ended it says more
+                self._of.on_step(Stepped(transition, self._rounds, error, self._sums()))
+
+    def _sums(self) -> Sums:
+        return Sums(usage=self._usage, budget=self._of.budget, tool_calls=self._tool_calls, model=self._answer.model)
+
+
+def _ending(error: BaseException) -> Trigger:
+    if isinstance(error, asyncio.CancelledError):
+        return Trigger.CANCELLED
+    return Trigger.SUSPENDED if isinstance(error, AuthRequired | InputRequired) else Trigger.FAILED
+
+
+def _capped(text: str) -> str:
+    if len(text) <= MAX_RESULT_CHARS:
+        return text
+    return f"{text[:MAX_RESULT_CHARS]}\n[cut: {len(text)} characters, {MAX_RESULT_CHARS} shown]"

@@ -1,0 +1,47 @@
+"""The steps of a conversation on the audit trail: where it stands, never what was said."""
+
+from __future__ import annotations
+
+import asyncio
+
+from bus.audit.emit import Audit
+from schemas.audit import Outcome
+
+from .conversation import OnStep, Stepped, Sums
+from .table import Trigger
+
+
+def steps_on(audit: Audit, agent: str, caller: str) -> OnStep:
+    """Tells the trail of each step of a conversation of `agent` that `caller` asked for."""
+
+    def tell(step: Stepped) -> None:
+        before, trigger, after = step.transition
+        audit.emit(
+            "conversation.stepped", actor=agent, action=trigger.value, resource=caller,
+            outcome=_OUTCOMES.get(trigger, "success"), reason=_reason(step.error),
+            metadata={"from": before.value, "to": after.value, "round": step.round, **_of_the_whole(step.sums)},
+        )  # fmt: skip
+
+    return tell
+
+
+_OUTCOMES: dict[Trigger, Outcome] = {Trigger.FAILED: "failure", Trigger.CANCELLED: "unknown"}
+
+
+def _reason(error: BaseException | None) -> str:
+    """The kind alone: a text may repeat what somebody wrote."""
+    if error is None or isinstance(error, asyncio.CancelledError):
+        return ""
+    return type(error).__name__
+
+
+def _of_the_whole(sums: Sums | None) -> dict[str, int | float | None]:
+    if sums is None:
+        return {}
+    cost = sums.budget.cost
+    return {
+        "input_tokens": sums.usage.input_tokens,
+        "output_tokens": sums.usage.output_tokens,
+        "cost_usd": None if cost is None else round(float(cost), 9),
+        "tool_calls": sums.tool_calls,
+    }
