@@ -146,6 +146,7 @@ _ROWS = (
         {"put_away": COUNT, "tokens_before": COUNT, "tokens_after": COUNT, "summary": WORD},
     ),
     EventType("tool", "intended", INFO, True, "a tool with effects is about to run"),
+    EventType("tool", "refused", WARN, False, "a tool was not run: the agent's file does not allow its arguments"),
     EventType("tool", "finished", INFO, False, "a tool ended"),
     EventType("proposal", "sent", INFO, True, "an agent sends a proposal; what became of it the approval service says"),
     EventType("proposal", "made", INFO, True, "an agent asked to change itself", _CASE),

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
 from agents.llm import Budget, Pool, SystemPrompt, Tool, Turn, Usage
 from agents.memory import Forgetful, Memory
-from schemas.documents import Document
 
 from .table import Transition
 
-RunTool = Callable[[str, Document], Awaitable[str]]
+RunTool = Callable[[str, Any], Awaitable[str]]
 """Runs the tool of that name with its checked arguments; returns what the model is told."""
 Hear = Callable[[], tuple[Turn, ...]]
 """What the caller has added since this was last asked."""
@@ -61,7 +60,7 @@ def _ignore(_: Stepped) -> None:
     """Nobody asked to be told."""
 
 
-async def _no_tools(name: str, _: Document) -> str:
+async def _no_tools(name: str, _: Any) -> str:
     raise AssertionError(f"{name} was not offered")
 
 

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 from agents import llm
 from agents.memory import Memories
 from agents.runtime.answers import Answering, SkillAnswering
 from agents.runtime.load import Loaded
 from agents.runtime.model_answers import Equipment, ModelAnswering
-from agents.tools.catalogue import Toolbox
+from agents.tools.catalogue import Place
+from agents.tools.sources import rows_of
+from agents.tools.toolbox import Toolbox
 from bus.audit.emit import Audit
 from bus.connection import Connection
 from bus.sessions import SessionStore
 
 
-async def answering_of(agent: Loaded, audit: Audit, own: Connection) -> Answering:
+async def answering_of(agent: Loaded, audit: Audit, own: Connection, state: Path | None = None) -> Answering:
     """The way of answering that the agent's file names; close it at the end, in the same task.
 
-    `own` is the connection to the agent's account. What has to be opened before the first request and closed
+    `own` is the connection to the agent's account, `state` the folder that the process writes to. What has to be opened before the first request and closed
     after the last is entered on the stack, in the order in which it is needed.
+
+    Raises:
+        ToolUnusable: a tool that the file names is not to be had here.
     """
     section = agent.file.llm
     if section is None:
@@ -29,7 +35,8 @@ async def answering_of(agent: Loaded, audit: Audit, own: Connection) -> Answerin
         stack.push_async_callback(pool.close)
         remembers = agent.file.memory
         memories = Memories(remembers, section, SessionStore(own), audit, has_recall=False) if remembers else None
-        equipment = Equipment(pool=pool, toolbox=Toolbox(agent.file.tools, audit), memories=memories, audit=audit)
+        toolbox = Toolbox(rows_of(agent.file.tools, Place(agent.folder, state)), audit)
+        equipment = Equipment(pool=pool, toolbox=toolbox, memories=memories, audit=audit)
         return ModelAnswering(agent.file, section, equipment, stack.pop_all())
     raise AssertionError
 

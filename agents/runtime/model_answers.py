@@ -13,8 +13,8 @@ from agents.memory import Forgetful, Memories, Memory, Told
 from agents.runtime.answers import named
 from agents.runtime.declared import Declared, text_of, turns_of
 from agents.runtime.typed import write_output
-from agents.tools.catalogue import Toolbox
 from agents.tools.propose_change import earlier
+from agents.tools.toolbox import Toolbox
 from bus.audit.emit import Audit
 from schemas import a2a
 from schemas.agent import AgentFile, Llm

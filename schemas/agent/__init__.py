@@ -9,14 +9,29 @@ from .limits import Breaker, CallerLimits, Limits
 from .memory import Memory
 from .models import Llm, ModelChoice, Price
 from .safety import Safety
+from .tool_settings import (
+    Argument,
+    BashSettings,
+    FileSettings,
+    HttpSettings,
+    SearchSettings,
+    ToolSettings,
+    WebSettings,
+    WriteSettings,
+)
+from .tools import Tools
 
 __all__ = [
     "AgentFile",
+    "Argument",
+    "BashSettings",
     "Breaker",
     "BudgetLimits",
     "CallerLimits",
     "Canary",
     "Extension",
+    "FileSettings",
+    "HttpSettings",
     "Identity",
     "Limits",
     "Llm",
@@ -24,6 +39,11 @@ __all__ = [
     "ModelChoice",
     "Price",
     "Safety",
+    "SearchSettings",
     "SkillId",
     "SkillText",
+    "ToolSettings",
+    "Tools",
+    "WebSettings",
+    "WriteSettings",
 ]

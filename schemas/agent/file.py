@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Literal, Self
+from typing import Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -18,6 +18,7 @@ from .limits import Limits
 from .memory import Memory
 from .models import Llm
 from .safety import Safety
+from .tools import Tools, or_names
 
 
 class AgentFile(Document):
@@ -29,7 +30,11 @@ class AgentFile(Document):
     )
     llm: Llm | None = Field(None, description="the models that answer, and their prompt")
     memory: Memory | None = Field(None, description="remember each caller's conversations; without it, none")
-    tools: tuple[Literal["propose_change"], ...] = Field((), description="what a model may do besides answering")
+    tools: Tools = Field(
+        default_factory=Tools,
+        description="what a model may do besides answering: a list of names, or names with their settings",
+        json_schema_extra=or_names,
+    )
     extensions: tuple[Extension, ...] = Field((), description="extensions of A2A that the agent speaks")
     limits: Limits = Field(Limits(), description="what one instance takes on at once")
     budget: BudgetLimits = Field(BudgetLimits(), description="what one task may spend")

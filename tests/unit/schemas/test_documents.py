@@ -66,7 +66,7 @@ def test_the_example_is_good(path: object) -> None:
         ("agent.yaml", "id: greeter", 'id: "greeter\\n"', "agent.id: String should match pattern"),
         ("agent.yaml", "id: greeter", f"id: {'a' * 26}", "agent.id: String should match pattern"),
         ("agent.yaml", "id: greeter, ", "", "agent.id: is missing"),
-        ("agent.yaml", "handler:", "tools: [shell]\nhandler:", "tools.0: Input should be 'propose_change'"),
+        ("agent.yaml", "handler:", "tools: [shell]\nhandler:", "tools: there is no tool 'shell'; there are: ask_agent, bash"),
         ("agent.yaml", "handler:", "limits: {max_concurrent: 0}\nhandler:", "limits.max_concurrent: Input should be gr"),
         ("agent.yaml", "handler:", "extensions: [{uri: 'a:b,c'}]\nhandler:", "extensions.0.uri: String should match"),
         ("agent.yaml", "handler:", "extensions: [{uri: nothing}]\nhandler:", "extensions.0.uri: String should match"),

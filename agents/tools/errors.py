@@ -1,0 +1,46 @@
+"""Errors of tools. Each reaches the model as the call's result, so its text says what would be right.
+
+    AgentbusError
+    ├── ToolUnusable     the agent's file names a tool that cannot be had: the operator's to fix, before the start
+    └── ToolError        a call did not do what was asked
+        ├── ToolRefused      the agent's file, or people, do not allow this call; nothing was done
+        ├── ToolFailed       it was tried and could not be done
+        └── ToolLate         it did not end in time: what it did until then is done
+
+No message holds a secret, nor what somebody else's server said beyond what the tool is for.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from schemas.errors import AgentbusError
+
+
+class ToolUnusable(AgentbusError):
+    """A tool that the file names is not there, or cannot work on this machine."""
+
+
+class ToolError(AgentbusError):
+    """A call that did not do what was asked; the model may try something else.
+
+    The text may repeat what the model wrote, so the trail gets `word` instead.
+    """
+
+    word: ClassVar[str] = "failed"
+
+
+class ToolRefused(ToolError):
+    """This call is not allowed. The same arguments again are refused again."""
+
+    word = "refused"
+
+
+class ToolFailed(ToolError):
+    """It could not be done."""
+
+
+class ToolLate(ToolError):
+    """It took too long and was ended."""
+
+    word = "too late"

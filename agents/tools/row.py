@@ -1,0 +1,47 @@
+"""One tool with everything that the toolbox has to know of it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from agents import llm
+from agents.context import Context
+from schemas.agent import Argument, ToolSettings
+
+Run = Callable[[Any, Context], Awaitable[str]]
+"""Gets what the tool's input reads, and returns what the model is told. Raises AgentbusError with advice for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One tool. `has_effects`: its intent is on the audit stream before it runs.
+
+    `needs_approval`: people decide about each call. `waits`: it may take as long as people take, so no limit of time
+    ends it. `origin` is who wrote it, for operators.
+    """
+
+    tool: llm.Tool
+    run: Run
+    has_effects: bool
+    needs_approval: bool = False
+    timeout_s: float = 30.0
+    max_result_chars: int = 20_000
+    arguments: Mapping[str, Argument] = field(default_factory=dict)
+    origin: str = "agentbus"
+
+    @property
+    def name(self) -> str:
+        """What the model calls it."""
+        return self.tool.name
+
+    def under(self, settings: ToolSettings) -> Row:
+        """The same as the agent's file wants it. A row that needs approval needs it whatever the file says."""
+        return replace(
+            self,
+            needs_approval=self.needs_approval or settings.approval == "always",
+            timeout_s=settings.timeout_s,
+            max_result_chars=settings.max_result_chars,
+            arguments=settings.arguments,
+        )

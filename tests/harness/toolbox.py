@@ -1,0 +1,56 @@
+"""A toolbox without an agent's process: its trail is a list, its context one that asks nobody."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+from agents.changes import Asking
+from agents.context import Context
+from agents.llm import ToolCall
+from agents.tools.row import Row
+from agents.tools.toolbox import Toolbox
+from bus.audit.emit import Audit
+from bus.requests.caller import Caller
+from schemas import a2a
+
+
+class Told:
+    """What the toolbox told, in order, and how often it waited for the trail."""
+
+    def __init__(self) -> None:
+        self.events: list[tuple[str, dict[str, Any]]] = []
+        self.confirmed = 0
+
+    @property
+    def kinds(self) -> list[str]:
+        """The names of the events."""
+        return [kind for kind, _ in self.events]
+
+    def emit(self, kind: str, **facts: Any) -> str:
+        """As `Audit.emit`."""
+        self.events.append((kind, facts))
+        return f"event-{len(self.events)}"
+
+    async def confirm(self, timeout_s: float = 0) -> None:
+        """As `Audit.confirm`."""
+        self.confirmed += 1
+
+
+def context(text: str = "hello") -> Context:
+    """The context of a request that is no task."""
+    message = a2a.Message(message_id="m-1", role="ROLE_USER", parts=(a2a.Part(text=text),))
+    nobody: Any = None
+    return Context("writer", "ops", message, None, cast(Caller, nobody), cast(Asking, nobody))
+
+
+def toolbox(rows: Sequence[Row], told: Told | None = None) -> Toolbox:
+    """Of these rows."""
+    return Toolbox(rows, cast(Audit, told or Told()))
+
+
+async def called(box: Toolbox, name: str, **arguments: Any) -> str:
+    """What a model that calls the tool is told; raises as the tool does."""
+    row = next(row for row in box.rows if row.name == name)
+    read = row.tool.arguments(ToolCall(id="c-1", name=name, input=arguments))
+    return await box.runner(context())(name, read)

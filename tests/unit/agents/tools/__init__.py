@@ -1,0 +1,1 @@
+"""Tools: what the file says, and what a toolbox lets through."""
