@@ -30,7 +30,7 @@ from bus.discovery.cards import sign_card
 from bus.discovery.heartbeat import Heartbeats, Pulse
 from bus.discovery.micro import Micro, Service
 from bus.part_store import always
-from bus.parts import large_parts
+from bus.parts import LargeParts, large_parts
 from bus.requests.breaker import BreakerRules
 from bus.requests.caller import Caller
 from bus.requests.flow import Bounds, Places, Rate
@@ -69,7 +69,7 @@ async def run_agent(path: Path, place: Surroundings) -> None:
         parts = large_parts(agent.id, always(running.own))
         calls = Caller(running.bus, agent.id, running.audit, breaking=breaking, parts=parts)
         await calls.start()
-        answering = LargeAnswering(await answering_of(agent, running.audit, running.own), parts, Room(HELD_BYTES))
+        answering = await _answering(agent, running, place, parts)
         book = TaskBook(agent.id, running.own, running.bus, running.audit)
         later = Later(agent.id, running.own)
         await asyncio.gather(book.require(), later.require(), _require_memory(agent, running))
@@ -113,6 +113,11 @@ async def run_agent(path: Path, place: Surroundings) -> None:
         await pulse.leave()
         await answering.close()
         _log.info("process.drained", unfinished=unfinished)
+
+
+async def _answering(agent: Loaded, running: Running, place: Surroundings, parts: LargeParts) -> LargeAnswering:
+    own = await answering_of(agent, running.audit, running.own, place.state)
+    return LargeAnswering(own, parts, Room(HELD_BYTES))
 
 
 async def _require_memory(agent: Loaded, running: Running) -> None:
