@@ -11,6 +11,7 @@ from approvals.git import BRANCH, Git, add_folder, new_repository
 from approvals.repository import rules_in_force
 from bus.provision.provision import write_files
 from bus.surroundings import Home
+from schemas.agent.reading import NOWHERE
 from schemas.errors import InvalidDocument
 from schemas.fleet import Fleet
 
@@ -51,6 +52,7 @@ def _ensure_live(git: Git, home: Home, agent: str) -> None:
     if live_tree(home, agent) != tree:  # the branch is in force; what an interrupted applier left is done again
         make_release(git, home, agent, tree)
         switch(home, agent, tree)
-    loaded = load_agent(home.live(agent) / "agent.yaml")
+    # as reviews and trials read it: a variable without a default would stop the next change of this agent
+    loaded = load_agent(home.live(agent), NOWHERE)
     if loaded.id != agent:
-        raise InvalidDocument(f"agents/{agent}/agent.yaml says that the agent is {loaded.id}")
+        raise InvalidDocument(f"agents/{agent}/{loaded.path.name} says that the agent is {loaded.id}")

@@ -8,13 +8,11 @@ from pathlib import Path
 
 import msgspec
 
+from agents.runtime.agent_folder import read_folder
 from agents.runtime.check import check_from_stdin
 from agents.runtime.trying import local_sandbox
-from approvals.change.kinds import AGENT_FILE
 from approvals.trial.tree_tar import tar_of_folder
-from schemas.agent import AgentFile
-from schemas.documents import parse_yaml
-from schemas.errors import InvalidDocument
+from schemas.agent.reading import NOWHERE
 
 STDIN = "-"
 
@@ -26,7 +24,7 @@ def check(folder: str, seconds: float, *, as_json: bool) -> None:
         return
     path = Path(folder)
     files = tar_of_folder(path)
-    result = asyncio.run(local_sandbox(seconds=seconds).check(_agent_of(path / AGENT_FILE), files))
+    result = asyncio.run(local_sandbox(seconds=seconds).check(_agent_of(path), files))
     if as_json:
         print(msgspec.json.encode(result).decode())
     else:
@@ -36,9 +34,6 @@ def check(folder: str, seconds: float, *, as_json: bool) -> None:
     raise SystemExit(0 if result.passed else 1)
 
 
-def _agent_of(file: Path) -> str:
-    """The id in the file; nothing of the folder is imported here."""
-    try:
-        return parse_yaml(file.read_text(), AgentFile, str(file)).agent.id
-    except OSError as error:
-        raise InvalidDocument(f"cannot read {file}: {error.strerror}") from None
+def _agent_of(folder: Path) -> str:
+    """The id in the agent's file; nothing of the folder is imported here."""
+    return read_folder(folder, NOWHERE).file.agent.id

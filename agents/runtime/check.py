@@ -19,7 +19,6 @@ import msgspec
 
 from agents.runtime.contained import Ended, contained, guard_this_process
 from agents.runtime.load import load_agent
-from approvals.change.kinds import AGENT_FILE
 from approvals.trial.sandbox import Report
 from approvals.trial.tree_tar import MAX_BYTES, unpack
 from schemas.errors import UNREADABLE, InvalidDocument
@@ -120,7 +119,7 @@ def _told(run: TestRun, seconds: float) -> str:
 
 def _load(folder: Path) -> bytes:
     try:
-        return msgspec.json.encode(Loading(agent=load_agent(folder / AGENT_FILE).id))
+        return msgspec.json.encode(Loading(agent=load_agent(folder).id))
     except InvalidDocument as error:
         return msgspec.json.encode(Loading(problem=str(error).replace(f"{folder}/", "")))
 

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib.util
+import os
 import sys
+import traceback
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from agents.lifespan import Lifespan
+from agents.runtime.agent_folder import AgentFolder, read_folder
 from agents.runtime.declared import Declared
 from agents.runtime.typed import FILE, TEXT, json_schema
 from agents.skill import Skill
 from schemas import a2a
 from schemas.agent import AgentFile, SkillText
-from schemas.documents import parse_yaml
-from schemas.errors import InvalidDocument
+from schemas.errors import InvalidDocument, Problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +27,8 @@ class Loaded:
     """An agent's folder, read. `skills` is empty where a model answers."""
 
     file: AgentFile
+    path: Path
+    """The agent's file."""
     folder: Path
     skills: tuple[Skill, ...]
     lifespans: tuple[Lifespan, ...] = ()
@@ -33,32 +39,36 @@ class Loaded:
         return self.file.agent.id
 
 
-def load_agent(path: Path) -> Loaded:
-    """Read `agent.yaml` at `path`, following the live link once, and import its handler.
+def load_agent(path: Path, environment: Mapping[str, str] | None = None) -> Loaded:
+    """Read the agent whose file or folder is `path`, following the live link once, and import its handler.
+
+    The variables of its file come from `environment`, that of this process unless given.
 
     Raises:
         InvalidDocument: the file or the handler cannot be used; every problem of the file is named at once.
     """
-    try:
-        folder = path.parent.resolve(strict=True)
-        text = (folder / path.name).read_text()
-    except OSError as error:
-        raise InvalidDocument(f"cannot read {path}: {error.strerror}") from None
-    file = parse_yaml(text, AgentFile, str(path))
-    found = _handler(folder, file.handler) if file.handler else ()
+    return load_folder(read_folder(path, os.environ if environment is None else environment))
+
+
+def load_folder(read: AgentFolder) -> Loaded:
+    """Import the handler of an agent whose file was read. Raises as `load_agent`."""
+    found = _handler(read.folder, read.file.handler) if read.file.handler else ()
     skills = tuple(item for item in found if isinstance(item, Skill))
-    return Loaded(file, folder, skills, tuple(item for item in found if isinstance(item, Lifespan)))
+    lifespans = tuple(item for item in found if isinstance(item, Lifespan))
+    return Loaded(read.file, read.path, read.folder, skills, lifespans)
 
 
 def _handler(folder: Path, handler: str) -> tuple[Skill | Lifespan, ...]:
     name, _, attribute = handler.partition(":")
-    found = getattr(_module(folder / name), attribute, None)
+    module = _module(folder / name)
+    found = getattr(module, attribute, None)
     items = tuple(found) if isinstance(found, list | tuple) else (found,)
     if not any(isinstance(item, Skill) for item in items) or not all(
         isinstance(item, Skill | Lifespan) for item in items
     ):
         raise InvalidDocument(
             f"{folder / name}: {attribute} is not a function decorated with @skill, nor a list of them (with or without a @lifespan)"
+            + _other_name(module, attribute)
         )
     return items
 
@@ -72,9 +82,38 @@ def _module(path: Path) -> Any:
     sys.dont_write_bytecode = True  # the release folder is read-only
     try:
         spec.loader.exec_module(module)
-    except (ImportError, SyntaxError, NameError, AttributeError, TypeError) as error:
-        raise InvalidDocument(f"handler {path} cannot be imported: {error}") from error
+    except InvalidDocument as error:
+        raise _at(path, _line_in(path, error), str(error)) from error
+    except _WHEN_IMPORTING as error:
+        said = f"cannot be imported: {type(error).__name__}: {error}"
+        raise _at(path, _line_in(path, error), said) from error
     return module
+
+
+_WHEN_IMPORTING = (
+    ArithmeticError, AssertionError, AttributeError, ImportError, LookupError, NameError, OSError, RuntimeError,
+    SyntaxError, TypeError, ValueError,
+)  # fmt: skip
+"""What a module's own lines may raise; anything else is left to whoever called."""
+
+
+def _at(path: Path, line: int, message: str) -> InvalidDocument:
+    return InvalidDocument.because([Problem(str(path), line, "", " ".join(message.split()))])
+
+
+def _line_in(path: Path, error: BaseException) -> int:
+    """The last line of the handler that was at work; 0 where none was."""
+    if isinstance(error, SyntaxError) and error.filename == str(path):
+        return error.lineno or 0
+    frames = traceback.extract_tb(error.__traceback__)
+    return next((frame.lineno or 0 for frame in reversed(frames) if frame.filename == str(path)), 0)
+
+
+def _other_name(module: Any, wanted: str) -> str:
+    """The skill that was meant, as far as one can tell."""
+    named = [name for name, value in vars(module).items() if isinstance(value, Skill)]
+    near = difflib.get_close_matches(wanted, named, n=1, cutoff=0.0) if not hasattr(module, wanted) else []
+    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def card_of(agent: Loaded, tree: str, instance: str) -> a2a.AgentCard:

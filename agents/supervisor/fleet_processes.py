@@ -6,14 +6,13 @@ import os
 import sys
 from dataclasses import replace
 
+from agents.runtime.agent_folder import read_folder
 from agents.runtime.approvers import SUPERVISOR_SOCKET
 from agents.supervisor.child import Command
 from approvals.applying.control import process_of
 from bus import surroundings
 from bus.surroundings import Home
 from schemas import names
-from schemas.agent import AgentFile
-from schemas.documents import parse_yaml
 from schemas.fleet import Fleet
 
 _PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "PYTHONPATH", "VIRTUAL_ENV", "SSL_CERT_FILE", "NATS_SERVER")
@@ -32,7 +31,7 @@ def commands(fleet: Fleet, home: Home, url: str) -> list[list[Command]]:
 
 def instances(fleet: Fleet, home: Home, url: str, agent: str) -> list[Command]:
     """The processes that serve one agent, by slot."""
-    arguments = ("agent", "run", str(home.live(agent) / "agent.yaml"))
+    arguments = ("agent", "run", str(home.live(agent)))
     keys = _keys(home, agent)
     made = []
     for slot in range(fleet.agents[agent].instances):
@@ -43,10 +42,10 @@ def instances(fleet: Fleet, home: Home, url: str, agent: str) -> list[Command]:
 
 def _keys(home: Home, agent: str) -> tuple[str, ...]:
     """The environment variables that the agent's file refers to."""
-    path = home.live(agent) / "agent.yaml"
-    file = parse_yaml(path.read_text(), AgentFile, str(path))
-    references = [choice.api_key or "" for choice in file.llm.pool] if file.llm else []
-    return tuple(reference.removeprefix("env:") for reference in references if reference.startswith("env:"))
+    read = read_folder(home.live(agent), os.environ).read
+    references = [choice.api_key or "" for choice in read.file.llm.pool] if read.file.llm else []
+    keys = [reference.removeprefix("env:") for reference in references if reference.startswith("env:")]
+    return (*keys, *sorted(read.variables))
 
 
 def _command(

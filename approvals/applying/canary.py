@@ -9,12 +9,11 @@ from pathlib import Path
 
 import msgspec
 
-from approvals.change.kinds import AGENT_FILE
+from approvals.change.kinds import AGENT_FILE, AGENT_FILES
 from bus.requests.caller import Caller
 from schemas import a2a, names
-from schemas.agent import AgentFile
 from schemas.agent import Canary as Wanted
-from schemas.documents import parse_yaml
+from schemas.agent.reading import parse_agent
 from schemas.errors import A2AError, AgentbusError
 from schemas.ids import ulid
 
@@ -53,8 +52,8 @@ def canary_of(folder: Path, caller: Caller) -> Canary:
     Raises:
         InvalidDocument: the file is none.
     """
-    path = folder / AGENT_FILE
-    return Canary(caller, parse_yaml(path.read_text(), AgentFile, str(path)).canary)
+    path = next((folder / name for name in AGENT_FILES if (folder / name).is_file()), folder / AGENT_FILE)
+    return Canary(caller, parse_agent(path.read_text(), str(path)).canary)
 
 
 def _request(wanted: Wanted) -> a2a.SendMessageRequest:

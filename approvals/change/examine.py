@@ -11,13 +11,12 @@ from dataclasses import dataclass
 
 from approvals.change.examine_fleet import problem_of_fleet
 from approvals.change.flags import flags_of
-from approvals.change.kinds import AGENT_FILE, Contents, kind_of
+from approvals.change.kinds import AGENT_FILE, AGENT_FILES, Contents, kind_of
 from approvals.change.leaks import secret_in
 from approvals.errors import GitFailed
 from approvals.git import Entry, Git
-from schemas.agent import AgentFile
+from schemas.agent.reading import parse_agent
 from schemas.approvals import ChangedFile, FileMode, Proposal
-from schemas.documents import parse_yaml
 from schemas.errors import InvalidDocument
 from schemas.ids import sha256_hex
 
@@ -113,10 +112,13 @@ def _problem_of_agent(git: Git, proposal: Proposal, before: Contents, after: Con
     kind = kind_of(before, after)
     if kind != proposal.kind:
         return f"this is a change of kind {kind}, not {proposal.kind}"
-    agent_file = git.file(proposal.tree, AGENT_FILE)
-    if agent_file is None:
+    present = {name: content for name in AGENT_FILES if (content := git.file(proposal.tree, name)) is not None}
+    if not present:
         return f"{AGENT_FILE} would be gone"
-    parsed = parse_yaml(agent_file.decode("utf-8", "replace"), AgentFile, AGENT_FILE)
+    if len(present) > 1:
+        return f"there would be both {' and '.join(AGENT_FILES)}; keep one"
+    ((name, content),) = present.items()
+    parsed = parse_agent(content.decode("utf-8", "replace"), name)
     if parsed.agent.id != proposal.agent:
-        return f"{AGENT_FILE} would say that the agent is {parsed.agent.id}"
+        return f"{name} would say that the agent is {parsed.agent.id}"
     return ""

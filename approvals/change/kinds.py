@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from schemas.agent.reading import FILE_NAMES
 from schemas.approvals import Kind
-from schemas.documents import load_yaml
+from schemas.documents import read_text
 from schemas.errors import InvalidDocument
 
 AGENT_FILE, FLEET_FILE, POLICY_FILE = "agent.yaml", "fleet.yaml", "policy.yaml"
+AGENT_FILES = FILE_NAMES
+"""What an agent's own file may be called; `AGENT_FILE` is the one that nearly all have."""
 Contents = Mapping[str, bytes | None]
 """Path to content; None where there is none."""
 _PRECEDENCE: tuple[Kind, ...] = ("code", "tool", "model", "budget", "prompt", "config")
@@ -39,8 +42,8 @@ def kind_of(before: Contents, after: Contents) -> Kind:
     """The most sensitive kind among the changed files (path to content, None where there is none)."""
     found: set[Kind] = set()
     for path in before.keys() | after.keys():
-        if path == AGENT_FILE:
-            found |= _kinds_of_agent_file(before.get(path) or b"", after.get(path) or b"")
+        if path in AGENT_FILES:
+            found |= _kinds_of_agent_file(before, after)
         else:
             found.add("prompt" if path.endswith((".md", ".txt")) else "code")
     return next((kind for kind in _PRECEDENCE if kind in found), "config")
@@ -53,7 +56,7 @@ def kind_of_fleet(before: Contents, after: Contents) -> tuple[Kind, str]:
     """
     if before.keys() | after.keys() != {FLEET_FILE}:
         return "policy", ""
-    old, new = (_mapping(side.get(FLEET_FILE) or b"", FLEET_FILE) for side in (before, after))
+    old, new = (_mapping(side, FLEET_FILE) for side in (before, after))
     known, wanted = (dict(side.pop(_AGENTS, None) or {}) for side in (old, new))
     if old != new or known.keys() != wanted.keys():
         return "policy", ""
@@ -61,16 +64,17 @@ def kind_of_fleet(before: Contents, after: Contents) -> tuple[Kind, str]:
     return "authority", changed[0] if len(changed) == 1 else ""
 
 
-def _kinds_of_agent_file(before: bytes, after: bytes) -> set[Kind]:
+def _kinds_of_agent_file(before: Contents, after: Contents) -> set[Kind]:
+    """What differs in what the file says, whether it is written as YAML or as TOML."""
     old, new = _sections(before), _sections(after)
     changed = {section for section in old.keys() | new.keys() if old.get(section) != new.get(section)}
     return {BY_SECTION.get(section) or BY_SECTION.get(section[:1], "code") for section in changed}
 
 
-def _sections(text: bytes) -> dict[tuple[str, ...], Any]:
+def _sections(side: Contents) -> dict[tuple[str, ...], Any]:
     """The top-level keys, and those of `llm` one level deeper."""
     sections: dict[tuple[str, ...], Any] = {}
-    for key, value in _mapping(text, AGENT_FILE).items():
+    for key, value in (item for name in AGENT_FILES for item in _mapping(side, name).items()):
         if key == "llm" and isinstance(value, dict):
             sections |= {("llm", str(inner)): item for inner, item in value.items()}
         else:
@@ -78,8 +82,8 @@ def _sections(text: bytes) -> dict[tuple[str, ...], Any]:
     return sections
 
 
-def _mapping(text: bytes, name: str) -> dict[str, Any]:
-    document = load_yaml(text, name) or {}
+def _mapping(side: Contents, name: str) -> dict[str, Any]:
+    document = read_text((side.get(name) or b"").decode("utf-8", "replace"), name).value or {}
     if not isinstance(document, dict):
         raise InvalidDocument(f"{name} is not a mapping")
     return document

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from schemas.documents import Document
 
+_PROMPT_FILE = r"^$|^[A-Za-z0-9_][A-Za-z0-9_-]*(/[A-Za-z0-9_][A-Za-z0-9_-]*){0,4}\.(md|txt)$"
 _REFERENCE = re.compile(r"(env|file|credential):.+")
 _LOOKS_SECRET = re.compile(r"(sk-|sk_|AKIA|xox[bp]-|ghp_|SU[A-Z2-7]{20})|^[A-Za-z0-9_\-]{32,}$")
 
@@ -51,8 +52,19 @@ class ModelChoice(Document):
 class Llm(Document):
     """The models that answer, in order of preference, and the prompt that they get."""
 
-    system_prompt: str = Field(description="what the models are told of their work, before anything a caller says")
+    system_prompt: str = Field("", description="what the models are told of their work, before anything a caller says")
+    prompt_file: str = Field(
+        "",
+        pattern=_PROMPT_FILE,
+        description="a file beside this one that holds the system prompt instead: NAME.md or NAME.txt",
+    )
     pool: Annotated[tuple[ModelChoice, ...], Field(min_length=1)] = Field(
         description="the models in order of preference: the first one that can answer does"
     )
     request_timeout_s: float = Field(60.0, gt=0, description="how long one call of a model may take")
+
+    @model_validator(mode="after")
+    def _has_one_prompt(self) -> Self:
+        if bool(self.system_prompt) == bool(self.prompt_file):
+            raise ValueError("write exactly one of 'system_prompt' and 'prompt_file'")
+        return self

@@ -106,3 +106,27 @@ def test_an_agent_file_that_cannot_be_read_is_refused(text: bytes) -> None:
     """No kind is guessed."""
     with pytest.raises(InvalidDocument, match=r"agent\.yaml"):
         kind_of({AGENT_FILE: GREETER.encode()}, {AGENT_FILE: text})
+
+
+TOML = b"""\
+handler = "handler.py:x"
+[agent]
+id = "a"
+description = "d"
+"""
+YAML = b"agent: {id: a, description: d}\nhandler: handler.py:x\n"
+
+
+def test_the_language_of_the_file_makes_no_difference() -> None:
+    """What is written anew in TOML is a change of its text alone; what differs in it is a change of that kind."""
+    assert kind_of({AGENT_FILE: YAML, "agent.toml": None}, {AGENT_FILE: None, "agent.toml": TOML}) == "config"
+    other = TOML.replace(b"handler.py:x", b"handler.py:y")
+    assert kind_of({AGENT_FILE: YAML, "agent.toml": None}, {AGENT_FILE: None, "agent.toml": other}) == "code"
+    assert kind_of({"agent.toml": TOML}, {"agent.toml": other}) == "code"
+
+
+def test_what_came_from_a_prompts_file_is_a_prompt_still() -> None:
+    """Moving the prompt out of the file, and changing it there, need the same reviewers as changing it in the file."""
+    inside = b"agent: {id: a, description: d}\nllm: {system_prompt: p, pool: [{provider: offline}]}\n"
+    outside = inside.replace(b"system_prompt: p", b"prompt_file: prompt.md")
+    assert kind_of({AGENT_FILE: inside, "prompt.md": None}, {AGENT_FILE: outside, "prompt.md": b"q\n"}) == "prompt"
