@@ -17,6 +17,7 @@ import msgspec
 
 from agents.asking import AskedBack, answer_of, message_to, pieces_of
 from agents.changes import Asked, Asking
+from agents.llm.budget import Budget
 from approvals.change.edits import Change
 from bus.requests.caller import Caller
 from schemas import a2a, names
@@ -116,6 +117,8 @@ class Context(msgspec.Struct, frozen=True, eq=False):
     """The conversation that the message belongs to: the caller's, or the one that the answer names. Not empty in a skill."""
     extensions: frozenset[str] = frozenset()
     """URIs of the extensions in the agent's card that the caller declares to support."""
+    budget: Budget = msgspec.field(default_factory=Budget)
+    """What the work may spend on models and on what it asks others: of this task, all runs together."""
     _questions: list[int] = msgspec.field(default_factory=lambda: [0])
     """How many questions the function has asked in this run."""
 

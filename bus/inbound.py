@@ -7,6 +7,7 @@ nothing is accepted that carries the marks of a JetStream answer. Pure functions
 
 from __future__ import annotations
 
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
@@ -26,6 +27,7 @@ from schemas.errors import (
     error_from_body,
 )
 from schemas.subjects import Request, Task
+from schemas.usage import amount_of
 
 PLAIN_ANSWER = encode({names.A2A_VERSION: PROTOCOL_VERSION, names.CONTENT_TYPE: MEDIA_TYPE})
 """The headers of almost every answer: one that is no error, and no part of a stream."""
@@ -34,6 +36,7 @@ _DEADLINE = names.DEADLINE.lower()
 _LAST_EVENT = names.LAST_EVENT.lower()
 _EXTENSIONS = names.A2A_EXTENSIONS.lower()
 _CHAIN = names.CHAIN.lower()
+_BUDGET = names.BUDGET.lower()
 _IDEMPOTENCY_KEY = names.IDEMPOTENCY_KEY.lower()
 _NOT_BEFORE = names.NOT_BEFORE.lower()
 
@@ -69,6 +72,8 @@ class Call(msgspec.Struct, frozen=True):
     """As it was sent, with a message that begins a task: calls of one caller with the same key are one task."""
     not_before_ms: int | None = None
     """Of a durable task: when it may be begun, absolute."""
+    budget: Decimal | None = None
+    """What the work on it may spend, in US dollars; None when the caller set no limit."""
     is_due: bool = False
     """It was put off and is here again: it may be begun whatever this machine's clock says."""
 
@@ -87,10 +92,16 @@ def read_request(message: Msg) -> Call:
         raise Steered("the request names no reply subject")
     if not _belongs_to(message.reply, subject.caller, subject.agent):
         raise Steered(f"the reply subject does not belong to {subject.caller}")
+    problem, budget = _problem_of(headers), None
+    try:
+        budget = _amount(headers)
+    except InvalidArgument as error:
+        problem = problem or error
     return Call(
         subject.agent, subject.caller, subject.operation, message.reply, message.data, continued(headers),
-        _number(headers.get(_DEADLINE)), _problem_of(headers), _number(headers.get(_LAST_EVENT)),
+        _number(headers.get(_DEADLINE)), problem, _number(headers.get(_LAST_EVENT)),
         headers.get(_EXTENSIONS, ""), headers.get(_CHAIN, ""), idempotency_key=headers.get(_IDEMPOTENCY_KEY, ""),
+        budget=budget,
     )  # fmt: skip
 
 
@@ -110,7 +121,7 @@ def read_task(message: Msg) -> Call:
     return Call(
         subject.agent, subject.caller, "SendMessage", "", message.data, continued(headers),
         _number(headers.get(_DEADLINE)), extensions=headers.get(_EXTENSIONS, ""), chain=headers.get(_CHAIN, ""),
-        not_before_ms=_not_before(headers.get(_NOT_BEFORE)),
+        not_before_ms=_not_before(headers.get(_NOT_BEFORE)), budget=_amount(headers),
     )  # fmt: skip
 
 
@@ -163,6 +174,16 @@ def _not_before(value: str | None) -> int | None:
             f"header {names.NOT_BEFORE} is no time: send milliseconds since the Unix epoch, digits only"
         )
     return number
+
+
+def _amount(headers: dict[str, str]) -> Decimal | None:
+    """What may be spent. It is not left out when it cannot be read: too much would be spent.
+
+    Raises:
+        InvalidArgument: it is no amount.
+    """
+    value = headers.get(_BUDGET)
+    return None if value is None else amount_of(value, f"header {names.BUDGET}")
 
 
 _request = lru_cache(maxsize=1024)(Request.parse)

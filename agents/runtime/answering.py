@@ -10,6 +10,7 @@ from agents.memory import Memories
 from agents.runtime.answers import Answering, SkillAnswering
 from agents.runtime.load import Loaded
 from agents.runtime.model_answers import Equipment, ModelAnswering
+from agents.runtime.paying import note_call
 from agents.tools.catalogue import Place
 from agents.tools.sources import rows_of
 from agents.tools.toolbox import Toolbox
@@ -45,6 +46,7 @@ def _telling(audit: Audit) -> llm.OnCall:
     def on_call(report: llm.CallReport) -> None:
         usage = report.usage
         cost_usd = None if report.cost_usd is None else round(float(report.cost_usd), 9)
+        note_call(report)
         audit.emit(
             "llm.called", action="complete", resource=f"{report.provider}/{report.model}", outcome=report.outcome,
             reason=report.reason, duration_ms=round(report.duration_ms, 3),

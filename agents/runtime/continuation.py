@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Self
 
 import msgspec
@@ -22,6 +23,7 @@ class Continuation(msgspec.Struct, frozen=True, omit_defaults=True):
     correlation: str = ""
     chain: str = ""
     extensions: str = ""
+    budget: Decimal | None = None
 
     @classmethod
     def of(cls, task: a2a.Task) -> Self | None:
@@ -37,7 +39,10 @@ class Continuation(msgspec.Struct, frozen=True, omit_defaults=True):
     def call(self, agent: str, caller: str) -> Call:
         """The call that the next run is made for: the caller is the one that the task's place names."""
         here = trace.of_conversation(self.correlation) or trace.new_trace()
-        return Call(agent, caller, "SendMessage", "", b"", here, None, extensions=self.extensions, chain=self.chain)
+        return Call(
+            agent, caller, "SendMessage", "", b"", here, None,
+            extensions=self.extensions, chain=self.chain, budget=self.budget,
+        )  # fmt: skip
 
 
 def asked_in(task: a2a.Task) -> tuple[Asked, ...]:

@@ -7,6 +7,7 @@ import os
 
 import msgspec
 
+from bus.requests import spending
 from schemas import a2a, protojson
 from schemas.errors import (
     ContentTypeNotSupported,
@@ -48,8 +49,12 @@ def in_a_context(message: a2a.Message) -> a2a.Message:
 
 
 def reply_to(message: a2a.Message, parts: tuple[a2a.Part, ...]) -> a2a.Message:
-    """The answer to a message, in the same conversation."""
-    return a2a.Message(message_id=_identity(), role="ROLE_AGENT", parts=parts, context_id=message.context_id)
+    """The answer to a message, in the same conversation, with what it did cost."""
+    account = spending.current()
+    return a2a.Message(
+        message_id=_identity(), role="ROLE_AGENT", parts=parts, context_id=message.context_id,
+        metadata=account.metadata() if account else {},
+    )  # fmt: skip
 
 
 def _identity() -> str:

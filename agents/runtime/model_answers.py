@@ -64,7 +64,7 @@ class ModelAnswering:
         self, context: Context, prompt: llm.SystemPrompt, asked: tuple[llm.Turn, ...], ear: _Ear
     ) -> Conversation:
         with_, limits = self._equipment, self._limits
-        budget = llm.Budget(limits.max_cost_per_task_usd, unknown_price=limits.unknown_price)
+        budget = context.budget
         return Conversation(
             pool=with_.pool,
             prompt=prompt,

@@ -12,6 +12,7 @@ import structlog
 
 from agents.changes import Asking, Changes
 from agents.context import Context, InputRequired, NoTask, Work
+from agents.runtime import paying
 from agents.runtime.answers import Answering
 from agents.runtime.durable import DurableTasks, is_over, new_record
 from agents.runtime.extensions import Extensions
@@ -27,7 +28,7 @@ from agents.runtime.waiting import Waiting, refuse_unasked
 from bus.audit.emit import Audit
 from bus.background import Background
 from bus.inbound import Call
-from bus.requests import chain
+from bus.requests import chain, spending
 from bus.requests.caller import Caller
 from bus.requests.flow import Place, Places
 from bus.requests.responder import Operation
@@ -37,6 +38,7 @@ from bus.tasks.copies import Update
 from bus.tasks.marks import TaskMarks
 from bus.tasks.states import StaleTask, TaskBook, TaskRecord
 from schemas import a2a, protojson
+from schemas.agent import BudgetLimits
 from schemas.errors import (
     AgentbusError,
     InvalidArgument,
@@ -66,6 +68,7 @@ class Parts:
     audit: Audit
     places: Places
     task_timeout_s: float
+    limits: BudgetLimits
 
 
 class Operations:
@@ -272,7 +275,7 @@ class Operations:
     ) -> a2a.Task:
         self._parts.push.require_good(settings)
         record, _ = await self._open(call, message)
-        asked = note(record.task, question)
+        record.task, asked = spending.told_on(record.task), note(record.task, question)
         await self._parts.book.save(record, a2a.INPUT_REQUIRED, message=asked, history=(asked,))
         await self._parts.push.add_from(call.caller, record.task.id, settings)
         return record.task
@@ -358,10 +361,13 @@ class Operations:
         parts = self._parts
         work: Work = run or NoTask()
         deadline_ms = chain.limit(call, parts.task_timeout_s)
+        budget = run.begin_account(parts.limits) if run else paying.begin(parts.limits, call)
         declared = self._extensions.declared(call)
         context_id = run.context_id if run else message.context_id
         asking = Asking(parts.changes, work)
-        return Context(parts.agent, call.caller, message, deadline_ms, parts.calls, asking, work, context_id, declared)
+        return Context(
+            parts.agent, call.caller, message, deadline_ms, parts.calls, asking, work, context_id, declared, budget
+        )
 
 
 def _as_it_is(record: TaskRecord) -> TaskRecord:

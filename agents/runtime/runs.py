@@ -19,16 +19,20 @@ import structlog
 
 from agents.changes import Asked, AuthRequired
 from agents.context import Context, InputRequired
+from agents.llm import Budget
+from agents.runtime import paying
 from agents.runtime.answers import Answering
 from agents.runtime.continuation import Continuation, asked_in
 from bus.errors import AuditUnavailable
 from bus.inbound import Call
-from bus.requests import chain
+from bus.requests import chain, spending
 from bus.tasks.commands import Command, TaskCommands
 from bus.tasks.states import StaleTask, TaskBook, TaskRecord, joined
 from schemas import a2a
+from schemas.agent import BudgetLimits
 from schemas.errors import A2AError, DeadlineExceeded, TaskNotCancelable, UnsupportedOperation
 from schemas.ids import ulid
+from schemas.usage import Usage
 
 _log = structlog.get_logger("agent")
 _STOP_S = 5.0
@@ -63,8 +67,16 @@ class Run:
         self._messages: asyncio.Queue[a2a.Message] = asyncio.Queue()
         self._answer_id = f"{record.task.id}.1"
         self._has_given = False
+        self._account: spending.Account | None = None
         self.is_canceled = False
         self.handler: asyncio.Task[tuple[a2a.Part, ...]] | None = None
+
+    def begin_account(self, limits: BudgetLimits) -> Budget:
+        """What this run may spend, as `paying.begin`; the task tells what it did."""
+        earlier = Usage.told_in(self._record.task.metadata)
+        budget = paying.begin(limits, self._call, earlier, is_same_call=self._record.is_durable)
+        self._account = spending.current()
+        return budget
 
     @property
     def context_id(self) -> str:
@@ -90,7 +102,7 @@ class Run:
         """See `Work`. From here on the task is taken up again wherever it is left."""
         await self._take_up_later(self._record.caller, self.task)
         call = self._call
-        kept = Continuation(asked, call.trace.correlation, call.chain, call.extensions)
+        kept = Continuation(asked, call.trace.correlation, call.chain, call.extensions, call.budget)
         async with self._writing:
             self._record.task, self._record.is_durable = kept.on(self._record.task), True
             said = note(self._record.task, f"asks for a change, {asked[-1].proposal}")
@@ -123,6 +135,8 @@ class Run:
     ) -> None:
         """As `TaskBook.save`, one after the other."""
         async with self._writing:
+            if self._account is not None:
+                self._record.task = self._account.on(self._record.task)
             await self._book.save(self._record, state, message=message, history=history)
 
     async def obey(self, command: Command) -> a2a.Task:

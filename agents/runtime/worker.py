@@ -88,12 +88,13 @@ async def run_agent(path: Path, place: Surroundings) -> None:
                 audit=running.audit,
                 places=places,
                 task_timeout_s=limits.request_timeout_s,
+                limits=agent.file.budget,
             )
         )
         responder = Responder(running.bus, agent.id, operations.table(), running.audit, bounds, places)
         dead = DeadLetters(agent.id, running.own, running.bus)
-        sources, room = (LeftTasks(agent.id, running.bus), later), TaskRoom(running.own)
-        tasks = TaskWorker(sources, operations.run_task, running.audit, dead, places, room)
+        sources = (LeftTasks(agent.id, running.bus), later)
+        tasks = TaskWorker(sources, operations.run_task, running.audit, dead, places, TaskRoom(running.own))
         micro = Micro(running.bus, _service_of(agent, tree, running), responder.counts)
         here = Here(agent.id, calls, Heartbeats(running.bus, agent.id), AgentKeys(place.home.agent_keys))
         lifespans = await _opened(agent, here)
@@ -102,8 +103,7 @@ async def run_agent(path: Path, place: Surroundings) -> None:
         await micro.start()
         tasks.start(running.signs.fail)
         operations.waiting.start(running.signs.fail)
-        pulse = _pulse(agent, running, responder, places)
-        beating = vital(pulse.run(), "the heartbeat", running.signs.fail)
+        beating = vital((pulse := _pulse(agent, running, responder, places)).run(), "the heartbeat", running.signs.fail)
         await running.serve(f"serving {agent.id}, tree {tree[:12]}")
         pulse.drain()
         await micro.stop()

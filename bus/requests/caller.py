@@ -28,15 +28,16 @@ from bus.headers import encode, extended
 from bus.inbound import read_answer, reply_problem
 from bus.jetstream import ApiError, store
 from bus.parts import MARK, MONTH_S, MUCH_BYTES, LargeParts, payload_of, whole_of
-from bus.requests import chain
+from bus.requests import chain, spending
 from bus.requests.breaker import BreakerRules, Breakers, State
 from bus.requests.streaming import SILENCE_S, Broken, Frames, Place
+from bus.tasks.keys import message_id
 from bus.tasks.not_before import not_before_header
 from bus.tasks.refused import refusal
 from schemas import a2a, names, protojson, subjects
 from schemas.audit import Outcome
 from schemas.errors import A2AError, DeadlineExceeded, InvalidArgument, PermissionDenied, Unavailable
-from schemas.ids import sha256_hex, task_id
+from schemas.ids import task_id
 
 _log = structlog.get_logger("bus")
 
@@ -70,6 +71,7 @@ class Caller:
         """By agent and operation."""
         self.breakers = Breakers(breaking, connection, self._on_breaker)
         """Who is left alone for a while because it failed again and again."""
+        self._shares = spending.Shares()
         self._subscription: Subscription | None = None
         self._always = _ALWAYS
         """The header block that each request begins with."""
@@ -175,23 +177,26 @@ class Caller:
         """
         place = Place(operation, await payload_of(self._parts, agent, request), last_event)
         timeout_s = chain.within(timeout_s)
-        with self.breakers.attempt(agent) as attempt:
+        with self.breakers.attempt(agent) as attempt, self._shares.of(agent, operation, request) as share:
             while True:
                 try:
-                    async with aclosing(self._frames(agent, place, timeout_s)) as frames:
+                    async with aclosing(self._frames(agent, place, timeout_s, share.headers())) as frames:
                         async for message in frames:
                             response = read_answer(message, a2a.StreamResponse)
                             if MARK in message.data:
                                 response = await whole_of(self._parts, agent, response)
                             attempt.answered()
                             place.passed(message, response)
+                            share.answered(response)
                             yield response
                 except (Broken, Unavailable, DeadlineExceeded) as error:
                     await place.take_up(error)
                 else:
                     return
 
-    async def _frames(self, agent: str, place: Place, timeout_s: float) -> AsyncGenerator[Msg, None]:
+    async def _frames(
+        self, agent: str, place: Place, timeout_s: float, more: dict[str, str]
+    ) -> AsyncGenerator[Msg, None]:
         timeout_s = chain.within(timeout_s)
         here = trace.current() or trace.new_trace()
         event = self._emit("request.sent", action=place.operation, resource=agent, payload=place.payload)
@@ -199,7 +204,7 @@ class Caller:
         reply = f"{replies}{next(self._numbers)}"
         here = here.caused_by(event) if event else here
         carried = here.headers() | chain.headers() | _deadline(chain.deadline_ms(timeout_s)) | place.headers()
-        headers = extended(self._always, carried)
+        headers = extended(self._always, carried | more)
         frames = self._streams[reply] = Frames()
         self._asked[reply] = subject
         try:
@@ -240,25 +245,18 @@ class Caller:
         if not_before is not None:
             headers |= not_before_header(not_before, within_s)
         if key:
-            headers[names.MSG_ID] = self._message_id(agent, key)
+            headers[names.MSG_ID] = message_id(self._connection.profile.credential, self._name, agent, key)
         subject = str(subjects.Task(agent, self._name))
         keep_s = MONTH_S if not_before is None else 2 * MONTH_S  # put off for a month at most
-        payload, block = await payload_of(self._parts, agent, request, keep_s=keep_s), extended(self._always, headers)
-        try:
-            task = task_id(await store(self._connection, subject, payload, headers=block))
-        except ApiError as error:
-            raise refusal(error, self._name, agent) from None
+        payload = await payload_of(self._parts, agent, request, keep_s=keep_s)
+        with self._shares.of(agent, "SendMessage", request) as share:
+            block = extended(self._always, headers | share.headers())
+            try:
+                task = task_id(await store(self._connection, subject, payload, headers=block))
+            except ApiError as error:
+                raise refusal(error, self._name, agent) from None
         self._emit("task.submitted", action="task", resource=f"{agent}/{task}", payload=payload, trace=here)
         return task
-
-    def _message_id(self, agent: str, key: str) -> str:
-        """What stands for this caller's `key` to `agent` in a stream that all callers share.
-
-        The server looks for duplicates by this id alone, so one that another caller could guess would let
-        it put a task of its own in this one's place: the id is made with the caller's key file.
-        """
-        signer = self._connection.profile.credential.signing_key()  # Ed25519: the same key gives the same id
-        return sha256_hex(signer.sign(f"task key of {self._name} to {agent}: {key}".encode()))
 
     async def call[T](
         self, agent: str, operation: str, request: a2a.A2AObject, answer: type[T], *, timeout_s: float
@@ -284,8 +282,10 @@ class Caller:
         event = self._emit("request.sent", action=operation, resource=agent, payload=payload)
         here = here.caused_by(event) if event else here
         try:
-            message = await self._ask(agent, operation, payload, here, timeout_s)
-            result = read_answer(message, answer)
+            with self._shares.of(agent, operation, request) as share:
+                message = await self._ask(agent, operation, payload, here, timeout_s, share.headers())
+                result = read_answer(message, answer)
+                share.answered(result)
             if MARK in message.data:
                 result = await whole_of(self._parts, agent, result)
         except A2AError as error:
@@ -301,10 +301,13 @@ class Caller:
         )  # fmt: skip
         return result
 
-    async def _ask(self, agent: str, operation: str, payload: bytes, here: trace.Trace, timeout_s: float) -> Msg:
+    async def _ask(
+        self, agent: str, operation: str, payload: bytes, here: trace.Trace, timeout_s: float, more: dict[str, str]
+    ) -> Msg:
         subject, replies = self._way(agent, operation)
         reply = f"{replies}{next(self._numbers)}"
-        headers = extended(self._always, here.headers() | chain.headers() | _deadline(chain.deadline_ms(timeout_s)))
+        carried = here.headers() | chain.headers() | _deadline(chain.deadline_ms(timeout_s)) | more
+        headers = extended(self._always, carried)
         loop = asyncio.get_running_loop()
         waiting: asyncio.Future[Msg] = loop.create_future()
         self._waiting[reply], self._asked[reply] = waiting, subject

@@ -22,7 +22,7 @@ from bus.discovery.micro import Counts
 from bus.errors import AuditUnavailable
 from bus.headers import Block, extended
 from bus.inbound import PLAIN_ANSWER, Call, Steered, read_request
-from bus.requests import chain
+from bus.requests import chain, spending
 from bus.requests.answers import Answer, Answers
 from bus.requests.flow import Bounds, Buckets, Places
 from bus.requests.streaming import Stream, send_frames
@@ -270,7 +270,7 @@ class Responder:
             reason=f"{error.reason}: {line}", duration_ms=_ms(took_s), trace=call.trace,
             metadata={"requests": count} if count > 1 else None,
         )  # fmt: skip
-        body = protojson.encode(error.to_body())
+        body = protojson.encode(spending.on_error(error).to_body())
         self._answers.add(Answer(call, body, extended(PLAIN_ANSWER, headers), happened if count else None))
 
     def _cancelled(self, request: _Request) -> A2AError:

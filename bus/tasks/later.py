@@ -29,6 +29,7 @@ from bus.tasks.sources import Taken
 from schemas import a2a, names, subjects
 from schemas.errors import RateLimited
 from schemas.ids import rfc3339, task_sequence
+from schemas.usage import amount_text
 
 MOST_OF_A_CALLER: Final = 5_000
 """Tasks of one caller that are put off at a time; several instances at once may keep a few more."""
@@ -130,5 +131,6 @@ def _headers(task: Call) -> dict[str, str]:
         names.DEADLINE: task.deadline_ms,
         names.A2A_EXTENSIONS: task.extensions,
         names.CHAIN: task.chain,
+        names.BUDGET: None if task.budget is None else amount_text(task.budget),
     }
     return headers | {name: str(value) for name, value in known.items() if value not in {None, ""}}

@@ -22,6 +22,7 @@ from bus.connection import Connection, Msg
 from bus.tasks.copies import TaskCopies, Update, headers_of, store_patiently
 from schemas import a2a, names, protojson, subjects
 from schemas.errors import AgentbusError
+from schemas.usage import USAGE_KEY
 
 _log = structlog.get_logger("bus")
 _WINDOW = 64
@@ -151,6 +152,7 @@ def _is_over(task: a2a.Task) -> bool:
 
 
 def status_update(task: a2a.Task) -> bytes:
-    """The update that tells a task's present status."""
-    update = a2a.TaskStatusUpdateEvent(task_id=task.id, context_id=task.context_id, status=task.status)
+    """The update that tells a task's present status; its cost too, where it has ended or waits."""
+    told = {key: task.metadata[key] for key in (USAGE_KEY,) if key in task.metadata and _is_over(task)}
+    update = a2a.TaskStatusUpdateEvent(task_id=task.id, context_id=task.context_id, status=task.status, metadata=told)
     return protojson.encode(a2a.StreamResponse(status_update=update))

@@ -46,6 +46,7 @@ from bus.tasks.sources import LeftTasks
 from bus.tasks.states import TaskBook
 from bus.tasks.worker import TaskWorker
 from schemas import a2a, names
+from schemas.agent import BudgetLimits
 from schemas.audit import AuditEvent, decode_event
 from schemas.errors import TaskNotFound
 from schemas.ids import ulid
@@ -83,7 +84,9 @@ class Agent:
         await drain(self.responder, self.worker, self.operations, timeout_s)
 
 
-async def _parts(bench: Bench, name: str, skills: tuple[Skill, ...], slot: str, bounds: Bounds) -> Agent:
+async def _parts(
+    bench: Bench, name: str, skills: tuple[Skill, ...], slot: str, bounds: Bounds, limits: BudgetLimits | None
+) -> Agent:
     loaded = load_agent(bench.home.live(name) / "agent.yaml")
     loaded = replace(loaded, skills=skills) if skills else loaded
     bus = await bench.connect(name)
@@ -116,6 +119,7 @@ async def _parts(bench: Bench, name: str, skills: tuple[Skill, ...], slot: str, 
             audit=audit,
             places=places,
             task_timeout_s=bounds.timeout_s,
+            limits=limits or loaded.file.budget,
         )
     )
     responder = Responder(bus, name, operations.table(), audit, bounds, places)
@@ -134,9 +138,10 @@ async def serving(
     bounds: Bounds | None = None,
     takes_requests: bool = True,
     takes_tasks: bool = True,
+    limits: BudgetLimits | None = None,
 ) -> AsyncIterator[Agent]:
     """The agent `name` of the bench's fleet, drained at the end; `skills` take the place of its own."""
-    agent = await _parts(bench, name, skills, slot, bounds or Bounds())
+    agent = await _parts(bench, name, skills, slot, bounds or Bounds(), limits)
     await agent.calls.start()
     await agent.book.require()
     if takes_requests:

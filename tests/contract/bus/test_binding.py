@@ -7,17 +7,20 @@ import re
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 import pytest
 
 from agents.skill import Context, skill
+from bus.requests import spending
 from bus.requests.flow import Bounds, Rate
 from bus.server import MINIMUM
 from schemas import a2a, names
 from schemas.errors import WIRE_ERRORS
 from schemas.ids import rfc3339
 from schemas.subjects import FAMILIES, Heartbeat, Reply, Request, RollCall, Subject, Task, TaskEvent
+from schemas.usage import Chain, Usage
 from tests.contract.agents.skills import Gate, echo, endless, failing
 from tests.contract.bus.binding_client import Away, BindingClient, Frame, Json, PartClient, Refused
 from tests.contract.bus.test_streaming import tell
@@ -118,7 +121,9 @@ async def test_every_sample_is_what_agents_answer(fleet_bench: Bench, client: Bi
     """The page's requests, sent one after the other, get the page's answers; all eleven operations are there."""
     known = Known()
     asked = [sample for sample in SAMPLES if sample.kind in {"request", "task"}]
-    told = [sample for sample in SAMPLES if sample.kind not in {"request", "task", "heartbeat", "scheduled", "part"}]
+    told = [
+        sample for sample in SAMPLES if sample.kind not in {"request", "task", "heartbeat", "scheduled", "part", "cost"}
+    ]
     operations = {sample.words.split(" ")[0] for sample in asked if sample.kind == "request"}
     assert operations == set(re.findall(r"^### (\w+)$", PAGE, re.MULTILINE))
     assert len(operations) == 11
@@ -207,6 +212,7 @@ class Refusal(NamedTuple):
 REFUSALS = [
     Refusal("INVALID_ARGUMENT", 400, "SendMessage", {"message": {"role": 5}}, {}),
     Refusal("INVALID_ARGUMENT", 400, "ListTasks", {"pageSize": 101}, {}),
+    Refusal("INVALID_ARGUMENT", 400, "SendMessage", MESSAGE, {"Agentbus-Budget": "1e3"}),
     Refusal("DEADLINE_EXCEEDED", 408, "SendMessage", MESSAGE, {"Agentbus-Deadline": "1"}),
     Refusal("TASK_NOT_FOUND", 404, "CancelTask", {"id": "t-none"}, {}),
     Refusal("UNSUPPORTED_OPERATION", 400, "MakeCoffee", {}, {}),
@@ -258,6 +264,24 @@ async def test_a_deadline_cancels_the_work(fleet_bench: Bench, client: BindingCl
             await client.ask("textstats", "SendMessage", _saying("x"), **soon)
         await gate.was_cancelled()
     assert refusal.value.reason == "DEADLINE_EXCEEDED"
+
+
+@skill(description="Costs what the page's sample says.")
+async def pay(request: str, ctx: Context) -> str:
+    account = spending.current()
+    assert account is not None
+    account.used(Usage(input_tokens=11, output_tokens=7, cost_usd=Decimal("0.000145"), model="m-1"))
+    account.told(Chain(requests=2, input_tokens=30, output_tokens=9, cost_usd=Decimal("0.0004")))
+    return str(ctx.budget.left)
+
+
+async def test_the_cost_of_an_answer_is_the_sample(fleet_bench: Bench, client: BindingClient) -> None:
+    """Section 14: what the header says may be spent, and what was spent stands in the answer's metadata."""
+    (sample,) = [json.loads(sample.text) for sample in SAMPLES if sample.kind == "cost"]
+    async with serving(fleet_bench, "textstats", pay):
+        answer = await client.ask("textstats", "SendMessage", MESSAGE, **{"Agentbus-Budget": "0.25"})
+    assert answer["message"]["parts"][0]["text"] == "0.25"
+    assert answer["message"]["metadata"] == sample
 
 
 async def test_the_sample_of_a_large_part_is_read(fleet_bench: Bench, client: BindingClient) -> None:

@@ -1,0 +1,56 @@
+"""What the work on one message may spend: the agent's own limit, or what its caller passed on, whichever is less."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from agents.llm import Budget, CallReport, Usage
+from bus.inbound import Call
+from bus.requests import spending
+from schemas import usage
+from schemas.agent import BudgetLimits
+
+_MAYBE_BILLED = frozenset({"timeout", "network", "cancelled", "answer"})
+"""Failed calls that may cost something all the same."""
+
+
+def begin(limits: BudgetLimits, call: Call, earlier: usage.Usage | None = None, *, is_same_call: bool = True) -> Budget:
+    """The budget of the work on `call`; what is spent in the rest of this task is spent of it.
+
+    `earlier` is what the task's runs before this one told; `is_same_call`: they were for this call, too, so what they
+    spent is taken from what the caller passed on, not from the agent's own limit alone.
+    """
+    before = spending.counted(earlier) if earlier else usage.NOTHING
+    own = _less(limits.max_cost_per_task_usd, before)
+    passed_on = _less(call.budget, before) if is_same_call else call.budget
+    known = [limit for limit in (own, passed_on) if limit is not None]
+    budget = Budget(min(known, default=None), unknown_price=limits.unknown_price)
+    spending.enter(spending.Account(budget, earlier))
+    return budget
+
+
+def note_call(report: CallReport) -> None:
+    """Take down one call of a model for the work that is running here."""
+    if report.outcome != "success" and report.cost_usd is None and report.reason not in _MAYBE_BILLED:
+        return  # it was refused before it did cost anything
+    spending.used(
+        usage.Usage(
+            input_tokens=report.usage.input_tokens,
+            output_tokens=report.usage.output_tokens,
+            cost_usd=_exact(report),
+            model=report.model,
+        )
+    )
+
+
+def _exact(report: CallReport) -> Decimal | None:
+    if report.cost_usd is not None:
+        return report.cost_usd
+    return usage.NOTHING if report.provider == "offline" and report.usage == _FREE else None
+
+
+_FREE = Usage(input_tokens=0, output_tokens=0)
+
+
+def _less(limit: Decimal | None, before: Decimal) -> Decimal | None:
+    return None if limit is None else max(limit - before, usage.NOTHING)
