@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from agents.llm import Budget, CallReport, Usage
+from agents.llm import Budget, CallReport
 from bus.inbound import Call
 from bus.requests import spending
 from schemas import usage
@@ -37,19 +37,10 @@ def note_call(report: CallReport) -> None:
         usage.Usage(
             input_tokens=report.usage.input_tokens,
             output_tokens=report.usage.output_tokens,
-            cost_usd=_exact(report),
+            cost_usd=report.cost_usd,
             model=report.model,
         )
     )
-
-
-def _exact(report: CallReport) -> Decimal | None:
-    if report.cost_usd is not None:
-        return report.cost_usd
-    return usage.NOTHING if report.provider == "offline" and report.usage == _FREE else None
-
-
-_FREE = Usage(input_tokens=0, output_tokens=0)
 
 
 def _less(limit: Decimal | None, before: Decimal) -> Decimal | None:
