@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from agents.cli.audit.app import audit_app
+from agents.cli.chat.app import chat
 from agents.cli.directory.app import agents_app
 from agents.cli.options import HOME, AgentArgument, CallerOption, ExtensionOption, FileOption, HomeOption, JsonOption
 from agents.cli.proposals.app import proposals_app, propose
@@ -182,6 +183,7 @@ def card(
 
 
 app.command("propose")(propose)
+app.command("chat")(chat)
 
 
 @app.command()

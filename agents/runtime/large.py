@@ -152,6 +152,11 @@ class _LargeWork:
         """See `Work`; with the content of what was there when the handler began."""
         return self._known + self._work.history[len(self._known) :]
 
+    @property
+    def task(self) -> str:
+        """See `Work`."""
+        return self._work.task
+
     async def progress(self, text: str) -> None:
         """See `Work`."""
         await self._work.progress(text)

@@ -36,9 +36,15 @@ _STARTING = threading.Lock()
 
 
 def agentbus(
-    *arguments: str | Path, env: Mapping[str, str] | None = None, cwd: Path = _CHECKOUT, timeout_s: float = 60
+    *arguments: str | Path,
+    env: Mapping[str, str] | None = None,
+    cwd: Path = _CHECKOUT,
+    timeout_s: float = 60,
+    stdin: str = "",
 ) -> subprocess.CompletedProcess[str]:
     """Run a command to its end; `env` is its whole environment, that of this process unless given.
+
+    `stdin` is what it reads, from a file; the null device without any.
 
     Raises:
         subprocess.TimeoutExpired: it was killed, for it took longer.
@@ -46,6 +52,7 @@ def agentbus(
     words = list(map(str, arguments))
     order = json.dumps({"arguments": words, "env": dict(os.environ if env is None else env), "cwd": str(cwd)})
     with (
+        tempfile.TemporaryFile() if stdin else Path(os.devnull).open("rb") as read,
         tempfile.TemporaryFile() as out,
         tempfile.TemporaryFile() as err,
         socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as line,
@@ -53,7 +60,10 @@ def agentbus(
         line.settimeout(timeout_s)
         line.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _LARGEST_ORDER)
         line.connect(_forking())
-        files = array.array("i", [out.fileno(), err.fileno()])
+        if stdin:
+            read.write(stdin.encode())
+            read.seek(0)
+        files = array.array("i", [read.fileno(), out.fileno(), err.fileno()])
         line.sendmsg([order.encode()], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, files)])
         pid = int(line.recv(64))
         try:
@@ -109,7 +119,7 @@ def _forks(listener: socket.socket) -> None:
 def _attend(line: socket.socket) -> None:
     """Fork once more and tell how that process ends; returns in it."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    order, files, _, _ = socket.recv_fds(line, _LARGEST_ORDER, 2)
+    order, files, _, _ = socket.recv_fds(line, _LARGEST_ORDER, 3)
     pid = os.fork()
     if pid:
         line.send(str(pid).encode())
@@ -120,9 +130,7 @@ def _attend(line: socket.socket) -> None:
 
 
 def _become(order: dict[str, Any], files: list[int]) -> None:
-    with Path(os.devnull).open("rb") as nothing:
-        os.dup2(nothing.fileno(), 0)
-    for number, file in enumerate(files, 1):
+    for number, file in enumerate(files):
         os.dup2(file, number)
         os.close(file)
     os.environ.clear()

@@ -14,10 +14,11 @@ from agents.memory.session import decode
 from bus.errors import StorageFull
 from bus.requests.caller import Caller
 from bus.sessions import SessionStore, session_key
-from schemas.errors import Unavailable
+from schemas import a2a
+from schemas.errors import TaskNotFound, Unavailable
 from tests.harness.agent import Agent, caller, saying, serving, trail
 from tests.harness.fake_llm import PROXY_VARIABLES, FakeLlm, Gate, Held, Say
-from tests.harness.fleet import Bench, bench
+from tests.harness.fleet import Bench, bench, until
 
 AGENT = """\
 agent: {id: greeter, description: Remembers., version: 1.0.0}
@@ -54,6 +55,18 @@ async def said(ops: Caller, text: str, context: str = "c-1") -> str:
     return response.message.text()
 
 
+async def ended(ops: Caller, task: str) -> None:
+    """Wait for a task to be completed."""
+
+    async def look() -> bool:
+        try:
+            return (await ops.get_task("greeter", task)).status.state == a2a.COMPLETED
+        except TaskNotFound:
+            return False
+
+    await until(look)
+
+
 def told(fake: FakeLlm, number: int = -1) -> list[str]:
     """What the model was told in a request, without the prompt."""
     messages: list[dict[str, Any]] = fake.requests[number].body["messages"]
@@ -87,6 +100,18 @@ async def test_a_message_that_is_repeated_is_remembered_once(fake: FakeLlm, stag
     assert told(fake) == ["once"]
     await said(ops, "and now?")
     assert told(fake) == ["once", "1", "and now?"]
+
+
+async def test_a_task_is_part_of_its_conversation(fake: FakeLlm, stage: tuple[Bench, Agent, Caller]) -> None:
+    """What was asked as a task, or left as one, is remembered like a message."""
+    _, _, ops = stage
+    fake.script = [Say(str(number)) for number in range(3)]
+    response = await ops.send_message("greeter", saying("as a task", context="c-1", return_immediately=True))
+    assert response.task is not None
+    await ended(ops, response.task.id)
+    await ended(ops, await ops.leave_task("greeter", saying("left", context="c-1")))
+    await said(ops, "and now?")
+    assert told(fake) == ["as a task", "0", "left", "1", "and now?"]
 
 
 async def test_two_at_once_are_both_remembered(fake: FakeLlm, stage: tuple[Bench, Agent, Caller]) -> None:

@@ -1,0 +1,1 @@
+"""`agentbus chat`: a conversation with an agent."""

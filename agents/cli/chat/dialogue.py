@@ -1,0 +1,169 @@
+"""The client's side of one conversation: what was said, what it cost, and the task that waits for an answer. No terminal."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from bus.requests.caller import Caller
+from schemas import a2a, names
+from schemas.errors import A2AError
+from schemas.ids import rfc3339, ulid
+
+USAGE = "urn:agentbus:usage"
+MEMORY = "urn:agentbus:memory"
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One message of the conversation."""
+
+    role: str
+    text: str
+    at: str
+
+
+@dataclass(slots=True)
+class Cost:
+    """What the answers took so far; a sum is None as soon as one of its parts is not known."""
+
+    answers: int = 0
+    input_tokens: int | None = 0
+    output_tokens: int | None = 0
+    usd: Decimal | None = Decimal(0)
+
+    def add(self, usage: Any) -> None:
+        """Of one answer, as its metadata have it."""
+        found = usage if isinstance(usage, dict) else {}
+        self.answers += 1
+        self.input_tokens = _sum(self.input_tokens, found.get("input_tokens"))
+        self.output_tokens = _sum(self.output_tokens, found.get("output_tokens"))
+        usd = found.get("cost_usd")
+        self.usd = None if self.usd is None or not _is_number(usd) else self.usd + Decimal(str(usd))
+
+
+def _sum(one: int | None, other: Any) -> int | None:
+    return None if one is None or type(other) is not int else one + other
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float)
+
+
+@dataclass(slots=True)
+class Answer:
+    """An answer as far as it has come: its text, its state, and what its metadata say."""
+
+    task: str = ""
+    state: a2a.TaskState | None = None
+    remark: str = ""
+    artifacts: dict[str, str] = field(default_factory=dict)
+    metadata: a2a.JsonObject = field(default_factory=dict)
+
+    @property
+    def text(self) -> str:
+        """All of it, or what was asked back."""
+        return "\n".join(text for text in self.artifacts.values() if text) or self.remark
+
+    def take(self, update: a2a.StreamResponse) -> None:
+        """What `update` adds."""
+        if update.message is not None:
+            self.artifacts[update.message.message_id] = update.message.text()
+            self.metadata |= update.message.metadata
+            self.state = a2a.COMPLETED
+        elif update.task is not None:
+            self.task = update.task.id
+            self.metadata |= update.task.metadata
+            self._status(update.task.status)
+            for artifact in update.task.artifacts:
+                self._artifact(artifact, is_more=False)
+        elif update.status_update is not None:
+            self.metadata |= update.status_update.metadata
+            self._status(update.status_update.status)
+        elif update.artifact_update is not None:
+            self.metadata |= update.artifact_update.metadata
+            self._artifact(update.artifact_update.artifact, is_more=update.artifact_update.append)
+
+    def _status(self, status: a2a.TaskStatus) -> None:
+        self.state = status.state
+        self.remark = status.message.text() if status.message else ""
+        self.metadata |= status.message.metadata if status.message else {}
+
+    def _artifact(self, artifact: a2a.Artifact, *, is_more: bool) -> None:
+        text = "".join(part.text for part in artifact.parts if isinstance(part.text, str))
+        before = self.artifacts.get(artifact.artifact_id, "") if is_more else ""
+        self.artifacts[artifact.artifact_id] = before + text
+        self.metadata |= artifact.metadata
+
+
+class Dialogue:
+    """Says things to `agent` in one conversation, which may be one that was begun before."""
+
+    def __init__(self, calls: Caller, agent: str, context: str = "", skill: str = "") -> None:
+        self._calls = calls
+        self._skill = skill
+        self.agent = agent
+        self.context = context or new_context()
+        self.said: list[Said] = []
+        self.cost = Cost()
+        self.answer = Answer()
+        """The last one."""
+        self._waiting = ""
+        """The task that asked something back."""
+
+    def begin_anew(self) -> None:
+        """Another conversation from here on."""
+        self.context, self._waiting = new_context(), ""
+        self.said.clear()
+        self.cost, self.answer = Cost(), Answer()
+
+    async def say(self, text: str) -> AsyncGenerator[a2a.StreamResponse, None]:
+        """Say `text`, and get what comes of it as it comes; `answer` has it all afterwards. Raises as `Caller.stream`."""
+        self.said.append(Said("user", text, _now()))
+        self.answer, task, self._waiting = Answer(), self._waiting, ""
+        stream = self._calls.stream(self.agent, "SendStreamingMessage", self._request(text, task))
+        async with aclosing(stream) as updates:
+            async for update in updates:
+                self.answer.take(update)
+                yield update
+        await self._look_at_the_end()
+        self.said.append(Said("agent", self.answer.text, _now()))
+        self.cost.add(self.answer.metadata.get(USAGE))
+        if self.answer.state == a2a.INPUT_REQUIRED:
+            self._waiting = self.answer.task
+
+    async def cancel(self) -> None:
+        """Stop the work on what was said last; that it has ended already is as good."""
+        if self.answer.task:
+            try:
+                await self._calls.cancel_task(self.agent, self.answer.task)
+            except A2AError as error:
+                if error.fault != "caller":
+                    raise
+
+    async def _look_at_the_end(self) -> None:
+        """What the agent says of the whole answer may stand on the task alone."""
+        answer = self.answer
+        if answer.task and answer.state == a2a.COMPLETED and USAGE not in answer.metadata:
+            answer.metadata |= (await self._calls.get_task(self.agent, answer.task)).metadata
+
+    def _request(self, text: str, task: str) -> a2a.SendMessageRequest:
+        message = a2a.Message(
+            message_id=ulid(time.time_ns(), os.urandom(10)), role="ROLE_USER", parts=(a2a.Part(text=text),),
+            context_id=self.context, task_id=task, metadata={names.SKILL_KEY: self._skill} if self._skill else {},
+        )  # fmt: skip
+        return a2a.SendMessageRequest(message=message)
+
+
+def new_context() -> str:
+    """The id of a conversation that nobody has begun."""
+    return f"chat-{ulid(time.time_ns(), os.urandom(10)).lower()}"
+
+
+def _now() -> str:
+    return rfc3339(time.time_ns())

@@ -1,0 +1,187 @@
+"""How a conversation looks: for a person at a terminal, for a pipe, and for a program."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, Final, Protocol
+
+import msgspec
+
+from agents.cli.chat.dialogue import MEMORY, Answer
+from agents.cli.shown import is_colourful, said, state_name
+from schemas import a2a, protojson
+from schemas.errors import A2AError
+from schemas.text import harmless
+
+_GREEN, _YELLOW, _RED, _DIM, _BOLD = "32", "33", "31", "2", "1"
+_BAR: Final = 20
+_LEVELS: Final = ((70, _GREEN), (90, _YELLOW))
+"""Below so many percent of the window, which colour."""
+
+
+def coloured(text: str, colour: str) -> str:
+    """In colour where a person looks who did not say no."""
+    return f"\x1b[{colour}m{text}\x1b[0m" if colour and is_colourful() else text
+
+
+def context_bar(used: int, window: int) -> str:
+    """How full the window is: green below 70 %, yellow below 90 %, red from there on."""
+    percent = 100 * used / window
+    colour = next((colour for limit, colour in _LEVELS if percent < limit), _RED)
+    filled = min(_BAR, round(_BAR * used / window))
+    bar = coloured("█" * filled, colour) + coloured("░" * (_BAR - filled), _DIM)
+    return f"context {bar} {coloured(f'{percent:.0f} %', colour)} of {window:,} tokens"
+
+
+def bar_of(answer: Answer) -> str:
+    """The bar that an answer's metadata tell of; empty when they tell nothing."""
+    found = answer.metadata.get(MEMORY)
+    used, window = (found.get("context_used"), found.get("context_window")) if isinstance(found, dict) else (0, 0)
+    return context_bar(used, window) if type(used) is int and type(window) is int and used >= 0 < window else ""
+
+
+class Screen(Protocol):
+    """Shows what happens."""
+
+    def prompt(self) -> None:
+        """It is the person's turn."""
+
+    def show(self, update: a2a.StreamResponse) -> None:
+        """A piece of an answer."""
+
+    def end(self, answer: Answer) -> None:
+        """The answer has ended."""
+
+    def failed(self, error: A2AError) -> None:
+        """There is none."""
+
+    def note(self, text: str) -> None:
+        """What the program itself says."""
+
+
+class Plain:
+    """Answers alone on standard output, one after the other; all else on standard error."""
+
+    def __init__(self) -> None:
+        self._at = ""
+        """The artifact whose text stands last."""
+        self._is_inside = False
+
+    def prompt(self) -> None:
+        """Nobody is there to be asked."""
+
+    def show(self, update: a2a.StreamResponse) -> None:
+        """Text at once; what is said of the work where `remark` puts it."""
+        if update.message is not None:
+            self._text(update.message.message_id, update.message.text(), is_more=False)
+        elif update.artifact_update is not None:
+            artifact = update.artifact_update.artifact
+            text = "".join(_text_of(part) for part in artifact.parts)
+            self._text(artifact.artifact_id, text, is_more=update.artifact_update.append)
+        elif update.status_update is not None and update.status_update.status.message is not None:
+            status = update.status_update.status
+            if status.state == a2a.WORKING:
+                self.remark(harmless(status.message.text() if status.message else ""))
+        elif update.task is not None:
+            for artifact in update.task.artifacts:
+                self._text(artifact.artifact_id, "".join(map(_text_of, artifact.parts)), is_more=False)
+
+    def end(self, answer: Answer) -> None:
+        """The line's end, and how it ended where that is not plain."""
+        self._end_line()
+        self._at = ""
+        if answer.state == a2a.INPUT_REQUIRED:
+            print(harmless(answer.remark, keep="\n\t"), flush=True)
+        elif answer.state != a2a.COMPLETED:
+            self.note(f"{state_name(answer.state or 'unknown')}: {harmless(answer.remark)}")
+
+    def failed(self, error: A2AError) -> None:
+        """As every command says it."""
+        self._end_line()
+        self.note(said(error))
+
+    def note(self, text: str) -> None:
+        """On standard error."""
+        self._end_line()
+        print(f"agentbus: {text}", file=sys.stderr, flush=True)
+
+    def remark(self, text: str) -> None:
+        """What the agent says of its work: not for a pipe."""
+
+    def _text(self, artifact: str, text: str, *, is_more: bool) -> None:
+        if not is_more or artifact != self._at:
+            self._end_line()
+        self._at, self._is_inside = artifact, True
+        print(harmless(text, keep="\n\t"), end="", flush=True)
+
+    def _end_line(self) -> None:
+        if self._is_inside:
+            print(flush=True)
+        self._is_inside = False
+
+
+class Terminal(Plain):
+    """The same for a person: a prompt, what the agent does meanwhile, and how full its window is."""
+
+    def __init__(self, agent: str) -> None:
+        super().__init__()
+        self._agent = agent
+
+    def prompt(self) -> None:
+        """In front of what is typed."""
+        print(coloured("> ", _BOLD), end="", flush=True)
+
+    def end(self, answer: Answer) -> None:
+        """And the bar."""
+        super().end(answer)
+        if bar := bar_of(answer):
+            print(bar, flush=True)
+
+    def note(self, text: str) -> None:
+        """Beside the conversation."""
+        self._end_line()
+        print(coloured(text, _DIM), flush=True)
+
+    def failed(self, error: A2AError) -> None:
+        """In red."""
+        self._end_line()
+        print(coloured(f"{self._agent}: {said(error)}", _RED), flush=True)
+
+    def remark(self, text: str) -> None:
+        """A dim line."""
+        if text:
+            self.note(text)
+
+
+class Lines:
+    """One JSON object a line: each update as a StreamResponse of A2A, each error as its error object, notes as `{"note": …}`."""
+
+    def prompt(self) -> None:
+        """Programs need none."""
+
+    def show(self, update: a2a.StreamResponse) -> None:
+        """As it came."""
+        _line(update)
+
+    def end(self, answer: Answer) -> None:
+        """The whole answer: `{"answer": {"task", "state", "text", "metadata"}}`."""
+        state = state_name(answer.state or "unknown")
+        _line({"answer": {"task": answer.task, "state": state, "text": answer.text, "metadata": answer.metadata}})
+
+    def failed(self, error: A2AError) -> None:
+        """As it is on the wire."""
+        _line(error.to_body())
+
+    def note(self, text: str) -> None:
+        """What the program itself says."""
+        _line({"note": text})
+
+
+def _text_of(part: a2a.Part) -> str:
+    if isinstance(part.text, str):
+        return part.text
+    return msgspec.json.encode(part.data).decode() if part.data is not msgspec.UNSET else "(a file)"
+
+
+def _line(value: Any) -> None:
+    print(protojson.encode(value).decode(), flush=True)
