@@ -21,6 +21,8 @@ from schemas import a2a
 from schemas.errors import A2AError
 
 _INTERRUPTED: Final = 130
+_LAST_WORDS_S: Final = 5.0
+"""How long an agent that was told to stop is listened to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,7 @@ class Chat:
             return
         self._has_warned = False
         if line is None:
-            raise Leave(self._code)
+            raise self._end()
         word, _, rest = line.strip().partition(" ")
         if not word:
             return
@@ -108,15 +110,19 @@ class Chat:
 
     def _obey(self, outcome: Outcome) -> None:
         if outcome == "leave":
-            raise Leave(self._code)
+            raise self._end()
         if outcome == "failed":
             self._code = 1
 
     async def _say(self, text: str) -> None:
-        answered = await self._first_of(self._answered(text))
-        if not isinstance(answered, Interrupted):
-            return
-        stopped = await self._first_of(self._stopped())
+        answering = asyncio.create_task(self._answered(text))
+        try:
+            if not isinstance(await self._first_of(asyncio.shield(answering)), Interrupted):
+                return
+            stopped = await self._first_of(self._stopped(answering))
+        finally:
+            answering.cancel()
+            await asyncio.gather(answering, return_exceptions=True)
         if isinstance(stopped, Interrupted) or not self._is_person:
             raise Leave(_INTERRUPTED)
         self._has_warned = True
@@ -137,11 +143,20 @@ class Chat:
         if answer.state != a2a.COMPLETED:
             self._code = 1
 
-    async def _stopped(self) -> None:
+    async def _stopped(self, answering: asyncio.Task[None]) -> None:
+        """Have the agent stop, as soon as it has said which task it is, and hear the end of it."""
+        begun = asyncio.create_task(self._dialogue.begun.wait())
+        await asyncio.wait({answering, begun}, return_when=asyncio.FIRST_COMPLETED)
+        begun.cancel()
         try:
             await self._dialogue.cancel()
         except A2AError as error:
             self._screen.failed(error)
+        await asyncio.wait({answering}, timeout=_LAST_WORDS_S)
+
+    def _end(self) -> Leave:
+        """A person has seen what failed; for others it is in the exit code."""
+        return Leave(0 if self._is_person else self._code)
 
     def _interrupted(self) -> None:
         if self._has_warned or not self._is_person:

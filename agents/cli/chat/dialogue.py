@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from collections.abc import AsyncGenerator
@@ -113,6 +114,8 @@ class Dialogue:
         self.cost = Cost()
         self.answer = Answer()
         """The last one."""
+        self.begun = asyncio.Event()
+        """Set when the agent has begun to answer what was said last."""
         self._waiting = ""
         """The task that asked something back."""
 
@@ -126,10 +129,12 @@ class Dialogue:
         """Say `text`, and get what comes of it as it comes; `answer` has it all afterwards. Raises as `Caller.stream`."""
         self.said.append(Said("user", text, _now()))
         self.answer, task, self._waiting = Answer(), self._waiting, ""
+        self.begun.clear()
         stream = self._calls.stream(self.agent, "SendStreamingMessage", self._request(text, task))
         async with aclosing(stream) as updates:
             async for update in updates:
                 self.answer.take(update)
+                self.begun.set()
                 yield update
         await self._look_at_the_end()
         self.said.append(Said("agent", self.answer.text, _now()))
