@@ -113,6 +113,9 @@ _ROWS = (
         "a model was called: provider, model, tokens, outcome",
         {"input_tokens": COUNT, "output_tokens": COUNT, "cost_usd": NUMBER},
     ),
+    EventType("llm", "left_alone", WARN, False, "a model failed: it is not asked for a while, or until the next start"),
+    EventType("llm", "tried_again", INFO, False, "a model that was left alone is asked again, one call at a time"),
+    EventType("llm", "taken_back", INFO, False, "a model that was left alone answers again"),
     EventType(
         "conversation",
         "stepped",

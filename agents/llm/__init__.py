@@ -21,6 +21,7 @@ from .deltas import Delta, Finished, PoolDelta, SwitchedOver, TextDelta
 from .errors import (
     AllFailed,
     BudgetExhausted,
+    ContextOverflow,
     ExtraMissing,
     KeyMissing,
     KeyUnsafe,
@@ -28,7 +29,7 @@ from .errors import (
     PoolUnusable,
     TooManyRounds,
 )
-from .pool import CallReport, OnCall, Pool
+from .pool import CallReport, Clock, Failover, OnBreaker, OnCall, Pool
 from .providers.base import Provider, Settings
 from .secrets import Secret, resolve
 from .tools import Tool
@@ -40,13 +41,17 @@ __all__ = [
     "Budget",
     "BudgetExhausted",
     "CallReport",
+    "Clock",
     "Completion",
+    "ContextOverflow",
     "Delta",
     "ExtraMissing",
+    "Failover",
     "Finished",
     "KeyMissing",
     "KeyUnsafe",
     "LlmError",
+    "OnBreaker",
     "OnCall",
     "Pool",
     "PoolDelta",

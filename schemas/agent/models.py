@@ -10,6 +10,8 @@ from pydantic import Field, field_validator, model_validator
 
 from schemas.documents import Document
 
+from .limits import Breaker
+
 _PROMPT_FILE = r"^$|^[A-Za-z0-9_][A-Za-z0-9_-]*(/[A-Za-z0-9_][A-Za-z0-9_-]*){0,4}\.(md|txt)$"
 _REFERENCE = re.compile(r"(env|file|credential):.+")
 _LOOKS_SECRET = re.compile(r"(sk-|sk_|AKIA|xox[bp]-|ghp_|SU[A-Z2-7]{20})|^[A-Za-z0-9_\-]{32,}$")
@@ -35,6 +37,9 @@ class ModelChoice(Document):
     api_key: str | None = Field(None, description="a reference (env:NAME, file:PATH, credential:NAME), never a key")
     base_url: str | None = Field(None, description="another server that speaks the provider's protocol")
     max_tokens: int = Field(1024, ge=1, description="the longest answer, in tokens")
+    context_window: int | None = Field(
+        None, ge=1, description="how many tokens the model reads and writes together; what is known of it, without"
+    )
     price: Price | None = Field(None, description="for the trail: the cost of each call stands in llm.called")
     when_key_is_missing: Literal["skip", "fail"] = Field(
         "fail", description="fail: the agent does not start; skip: the next model of the pool is taken"
@@ -62,6 +67,8 @@ class Llm(Document):
         description="the models in order of preference: the first one that can answer does"
     )
     request_timeout_s: float = Field(60.0, gt=0, description="how long one call of a model may take")
+from .limits import Breaker
+
 
     @model_validator(mode="after")
     def _has_one_prompt(self) -> Self:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+import math
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Final
@@ -12,7 +13,7 @@ import structlog
 
 from agents.llm.conversation import Completion, Usage
 from agents.llm.counting import tokens_of
-from agents.llm.errors import ExtraMissing, KeyMissing, PoolUnusable
+from agents.llm.errors import ExtraMissing, KeyMissing, LlmError, PoolUnusable
 from agents.llm.providers.anthropic import AnthropicProvider
 from agents.llm.providers.base import Provider, Settings
 from agents.llm.providers.offline import OfflineProvider
@@ -20,6 +21,10 @@ from agents.llm.providers.openai import OpenAIProvider
 from agents.llm.secrets import Secret, resolve
 from schemas.agent import ModelChoice
 
+from .circuit import Circuit
+from .failover import Failover
+
+PROBE_TIMEOUT_S: Final = 5.0
 _log = structlog.get_logger("llm")
 
 
@@ -38,14 +43,20 @@ _PACKAGES: Final = ("openai", "anthropic")
 class Member:
     """A choice that can be asked. Its provider is opened once, however many calls want it."""
 
-    def __init__(self, choice: ModelChoice, key: Secret | None) -> None:
+    def __init__(self, choice: ModelChoice, key: Secret | None, circuit: Circuit, failover: Failover) -> None:
         self.choice = choice
+        self.circuit = circuit
+        self.window = choice.context_window
+        """How many tokens the model can read and write together; None where that is not known."""
         self.where = f"{choice.provider}/{choice.model}"
         self._settings = Settings(
             model=choice.model, max_tokens=choice.max_tokens, api_key=key, base_url=choice.base_url
         )
         self._provider: Provider | None = None
         self._opening = asyncio.Lock()
+        self._failover = failover
+        self.probe: asyncio.Task[None] | None = None
+        self._probed_at = -math.inf
 
     async def provider(self) -> Provider:
         """The provider, open."""
@@ -63,10 +74,30 @@ class Member:
 
     async def close(self) -> None:
         """Close the provider, if it is open; the next call opens it again."""
+        if self.probe is not None:
+            self.probe.cancel()
+            await asyncio.gather(self.probe, return_exceptions=True)
         async with self._opening:
             if self._provider is not None:
                 await self._provider.close()
                 self._provider = None
+
+    def probe_soon(self) -> None:
+        """Look, beside the call that wants the model, whether its provider is back; now and then, and one at a time."""
+        now = self._failover.clock.now()
+        is_due = now - self._probed_at >= self._failover.probe_every_s
+        if self.circuit.can_be_probed and is_due and (self.probe is None or self.probe.done()):
+            self._probed_at = now
+            self.probe = asyncio.create_task(self._look())
+
+    async def _look(self) -> None:
+        provider = await self.provider()
+        try:
+            await provider.probe(PROBE_TIMEOUT_S)
+        except LlmError as error:
+            _log.info("llm.probe_failed", provider=self.choice.provider, model=self.choice.model, cause=error.cause)
+        else:
+            self.circuit.probed()
 
     def estimate(self, completion: Completion) -> Decimal | None:
         """What the call can cost at most, in US dollars, as far as tokens can be guessed; None: no price is known."""
@@ -84,8 +115,8 @@ class Member:
         return price.of(usage.input_tokens, usage.output_tokens) if price else None
 
 
-def member_of(choice: ModelChoice, environment: Mapping[str, str] | None) -> Member | None:
-    """The choice ready for use; None where its key is missing and it may be skipped.
+def keyed(choice: ModelChoice, environment: Mapping[str, str] | None) -> tuple[ModelChoice, Secret | None] | None:
+    """The choice with its key; None where its key is missing and it may be skipped.
 
     Raises:
         KeyMissing: its key is missing, and it says `fail`.
@@ -103,7 +134,7 @@ def member_of(choice: ModelChoice, environment: Mapping[str, str] | None) -> Mem
         raise ExtraMissing(
             f"provider {choice.provider}: its package is not installed; run: pip install 'agentbus[{choice.provider}]'"
         )
-    return Member(choice, key)
+    return choice, key
 
 
 def _told(missing: PoolUnusable, choice: ModelChoice) -> KeyMissing:

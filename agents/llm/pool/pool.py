@@ -1,7 +1,7 @@
 """The models of one agent, in order of preference: the first that can answer does.
 
-Each choice is asked once per completion; what it fails with decides whether the next one is asked (the
-table in `errors`). Nothing is remembered between completions: a model that failed is asked first again.
+What a model fails with decides what is done next, by the one table in `rules`; a model whose breaker is
+open is passed over. Retries happen here and nowhere else: the providers' clients try nothing again.
 """
 
 from __future__ import annotations
@@ -11,27 +11,36 @@ from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import aclosing
 from typing import Self
 
+import msgspec
 import structlog
 
 from agents.llm.budget import Budget
 from agents.llm.conversation import Answer, Completion
-from agents.llm.deltas import PoolDelta, SwitchedOver, whole_of
-from agents.llm.errors import AllFailed, KeyMissing, LlmError
+from agents.llm.deltas import Delta, PoolDelta, SwitchedOver, whole_of
+from agents.llm.errors import AllFailed, Cause, ContextOverflow, KeyMissing, LlmError
+from agents.llm.outgoing import without_secrets
 from schemas.agent import ModelChoice
 
 from .call import ask
-from .member import Member, member_of
+from .circuit import Circuit
+from .failover import Account, Failover
+from .member import Member, keyed
 from .report import OnCall, ignore
 
 _log = structlog.get_logger("llm")
+_TOLD_ALONE: frozenset[Cause] = frozenset({"budget", "context"})
+"""Causes that the caller can do something about: where no choice failed otherwise, that is the error."""
 
 
 class Pool:
     """Answers completions with the first choice that can. Make it with `from_choices`; close it when done."""
 
-    def __init__(self, members: tuple[Member, ...], request_timeout_s: float, on_call: OnCall) -> None:
+    def __init__(
+        self, members: tuple[Member, ...], request_timeout_s: float, on_call: OnCall, failover: Failover
+    ) -> None:
         self._members = members
         self._on_call = on_call
+        self._failover = failover
         self.request_timeout_s = request_timeout_s
         """The limit that the loop gives each completion; each choice that is tried gets it in full."""
 
@@ -43,6 +52,7 @@ class Pool:
         request_timeout_s: float = 60.0,
         on_call: OnCall = ignore,
         environment: Mapping[str, str] | None = None,
+        failover: Failover | None = None,
     ) -> Self:
         """Resolve the keys of all choices now, open no provider yet. `on_call` must neither block nor raise.
 
@@ -53,60 +63,126 @@ class Pool:
             KeyUnsafe: a key is there and may not be used; `skip` does not apply.
             ExtraMissing: the package of a choice that is not left out is not installed.
         """
-        members = tuple(filter(None, (member_of(choice, environment) for choice in choices)))
-        if not members:
+        settings = failover or Failover()
+        usable = list(filter(None, (keyed(choice, environment) for choice in choices)))
+        if not usable:
             raise KeyMissing("no model is left in llm.pool: set a key, or add {provider: offline} as the last choice")
-        return cls(members, request_timeout_s, on_call)
+        circuits: dict[Account, Circuit] = {}
+        members = tuple(Member(one, key, settings.circuit_of(one, circuits), settings) for one, key in usable)
+        return cls(members, request_timeout_s, on_call, settings)
 
     @property
     def choices(self) -> tuple[ModelChoice, ...]:
         """The choices that are in use, in order."""
         return tuple(member.choice for member in self._members)
 
-    async def stream(self, completion: Completion, budget: Budget | None = None) -> AsyncGenerator[PoolDelta]:
+    @property
+    def probes(self) -> tuple[asyncio.Task[None], ...]:
+        """The looks at providers that were away which go on now."""
+        return tuple(member.probe for member in self._members if member.probe is not None)
+
+    async def stream(
+        self, completion: Completion, budget: Budget | None = None, *, can_compact: bool = False
+    ) -> AsyncGenerator[PoolDelta]:
         """Pieces of text as they come, then one `Finished`; takes up to `timeout_s` for each choice.
 
-        Where a model fails after a piece of its text was given, `SwitchedOver` comes before the next model's
-        first. Close the generator (`contextlib.aclosing`) to end the HTTP request with it.
+        Where a model fails after a piece of its text was given, `SwitchedOver` comes before the first piece of
+        the model that answers from the start. Close the generator (`contextlib.aclosing`) to end the HTTP request
+        with it. `can_compact`: the caller can shorten the conversation, so an overflow is its to deal with;
+        otherwise a model with a larger window is asked.
 
         Raises:
             AllFailed: no choice answered; it lists the causes.
-            RequestMalformed: the request itself is wrong, so no other choice was asked.
+            ContextOverflow: the conversation is too long for every choice, or (`can_compact`) for the first.
             BudgetExhausted: `budget` does not have what any choice can cost.
-            PoolUnusable: a provider could not be opened.
+            RequestMalformed: the request itself is wrong, so no other choice was asked.
+            PoolUnusable: a provider could not be opened, or the prompt holds a secret.
         """
-        failures: list[LlmError] = []
-        is_void = False
+        trying = _Trying(without_secrets(completion), budget, can_compact=can_compact)
         for member in self._members:
-            if is_void:
-                yield SwitchedOver(member.choice.provider, member.choice.model, failures[-1].cause)
-                is_void = False
-            try:
-                async with aclosing(ask(member, completion, budget, self._on_call)) as deltas:
-                    async for delta in deltas:
-                        is_void = True
-                        yield delta
-            except LlmError as error:
-                _log.warning(
-                    "llm.call_failed", provider=member.choice.provider, model=member.choice.model, cause=error.cause
-                )
-                if not error.may_try_next:
-                    raise
-                failures.append(error)
-            else:
+            if not trying.fits(member):
+                continue
+            async with aclosing(self._answers(member, trying)) as deltas:
+                async for delta in deltas:
+                    if trying.voided_by:
+                        yield SwitchedOver(member.choice.provider, member.choice.model, trying.voided_by)
+                        trying.voided_by = None
+                    trying.is_begun = True
+                    yield delta
+            if trying.is_answered:
                 return
-        raise _all_of(failures)
+        raise trying.error()
 
-    async def complete(self, completion: Completion, budget: Budget | None = None) -> Answer:
-        """The whole answer. Raises as `stream`."""
-        return await whole_of(self.stream(completion, budget))
+    async def complete(
+        self, completion: Completion, budget: Budget | None = None, *, can_compact: bool = False
+    ) -> Answer:
+        """The whole answer. Takes and raises what `stream` does."""
+        return await whole_of(self.stream(completion, budget, can_compact=can_compact))
 
     async def close(self) -> None:
         """Close every provider that was opened. A later completion opens them again."""
         await asyncio.gather(*(member.close() for member in self._members))
 
+    async def _answers(self, member: Member, trying: _Trying) -> AsyncGenerator[Delta]:
+        """One member's answer, asked again as often as the rules and the time allow; nothing where it has none."""
+        clock = self._failover.clock
+        deadline = clock.now() + trying.completion.timeout_s
+        for tries in range(1, 10):
+            admitted = member.circuit.enter()
+            if admitted is None:
+                trying.failures.setdefault(member, member.circuit.refusal(member.where))
+                member.probe_soon()
+                return
+            completion = msgspec.structs.replace(trying.completion, timeout_s=deadline - clock.now())
+            try:
+                async with aclosing(ask(member, completion, trying.budget, self._on_call)) as deltas:
+                    async for delta in deltas:
+                        yield delta
+            except LlmError as error:
+                admitted.failed(error)
+                trying.fail(member, error)
+            else:
+                admitted.answered()
+                trying.is_answered = True
+                return
+            finally:
+                admitted.left()
+            wait_s = self._failover.wait_s(trying.failures[member], tries, deadline - clock.now())
+            if wait_s is None:
+                return
+            await clock.sleep(wait_s)
 
-def _all_of(failures: list[LlmError]) -> LlmError:
-    """The one failure of them all, or all of them: a budget that no choice fits is told as such."""
-    causes = {failure.cause for failure in failures}
-    return failures[-1] if causes == {"budget"} else AllFailed(tuple(failures))
+
+class _Trying:
+    """One completion on its way through the members."""
+
+    def __init__(self, completion: Completion, budget: Budget | None, *, can_compact: bool) -> None:
+        self.completion = completion
+        self.budget = budget
+        self.failures: dict[Member, LlmError] = {}
+        self.is_answered = False
+        self.is_begun = False
+        """A piece was given since the start or since the last failure."""
+        self.voided_by: Cause | None = None
+        """Why what was given is void, until the next piece is."""
+        self._can_compact = can_compact
+
+    def fits(self, member: Member) -> bool:
+        """Whether this member's window can be larger than those that were too small."""
+        too_small = [other.window for other, error in self.failures.items() if isinstance(error, ContextOverflow)]
+        return member.window is None or all(window is None or member.window > window for window in too_small)
+
+    def fail(self, member: Member, error: LlmError) -> None:
+        """Note the failure; raise it where no other model can help."""
+        _log.warning("llm.call_failed", provider=member.choice.provider, model=member.choice.model, cause=error.cause)
+        self.failures[member] = error
+        if self.is_begun:
+            self.is_begun, self.voided_by = False, error.cause
+        if not error.may_try_next or (self._can_compact and isinstance(error, ContextOverflow)):
+            raise error
+
+    def error(self) -> LlmError:
+        """What to raise when nobody answered."""
+        errors = tuple(self.failures.values())
+        causes = {error.cause for error in errors}
+        return errors[-1] if len(causes) == 1 and causes <= _TOLD_ALONE else AllFailed(errors)

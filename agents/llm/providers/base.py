@@ -39,6 +39,14 @@ class Provider(Protocol):
         """
         ...
 
+    async def probe(self, timeout_s: float) -> None:
+        """Look whether the provider answers at all, by what costs nothing.
+
+        Raises:
+            LlmError: it does not, or not to this key.
+        """
+        ...
+
     async def close(self) -> None:
         """Close the connections. Calls that still run fail."""
         ...

@@ -11,6 +11,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from typing import Final
 
 import msgspec
@@ -52,7 +55,7 @@ _BY_CODE: Final = (
     (re.compile(r"overloaded"), Overloaded),
 )
 _BY_MESSAGE: Final = (
-    (re.compile(r"credit balance", re.IGNORECASE), QuotaExhausted),
+    (re.compile(r"credit balance|usage limits", re.IGNORECASE), QuotaExhausted),
     (
         re.compile(r"prompt is too long|maximum context length|context (window|size|length)", re.IGNORECASE),
         ContextOverflow,
@@ -69,12 +72,14 @@ _BY_STATUS: Final[dict[int, type[LlmError]]] = {
     429: RateExceeded,
     504: TimedOut,
 }
+_RETURN: Final = re.compile(r"regain access on (\d{4}-\d\d-\d\d)(?: at (\d\d:\d\d) UTC)?")
+_LONGEST_S: Final = 86400.0 * 62
 _SPEAKING_STATUSES: Final = frozenset({400, 413, 422, None})
 
 
 def error_of(where: str, failure: HttpFailure) -> LlmError:
     """The error of the class that the answer's code, message and status lead to."""
-    error = _kind(failure)(where, _detail(failure), retry_after_s=_retry_after_s(failure.headers))
+    error = _kind(failure)(where, _detail(failure), retry_after_s=_retry_after_s(failure))
     if failure.status is None:
         error.usage = Usage()
     return error
@@ -104,13 +109,28 @@ def _detail(failure: HttpFailure) -> str:
     return " ".join(filter(None, words))
 
 
-def _retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """Seconds; the form with a date is not read (no provider sends it)."""
+def _retry_after_s(failure: HttpFailure) -> float | None:
+    """When to come back: what the headers say, or the day that the message names."""
     for name, factor in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
-        try:
-            seconds = float(headers.get(name, "")) * factor
-        except ValueError:
-            continue
-        if 0 <= seconds < 86400 * 31:
-            return seconds
+        value = failure.headers.get(name, "")
+        with suppress(ValueError):
+            return _sensible(float(value) * factor)
+        with suppress(ValueError):
+            return _until(parsedate_to_datetime(value), failure)
+    day = _RETURN.search(failure.message)
+    with suppress(ValueError):
+        return _until(datetime.fromisoformat(f"{day[1]}T{day[2] or '00:00'}+00:00"), failure) if day else None
     return None
+
+
+def _until(moment: datetime, failure: HttpFailure) -> float | None:
+    """Seconds to `moment` by the provider's own clock, so that ours need not be right."""
+    try:
+        now = parsedate_to_datetime(failure.headers.get("date", ""))
+        return _sensible(max((moment - now).total_seconds(), 0.0))
+    except (ValueError, TypeError):  # no such header; or one of the two has no time zone
+        return None
+
+
+def _sensible(seconds: float) -> float | None:
+    return seconds if 0 <= seconds < _LONGEST_S else None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager, suppress
 from typing import Any, Final, Protocol
 
@@ -82,6 +82,13 @@ async def read_answer(call: Call, opening: AbstractAsyncContextManager[Any], rea
         finally:
             await opening.__aexit__(None, None, None)
     yield Finished(reading.answer())
+
+
+async def answered[T](call: Call, asking: Awaitable[T]) -> T:
+    """What is not streamed. Raises as `Provider.probe`."""
+    with failures_told(call):
+        async with asyncio.timeout(call.timeout_s):
+            return await asking
 
 
 class _Received:

@@ -43,6 +43,9 @@ class OfflineProvider:
             yield TextDelta(piece)
         yield Finished(answer)
 
+    async def probe(self, timeout_s: float) -> None:
+        """It is always there."""
+
     async def close(self) -> None:
         """Nothing is open."""
 

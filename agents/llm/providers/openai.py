@@ -15,7 +15,7 @@ from agents.llm.deltas import Delta
 from agents.llm.errors import ExtraMissing
 
 from .base import Settings
-from .http import Call, read_answer
+from .http import Call, answered, read_answer
 from .openai_stream import OpenAIReading
 
 DEFAULT_URL: Final = "https://api.openai.com/v1"
@@ -55,6 +55,11 @@ class OpenAIProvider:
         )
         call = Call(self._sdk, self._where, completion.timeout_s)
         return read_answer(call, opening, OpenAIReading(self._where, self._settings.model))
+
+    async def probe(self, timeout_s: float) -> None:
+        """Ask for the list of models. See `Provider.probe`."""
+        listing = self._client.models.with_raw_response.list(extra_headers=self._headers, timeout=timeout_s)
+        await answered(Call(self._sdk, self._where, timeout_s), listing)
 
     async def close(self) -> None:
         """Close the connections."""
