@@ -5,12 +5,11 @@ from __future__ import annotations
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-from agents import llm
 from agents.memory import Memories
 from agents.runtime.answers import Answering, SkillAnswering
 from agents.runtime.load import Loaded
 from agents.runtime.model_answers import Equipment, ModelAnswering
-from agents.runtime.paying import note_call
+from agents.runtime.models import pool_of
 from agents.tools.catalogue import Place
 from agents.tools.sources import rows_of
 from agents.tools.toolbox import Toolbox
@@ -32,7 +31,7 @@ async def answering_of(agent: Loaded, audit: Audit, own: Connection, state: Path
     if section is None:
         return SkillAnswering(agent.skills)
     async with AsyncExitStack() as stack:
-        pool = llm.Pool.from_choices(section.pool, request_timeout_s=section.request_timeout_s, on_call=_telling(audit))
+        pool = pool_of(section, audit)
         stack.push_async_callback(pool.close)
         remembers = agent.file.memory
         memories = Memories(remembers, section, SessionStore(own), audit, has_recall=False) if remembers else None
@@ -40,19 +39,3 @@ async def answering_of(agent: Loaded, audit: Audit, own: Connection, state: Path
         equipment = Equipment(pool=pool, toolbox=toolbox, memories=memories, audit=audit)
         return ModelAnswering(agent.file, section, equipment, stack.pop_all())
     raise AssertionError
-
-
-def _telling(audit: Audit) -> llm.OnCall:
-    def on_call(report: llm.CallReport) -> None:
-        usage = report.usage
-        cost_usd = None if report.cost_usd is None else round(float(report.cost_usd), 9)
-        note_call(report)
-        audit.emit(
-            "llm.called", action="complete", resource=f"{report.provider}/{report.model}", outcome=report.outcome,
-            reason=report.reason, duration_ms=round(report.duration_ms, 3),
-            metadata={
-                "input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens, "cost_usd": cost_usd,
-            },
-        )  # fmt: skip
-
-    return on_call

@@ -67,8 +67,7 @@ class Llm(Document):
         description="the models in order of preference: the first one that can answer does"
     )
     request_timeout_s: float = Field(60.0, gt=0, description="how long one call of a model may take")
-from .limits import Breaker
-
+    breaker: Breaker = Field(Breaker(), description="when a model that fails is left alone for a while")
 
     @model_validator(mode="after")
     def _has_one_prompt(self) -> Self:

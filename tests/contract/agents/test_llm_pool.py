@@ -5,19 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from decimal import Decimal
-from typing import Self
 
 import pytest
 
 from agents.llm import (
     AllFailed,
-    CallReport,
     Completion,
     KeyMissing,
     KeyUnsafe,
-    Pool,
     SystemPrompt,
-    Usage,
     UserTurn,
 )
 from agents.llm.errors import RequestMalformed
@@ -139,7 +135,10 @@ async def test_a_price_gives_each_call_its_cost(wire: Wire, fake: FakeLlm) -> No
     price = Price(input_usd_per_million=Decimal(3), output_usd_per_million=Decimal(15))
     priced = choice(wire, fake).model_copy(update={"price": price})
     fake.script += [Fail(429), Say("hi"), Say("hi")]
-    async with Opened(priced, choice(wire, fake, "m-2").model_copy(update={"price": price})) as opened, Opened(choice(wire, fake)) as free:
+    async with (
+        Opened(priced, choice(wire, fake, "m-2").model_copy(update={"price": price})) as opened,
+        Opened(choice(wire, fake)) as free,
+    ):
         await opened.pool.complete(HELLO)
         await free.pool.complete(HELLO)
     tokens = opened.reports[1].usage

@@ -206,7 +206,7 @@ async def test_cancelling_reaches_the_tool(fake: FakeLlm) -> None:
 
 async def test_failover_keeps_the_conversation_valid(fake: FakeLlm) -> None:
     """A tool call made by one provider's model can be continued by another's."""
-    fake.script += [CallTool("add", {"a": 1, "b": 2}), Fail(529, "overloaded_error"), Say("3")]
+    fake.script += [CallTool("add", {"a": 1, "b": 2}), Fail(403, "permission_error"), Say("3")]
     async with pool_of(choice("anthropic", fake), choice("openai", fake)) as pool:
         reply = await converse(asking(pool, add))
     assert reply.text == "3"
