@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from agents.cli.agent.app import agent_app
 from agents.cli.audit.app import audit_app
 from agents.cli.chat.app import chat
 from agents.cli.directory.app import agents_app
@@ -27,9 +28,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
-)
-agent_app = typer.Typer(
-    help="One agent's process and files.\n\nExample: agentbus agent validate agents/greeter/agent.yaml"
 )
 approvals_app = typer.Typer(help="The approval service.\n\nExample: agentbus approvals serve")
 applier_app = typer.Typer(help="The applier of approved changes.\n\nExample: agentbus applier serve")
@@ -199,76 +197,6 @@ def demo(
 
     log_quietly()
     play(keep=keep)
-
-
-@agent_app.command("run")
-def agent_run(file: Annotated[Path, typer.Argument(help="The agent's agent.yaml.")]) -> None:
-    """Serve one agent until told to stop. Address, keys and state come from the environment.
-
-    Example: agentbus agent run agents/greeter/agent.yaml
-    """
-    from agents.cli import serve_commands
-
-    serve_commands.agent(file)
-
-
-@agent_app.command("stop")
-def agent_stop(agent: AgentArgument, home: HomeOption = HOME) -> None:
-    """Stop one agent of the fleet that `agentbus up` runs; its tasks wait.
-
-    Example: agentbus agent stop greeter
-    """
-    from agents.cli import fleet_commands
-
-    fleet_commands.control(home, "stop-process", agent)
-
-
-@agent_app.command("start")
-def agent_start(agent: AgentArgument, home: HomeOption = HOME) -> None:
-    """Start one agent of the fleet that `agentbus up` runs, and wait until it is ready.
-
-    Example: agentbus agent start greeter
-    """
-    from agents.cli import fleet_commands
-
-    fleet_commands.control(home, "start-process", agent)
-
-
-@agent_app.command("restart")
-def agent_restart(agent: AgentArgument, home: HomeOption = HOME) -> None:
-    """Restart one agent of the fleet that `agentbus up` runs, and wait until it is ready.
-
-    Example: agentbus agent restart greeter
-    """
-    from agents.cli import fleet_commands
-
-    fleet_commands.control(home, "restart", agent)
-
-
-@agent_app.command("validate")
-def agent_validate(file: Annotated[Path, typer.Argument(help="The agent's agent.yaml.")]) -> None:
-    """Say everything that is wrong with an agent's file and handler; exit 78 when something is.
-
-    Example: agentbus agent validate agents/greeter/agent.yaml
-    """
-    from agents.cli import serve_commands
-
-    serve_commands.validate(file)
-
-
-@agent_app.command("check")
-def agent_check(
-    folder: Annotated[str, typer.Argument(help="The agent's folder, with agent.yaml; tests are tests/test_*.py.")],
-    seconds: Annotated[float, typer.Option(help="How long it may take.")] = 50.0,
-    as_json: JsonOption = False,
-) -> None:
-    """Load an agent and run its tests in a sandbox, as is done with every proposed change; exit 1 when it fails.
-
-    Example: agentbus agent check agents/greeter
-    """
-    from agents.cli import check_commands
-
-    check_commands.check(folder, seconds, as_json=as_json)
 
 
 @app.command("eval")

@@ -16,15 +16,6 @@ def agent(file: Path) -> None:
     run_async(run_agent(file, surroundings()))
 
 
-def validate(file: Path) -> None:
-    """Read an agent's file and handler as `run` would."""
-    from agents.runtime.load import load_agent
-
-    loaded = load_agent(file)
-    answers = f"skills {', '.join(skill.id for skill in loaded.skills)}" if loaded.skills else "a model"
-    print(f"{file}: agent {loaded.id} {loaded.file.agent.version}, answers with {answers}")
-
-
 def approvals() -> None:
     """Run the approval service."""
     log_to_stdout()

@@ -31,15 +31,24 @@ def read_folder(path: Path, environment: Mapping[str, str]) -> AgentFolder:
         InvalidDocument: there is no such file, there are two, or something is wrong with it; all of it at once.
     """
     found = file_in(path)
-    try:
-        folder = found.parent.resolve(strict=True)
-        text = (folder / found.name).read_text()
-    except UnicodeDecodeError:
-        raise InvalidDocument(f"{found}: is not UTF-8 text") from None
-    except OSError as error:
-        raise InvalidDocument(f"cannot read {found}: {error.strerror}") from None
+    folder, text = text_of(found)
     read = read_agent(text, str(found), environment)
     return AgentFolder(found, folder, _with_prompt(read, folder), read)
+
+
+def text_of(path: Path) -> tuple[Path, str]:
+    """The folder of an agent's file, its links followed, and what the file says.
+
+    Raises:
+        InvalidDocument: it cannot be read.
+    """
+    try:
+        folder = path.parent.resolve(strict=True)
+        return folder, (folder / path.name).read_text()
+    except UnicodeDecodeError:
+        raise InvalidDocument.because([Problem(str(path), 0, "", "is not UTF-8 text")]) from None
+    except OSError as error:
+        raise InvalidDocument(f"cannot read {path}: {error.strerror}") from None
 
 
 def file_in(path: Path) -> Path:
@@ -53,7 +62,7 @@ def file_in(path: Path) -> Path:
         return path
     present = [folder / name for name in FILE_NAMES if (folder / name).is_file()]
     if len(present) > 1:
-        raise InvalidDocument(f"{folder}: holds both {' and '.join(FILE_NAMES)}; keep one")
+        raise InvalidDocument.because([Problem(str(folder), 0, "", f"holds both {' and '.join(FILE_NAMES)}; keep one")])
     return present[0] if present else folder / FILE_NAMES[0]
 
 
@@ -62,14 +71,14 @@ def _with_prompt(read: ReadFile, folder: Path) -> AgentFile:
     section = read.file.llm
     if section is None or not section.prompt_file:
         return read.file
-    prompt, problem = _prompt(folder, section.prompt_file)
+    prompt, problem = prompt_of(folder, section.prompt_file)
     if problem:
         line = read.written.line_of(("llm", "prompt_file"))
         raise InvalidDocument.because([Problem(read.written.where, line, "llm.prompt_file", problem)])
     return read.file.model_copy(update={"llm": section.model_copy(update={"system_prompt": prompt})})
 
 
-def _prompt(folder: Path, name: str) -> tuple[str, str]:
+def prompt_of(folder: Path, name: str) -> tuple[str, str]:
     """What the file says, and what is wrong with it. A link may not lead out of the folder that is reviewed."""
     path = folder / name
     try:

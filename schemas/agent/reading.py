@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from schemas.documents import parse_written, read_text
-from schemas.errors import InvalidDocument
-from schemas.variables import Source, expanded
+from schemas.errors import InvalidDocument, Problem
+from schemas.variables import Expanded, Source, expanded
 from schemas.written import Path, Written
 
 from .file import AgentFile
@@ -39,11 +39,21 @@ class ReadFile:
         return frozenset(source.name for sources in self.sources.values() for source in sources)
 
 
-def read_agent(text: str, where: str, environment: Mapping[str, str]) -> ReadFile:
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """What can be said of a file whether it is sound or not. `file` is there when nothing is wrong with it."""
+
+    written: Written
+    expanded: Expanded
+    file: AgentFile | None
+    problems: tuple[Problem, ...]
+
+
+def examine_agent(text: str, where: str, environment: Mapping[str, str]) -> Examined:
     """Read the text of an agent's file, TOML where `where` (a file name, for messages) ends so.
 
     Raises:
-        InvalidDocument: every problem of the file, each with its line.
+        InvalidDocument: it is neither YAML nor TOML; everything else that may be wrong is in the answer.
     """
     written = read_text(text, where)
     found = expanded(written, environment, NO_VARIABLES)
@@ -52,11 +62,20 @@ def read_agent(text: str, where: str, environment: Mapping[str, str]) -> ReadFil
     except InvalidDocument as error:
         wrong = {problem.key for problem in found.problems}
         others = [problem for problem in error.problems if problem.key not in wrong]
-        problems = sorted((*found.problems, *others), key=lambda problem: problem.line)
-        raise InvalidDocument.because(problems) from None
-    if found.problems:
+        return Examined(written, found, None, tuple(sorted((*found.problems, *others), key=lambda each: each.line)))
+    return Examined(written, found, None if found.problems else file, found.problems)
+
+
+def read_agent(text: str, where: str, environment: Mapping[str, str]) -> ReadFile:
+    """Read the text of an agent's file.
+
+    Raises:
+        InvalidDocument: every problem of the file, each with its line.
+    """
+    found = examine_agent(text, where, environment)
+    if found.file is None:
         raise InvalidDocument.because(found.problems)
-    return ReadFile(file, written, found.sources)
+    return ReadFile(found.file, found.written, found.expanded.sources)
 
 
 def parse_agent(text: str, where: str, environment: Mapping[str, str] = NOWHERE) -> AgentFile:

@@ -1,0 +1,1 @@
+"""`agentbus agent …`: what an author does with one agent."""

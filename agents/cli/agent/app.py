@@ -1,0 +1,86 @@
+"""The commands about one agent: its process, its files. Only typer is imported here, as in `agents.cli.app`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from agents.cli.options import HOME, AgentArgument, HomeOption, JsonOption
+
+agent_app = typer.Typer(help="One agent's process and files.\n\nExample: agentbus agent validate agents/greeter")
+
+
+@agent_app.command("run")
+def agent_run(file: Annotated[Path, typer.Argument(help="The agent's folder, or its agent.yaml.")]) -> None:
+    """Serve one agent until told to stop. Address, keys and state come from the environment.
+
+    Example: agentbus agent run agents/greeter/agent.yaml
+    """
+    from agents.cli import serve_commands
+
+    serve_commands.agent(file)
+
+
+@agent_app.command("stop")
+def agent_stop(agent: AgentArgument, home: HomeOption = HOME) -> None:
+    """Stop one agent of the fleet that `agentbus up` runs; its tasks wait.
+
+    Example: agentbus agent stop greeter
+    """
+    from agents.cli import fleet_commands
+
+    fleet_commands.control(home, "stop-process", agent)
+
+
+@agent_app.command("start")
+def agent_start(agent: AgentArgument, home: HomeOption = HOME) -> None:
+    """Start one agent of the fleet that `agentbus up` runs, and wait until it is ready.
+
+    Example: agentbus agent start greeter
+    """
+    from agents.cli import fleet_commands
+
+    fleet_commands.control(home, "start-process", agent)
+
+
+@agent_app.command("restart")
+def agent_restart(agent: AgentArgument, home: HomeOption = HOME) -> None:
+    """Restart one agent of the fleet that `agentbus up` runs, and wait until it is ready.
+
+    Example: agentbus agent restart greeter
+    """
+    from agents.cli import fleet_commands
+
+    fleet_commands.control(home, "restart", agent)
+
+
+@agent_app.command("validate")
+def agent_validate(
+    paths: Annotated[list[Path], typer.Argument(help="Agents' files or folders, or a fleet's folder with all of it.")],
+    strict: Annotated[bool, typer.Option("--strict", help="Take warnings for errors.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Say everything that is wrong with agents' files and handlers; exit 1 when something is, 2 when one is not there.
+
+    Example: agentbus agent validate agents/greeter
+    """
+    from agents.cli.agent import validate
+
+    validate.validate(paths, is_strict=strict, as_json=as_json)
+
+
+@agent_app.command("check")
+def agent_check(
+    folder: Annotated[str, typer.Argument(help="The agent's folder, with agent.yaml; tests are tests/test_*.py.")],
+    seconds: Annotated[float, typer.Option(help="How long it may take.")] = 50.0,
+    as_json: JsonOption = False,
+) -> None:
+    """Load an agent and run its tests in a sandbox, as is done with every proposed change; exit 1 when it fails.
+
+    Example: agentbus agent check agents/greeter
+    """
+    from agents.cli import check_commands
+
+    check_commands.check(folder, seconds, as_json=as_json)
