@@ -12,7 +12,9 @@ from agents.loop import Bounds, Conversation, converse, steps_on
 from agents.memory import Forgetful, Memories, Memory, Told
 from agents.runtime.answers import named
 from agents.runtime.declared import Declared, text_of, turns_of
+from agents.runtime.guard import Guard
 from agents.runtime.typed import write_output
+from agents.safety.fence import INSTRUCTION
 from agents.tools.propose_change import earlier
 from agents.tools.toolbox import Toolbox
 from bus.audit.emit import Audit
@@ -35,10 +37,15 @@ class ModelAnswering:
     """Asks the pool of models, with the tools the agent's file allows. `opened` is closed with it."""
 
     def __init__(self, file: AgentFile, section: Llm, equipment: Equipment, opened: AsyncExitStack) -> None:
+        of_fences = INSTRUCTION if equipment.toolbox.rows else ""
         skills = [Declared(skill) for skill in file.agent.skills]
-        self._skills = {skill.id: (skill, llm.SystemPrompt(section, skill.instruction)) for skill in skills}
-        self._default = next(iter(self._skills.values()), (None, llm.SystemPrompt(section)))
+        self._skills = {
+            skill.id: (skill, llm.SystemPrompt(section, "\n\n".join(filter(None, (skill.instruction, of_fences)))))
+            for skill in skills
+        }
+        self._default = next(iter(self._skills.values()), (None, llm.SystemPrompt(section, of_fences)))
         self._limits = file.budget
+        self._safety = file.safety
         self._equipment = equipment
         self._opened = opened
 
@@ -47,14 +54,17 @@ class ModelAnswering:
         skill, prompt = self._default
         if self._skills:
             skill, prompt = named(context.message, self._skills, self._default)
+        guard = Guard(self._safety, self._equipment.toolbox, context, self._equipment.audit)
+        guard.admit()
         question = skill.question(context.message) if skill else text_of(context.message)
-        text = await self._said(context, prompt, question)
+        text = await self._said(context, prompt, question, guard)
         return skill.answer(text) if skill else write_output(text)
 
-    async def _said(self, context: Context, prompt: llm.SystemPrompt, question: str) -> str:
+    async def _said(self, context: Context, prompt: llm.SystemPrompt, question: str, guard: Guard) -> str:
         """The answer to all that was said in the task, also while the model was at it."""
-        ear = _Ear(context)
-        asked = (llm.UserTurn(text=question), *turns_of(context.history[1:]), *await earlier(context))
+        ear = _Ear(context, guard)
+        said = guard.turns((llm.UserTurn(text=question), *turns_of(context.history[1:])))
+        asked = (*said, *await earlier(context))
         try:
             return (await converse(self._conversation(context, prompt, asked, ear))).text
         except llm.LlmError as error:
@@ -70,7 +80,7 @@ class ModelAnswering:
             prompt=prompt,
             turns=asked,
             tools=with_.toolbox.tools,
-            run_tool=with_.toolbox.runner(context),
+            run_tool=ear.guard.runner(),
             budget=budget,
             memory=self._memory_of(context, prompt, budget),
             bounds=Bounds(limits.max_iterations, limits.max_tool_calls),
@@ -93,12 +103,13 @@ class ModelAnswering:
 class _Ear:
     """Hears what is added to a task. Begin it before anything is awaited: what comes later is told once."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, guard: Guard) -> None:
         self._context = context
+        self.guard = guard
         self._heard = len(context.history)
 
     def heard(self) -> tuple[llm.Turn, ...]:
         """What came since the last time."""
         history = self._context.history
         new, self._heard = history[self._heard :], len(history)
-        return turns_of(new)
+        return self.guard.turns(turns_of(new))

@@ -47,7 +47,9 @@ class Gate:
         return without_keys(text)
 
     def found(self, text: str, tool: str, provenance: Provenance = "untrusted") -> str:
-        """What a tool found, as the model is shown it: without keys, and between the lines of a fence."""
+        """What a tool found, as the model is shown it: without keys, and between the lines of a fence; our own words stay as they are."""
+        if provenance == "trusted":
+            return text
         self._looked(text, tool)
         return fenced(without_keys(text), mark=self._mark, source=f"tool {tool}", provenance=provenance)
 

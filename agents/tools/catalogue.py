@@ -32,6 +32,7 @@ def _propose_change(_settings: Any, _place: Place) -> Row:
         llm.Tool(name=propose_change.NAME, description=propose_change.DESCRIPTION, input=propose_change.ProposeChange),
         propose_change.propose_change,
         has_effects=True,
+        provenance="trusted",
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from agents import llm
 from agents.context import Context
+from agents.safety.provenance import Provenance
 from schemas.agent import Argument, ToolSettings
 
 Run = Callable[[Any, Context], Awaitable[str]]
@@ -19,7 +20,8 @@ class Row:
     """One tool. `has_effects`: its intent is on the audit stream before it runs.
 
     `needs_approval`: people decide about each call. `waits`: it may take as long as people take, so no limit of time
-    ends it. `origin` is who wrote it, for operators.
+    ends it. `origin` is who wrote it, for operators. `provenance` is whose words its results are: nobody's that we know,
+    unless the tool says otherwise.
     """
 
     tool: llm.Tool
@@ -30,6 +32,7 @@ class Row:
     max_result_chars: int = 20_000
     arguments: Mapping[str, Argument] = field(default_factory=dict)
     origin: str = "agentbus"
+    provenance: Provenance = "untrusted"
 
     @property
     def name(self) -> str:

@@ -18,6 +18,7 @@ from typing import Any
 from agents import llm
 from agents.changes import AuthRequired
 from agents.context import Context
+from agents.safety.provenance import Provenance
 from agents.tools.errors import ToolError, ToolLate, ToolRefused
 from agents.tools.policy import require_allowed
 from agents.tools.row import Row
@@ -47,6 +48,10 @@ class Toolbox:
     def tools(self) -> tuple[llm.Tool, ...]:
         """What the model is offered."""
         return tuple(row.tool for row in self.rows)
+
+    def provenance_of(self, name: str) -> Provenance:
+        """Whose words the results of a tool are."""
+        return self._by_name[name].provenance
 
     def runner(self, context: Context) -> RunTool:
         """Runs tools on behalf of one request.

@@ -26,6 +26,7 @@ llm:
   system_prompt: You remember.
   pool: [{provider: openai, model: m, api_key: 'file:KEY', base_url: 'URL'}]
 memory: {context_window_size: 2000, compression_token_threshold: 200}
+safety: {max_input_chars: 50000}
 """
 
 
