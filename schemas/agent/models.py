@@ -23,10 +23,25 @@ class Price(Document):
     input_usd_per_million: Decimal = Field(ge=0, allow_inf_nan=False, description="of a million tokens that it reads")
     output_usd_per_million: Decimal = Field(ge=0, allow_inf_nan=False, description="of a million tokens that it writes")
 
-    def of(self, input_tokens: int, output_tokens: int) -> Decimal:
-        """The cost in US dollars, exactly."""
-        cost = input_tokens * self.input_usd_per_million + output_tokens * self.output_usd_per_million
-        return cost / 1_000_000
+    cache_read_usd_per_million: Decimal | None = Field(
+        None, ge=0, allow_inf_nan=False, description="of those that the provider had in its cache; as all that it reads"
+    )
+    cache_write_usd_per_million: Decimal | None = Field(
+        None, ge=0, allow_inf_nan=False, description="of those that it puts into its cache; as all that it reads"
+    )
+
+    @property
+    def rates(self) -> tuple[Decimal, Decimal, Decimal, Decimal]:
+        """For a million tokens of input, of output, read from the cache, written to it."""
+        of_input, read, write = (
+            self.input_usd_per_million, self.cache_read_usd_per_million, self.cache_write_usd_per_million
+        )  # fmt: skip
+        return (
+            of_input,
+            self.output_usd_per_million,
+            of_input if read is None else read,
+            of_input if write is None else write,
+        )
 
 
 class ModelChoice(Document):
@@ -40,7 +55,9 @@ class ModelChoice(Document):
     context_window: int | None = Field(
         None, ge=1, description="how many tokens the model reads and writes together; what is known of it, without"
     )
-    price: Price | None = Field(None, description="for the trail: the cost of each call stands in llm.called")
+    price: Price | None = Field(
+        None, description="what it costs, where the table of prices does not know it or is to be overruled"
+    )
     when_key_is_missing: Literal["skip", "fail"] = Field(
         "fail", description="fail: the agent does not start; skip: the next model of the pool is taken"
     )

@@ -14,6 +14,7 @@ import structlog
 from agents.llm.conversation import Completion, Usage
 from agents.llm.counting import tokens_of
 from agents.llm.errors import ExtraMissing, KeyMissing, LlmError, PoolUnusable
+from agents.llm.prices import Known, known_of
 from agents.llm.providers.anthropic import AnthropicProvider
 from agents.llm.providers.base import Provider, Settings
 from agents.llm.providers.offline import OfflineProvider
@@ -24,6 +25,7 @@ from schemas.agent import ModelChoice
 from .circuit import Circuit
 from .failover import Failover
 
+_NOTHING_YET: Final = Known(lambda _: None)
 PROBE_TIMEOUT_S: Final = 5.0
 _log = structlog.get_logger("llm")
 
@@ -46,8 +48,7 @@ class Member:
     def __init__(self, choice: ModelChoice, key: Secret | None, circuit: Circuit, failover: Failover) -> None:
         self.choice = choice
         self.circuit = circuit
-        self.window = choice.context_window
-        """How many tokens the model can read and write together; None where that is not known."""
+        self._known: Known = _NOTHING_YET
         self.where = f"{choice.provider}/{choice.model}"
         self._settings = Settings(
             model=choice.model, max_tokens=choice.max_tokens, api_key=key, base_url=choice.base_url
@@ -58,12 +59,18 @@ class Member:
         self.probe: asyncio.Task[None] | None = None
         self._probed_at = -math.inf
 
+    @property
+    def window(self) -> int | None:
+        """How many tokens the model can read and write together; None where that is not known, or not looked up yet."""
+        return self._known.window or self.choice.context_window
+
     async def provider(self) -> Provider:
         """The provider, open."""
         async with self._opening:
             if self._provider is None:
                 # importing a provider's package takes up to two seconds; the loop has heartbeats to send meanwhile
                 self._provider = await asyncio.to_thread(_OPENERS[self.choice.provider], self._settings)
+                self._known = await asyncio.to_thread(known_of, self.choice)
                 _log.info(
                     "llm.provider_opened",
                     provider=self.choice.provider,
@@ -106,13 +113,8 @@ class Member:
         )
 
     def cost(self, usage: Usage) -> Decimal | None:
-        """What these tokens cost; None where the price, or one of the counts, is unknown."""
-        if usage.input_tokens is None or usage.output_tokens is None:
-            return None
-        if self.choice.provider == "offline" or not (usage.input_tokens or usage.output_tokens):
-            return Decimal(0)
-        price = self.choice.price
-        return price.of(usage.input_tokens, usage.output_tokens) if price else None
+        """What these tokens cost; None where the price, or one of the counts, is unknown. The provider is open."""
+        return self._known.cost(usage)
 
 
 def keyed(choice: ModelChoice, environment: Mapping[str, str] | None) -> tuple[ModelChoice, Secret | None] | None:

@@ -100,7 +100,7 @@ class Pool:
         """
         trying = _Trying(without_secrets(completion), budget, can_compact=can_compact)
         for member in self._members:
-            if not trying.fits(member):
+            if not await trying.fits(member):
                 continue
             async with aclosing(self._answers(member, trying)) as deltas:
                 async for delta in deltas:
@@ -167,9 +167,11 @@ class _Trying:
         """Why what was given is void, until the next piece is."""
         self._can_compact = can_compact
 
-    def fits(self, member: Member) -> bool:
+    async def fits(self, member: Member) -> bool:
         """Whether this member's window can be larger than those that were too small."""
         too_small = [other.window for other, error in self.failures.items() if isinstance(error, ContextOverflow)]
+        if too_small:
+            await member.provider()  # looks its window up
         return member.window is None or all(window is None or member.window > window for window in too_small)
 
     def fail(self, member: Member, error: LlmError) -> None:
