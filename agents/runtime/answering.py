@@ -18,7 +18,7 @@ from bus.connection import Connection
 from bus.sessions import SessionStore
 
 
-async def answering_of(agent: Loaded, audit: Audit, own: Connection, state: Path | None = None) -> Answering:
+async def answering_of(agent: Loaded, audit: Audit, own: Connection, state: Path) -> Answering:
     """The way of answering that the agent's file names; close it at the end, in the same task.
 
     `own` is the connection to the agent's account, `state` the folder that the process writes to. What has to be opened before the first request and closed

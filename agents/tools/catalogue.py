@@ -9,18 +9,28 @@ from typing import Any
 
 from agents import llm
 from agents.tools import propose_change
+from agents.tools.files.tools import edit_row, read_row, write_row
+from agents.tools.files.workspace import Workspace
 from agents.tools.row import Row
+from agents.tools.shell.tool import bash_row
+
+NOWHERE = Path("/nonexistent")
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where an agent's tools work: `folder` is the release that runs, `state` the folder that the process writes to.
 
-    Without `state` there is no process, and tools that need it are not run but looked at.
+    Where nothing runs, and the tools are only looked at, `state` is a folder that is never made.
     """
 
     folder: Path
-    state: Path | None = None
+    state: Path = NOWHERE
+
+    @property
+    def workspace(self) -> Workspace:
+        """The folder in which models may read and write."""
+        return Workspace(self.state)
 
 
 Maker = Callable[[Any, Place], Row]
@@ -37,5 +47,9 @@ def _propose_change(_settings: Any, _place: Place) -> Row:
 
 
 MAKERS: dict[str, Maker] = {
+    "read": lambda settings, place: read_row(settings, place.workspace),
+    "write": lambda settings, place: write_row(settings, place.workspace),
+    "edit": lambda settings, place: edit_row(settings, place.workspace),
+    "bash": lambda settings, place: bash_row(settings, place.workspace),
     propose_change.NAME: _propose_change,
 }

@@ -19,9 +19,9 @@ Run = Callable[[Any, Context], Awaitable[str]]
 class Row:
     """One tool. `has_effects`: its intent is on the audit stream before it runs.
 
-    `needs_approval`: people decide about each call. `waits`: it may take as long as people take, so no limit of time
-    ends it. `origin` is who wrote it, for operators. `provenance` is whose words its results are: nobody's that we know,
-    unless the tool says otherwise.
+    `needs_approval`: people decide about each call. `ends_itself`: it keeps to `timeout_s` and tells what it had by
+    then, so it gets a little longer. `origin` is who wrote it, for operators. `provenance` is whose words its results
+    are: nobody's that we know, unless the tool says otherwise.
     """
 
     tool: llm.Tool
@@ -33,6 +33,7 @@ class Row:
     arguments: Mapping[str, Argument] = field(default_factory=dict)
     origin: str = "agentbus"
     provenance: Provenance = "untrusted"
+    ends_itself: bool = False
 
     @property
     def name(self) -> str:

@@ -27,6 +27,7 @@ from bus import trace
 from bus.audit.emit import Audit
 from schemas.errors import AgentbusError
 
+_GRACE_S = 10.0
 RunTool = Callable[[str, Any], Awaitable[str]]
 """Runs the tool of that name with its checked arguments; returns what the model is told."""
 
@@ -117,7 +118,7 @@ class _Call:
         return intent
 
     async def _in_time(self) -> str:
-        limit = asyncio.timeout(self.row.timeout_s)
+        limit = asyncio.timeout(self.row.timeout_s + (_GRACE_S if self.row.ends_itself else 0))
         try:
             async with limit:
                 return await self.row.run(self.arguments, self.context)

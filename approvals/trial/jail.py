@@ -1,15 +1,17 @@
 """Starts a command where it can do little harm: a root of its own, no network, no other process, hard limits.
 
     python -I -S jail.py '{"command": ["/usr/bin/python3", "-m", "agents.cli"], "readable": ["/opt/agentbus"], …}'
+    python -I -S jail.py -          # the object on standard input, which the command then has not
 
 A program of the standard library alone, which others start with one JSON object (`Jail`). With `namespaces` the
 command is the first process of new mount, pid, network, ipc, uts and cgroup namespaces (and, where the caller is not
 root, of a user namespace): it sees the folders of `readable` and nothing else of the machine, all of them read-only;
-a `/tmp` of limited size; no network, not even loopback; and when it ends, everything it started ends. Without, there
+a `/tmp` of limited size; with `workspace`, that folder at `/workspace`, the only one that it writes to and that stays; no network, not even loopback; and when it ends, everything it started ends. Without, there
 are the limits alone. In both it has no privileges and can gain none.
 
 Not guaranteed: a limit on the memory of all processes together (each has its own), and anything that the kernel
-itself lets a process of another user do. Exit status: the command's own; 71 (EX_OSERR) when the namespaces
+itself lets a process of another user do. SIGTERM kills the command, and this ends when all it started has ended. Exit
+status: the command's own; 71 (EX_OSERR) when the namespaces
 cannot be had, and then nothing was started.
 
 Source: namespaces(7), user_namespaces(7), pivot_root(2), mount_setattr(2), prctl(2), setrlimit(2).
@@ -40,6 +42,8 @@ _FREE_USERS, _NOBODY = 0x7000_0000, 65534
 _STAGE = "/sys"
 """Where the new root is put together: a folder that every machine has and no command needs."""
 _TMP = "/tmp"  # noqa: S108  its own
+WORKSPACE = "/workspace"
+"""Where the command sees its `Jail.workspace`, and where it begins."""
 _DEVICES = ("null", "zero", "full", "random", "urandom")
 _LINKS = {"fd": "/proc/self/fd", "stdin": "/proc/self/fd/0", "stdout": "/proc/self/fd/1", "stderr": "/proc/self/fd/2"}
 
@@ -58,7 +62,11 @@ class Limits:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Jail:
-    """What is started and what it sees. `hidden` is covered even where it lies in a readable folder."""
+    """What is started and what it sees. `hidden` is covered even where it lies in a readable folder.
+
+    `workspace` is a folder that the command may write to; only with namespaces. What is in it becomes the command's
+    own where the caller is root.
+    """
 
     command: list[str]
     environment: dict[str, str]
@@ -66,6 +74,7 @@ class Jail:
     hidden: list[str]
     limits: Limits
     namespaces: bool
+    workspace: str = ""
 
     @classmethod
     def from_json(cls, text: str) -> Jail:
@@ -80,13 +89,20 @@ class Jail:
 
 def argv(jail: Jail) -> list[str]:
     """How to start this program; it prints nothing but on standard error, and hands its files on to the command."""
-    return [sys.executable, "-I", "-S", __file__, jail.to_json()]
+    return [*argv_of_stdin(), jail.to_json()]
+
+
+def argv_of_stdin() -> list[str]:
+    """How to start it without the object: `-` after it has it read from standard input, where nobody else sees it."""
+    return [sys.executable, "-I", "-S", __file__]
 
 
 def main() -> int:
     """Enter and run; see the module. Who started this and dies takes everything along."""
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    jail = Jail.from_json(sys.argv[1])
+    jail = Jail.from_json(_argument())
+    if not jail.namespaces and jail.workspace:
+        return _refused(OSError("a workspace needs them"))
     if not jail.namespaces:
         _confine(jail.limits, already=_tasks_of_user())
         _execute(jail)
@@ -94,19 +110,33 @@ def main() -> int:
         _unshare()
     except (OSError, AttributeError) as error:
         return _refused(error)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     pid = os.fork()  # the first process of the new pid namespace is the next one
     if pid == 0:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
         _inside(jail)
-    _, status = os.waitpid(pid, 0)
+    signal.signal(signal.SIGTERM, lambda *_: os.kill(pid, signal.SIGKILL))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+    _, status = os.waitpid(pid, 0)  # not before everything in the namespace has ended
     code = os.waitstatus_to_exitcode(status)
     return code if code >= 0 else 128 - code
+
+
+def _argument() -> str:
+    """The object; read from standard input, that is at its end for good."""
+    if sys.argv[1] != "-":
+        return sys.argv[1]
+    text = sys.stdin.read()
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    return text
 
 
 def _inside(jail: Jail) -> None:
     """Of the first process in the namespaces; does not return."""
     try:
         _build_root(jail)
-        _confine(jail.limits)
+        _confine(jail.limits, own=WORKSPACE if jail.workspace else "")
     except OSError as error:
         os._exit(_refused(error))
     _execute(jail)
@@ -142,11 +172,20 @@ def _build_root(jail: Jail) -> None:
         if Path(_STAGE + path).is_dir():
             _mount("tmpfs", _STAGE + path, "tmpfs", _MS_NOSUID | _MS_NODEV | _MS_NOEXEC, "mode=000,size=4k")
             _set_attributes(_STAGE + path, _ATTR_RDONLY)
+    if jail.workspace:
+        _show_workspace(jail.workspace)
     os.chdir(_STAGE)
     _check(_LIBC.pivot_root(b".", b"."), "pivot_root")
     _check(_LIBC.umount2(b".", _MNT_DETACH), "umount2")
-    os.chdir(_TMP)
+    os.chdir(WORKSPACE if jail.workspace else _TMP)
     _set_attributes("/", _ATTR_RDONLY, recursive=False)
+
+
+def _show_workspace(path: str) -> None:
+    target = _STAGE + WORKSPACE
+    Path(target).mkdir()
+    _mount(path, target, "", _MS_BIND)
+    _set_attributes(target, _ATTR_NOSUID | _ATTR_NODEV)
 
 
 def _make_tmp(path: str, size: int) -> None:
@@ -192,11 +231,14 @@ def _show(path: str) -> None:
     _set_attributes(str(target), _ATTR_RDONLY | _ATTR_NOSUID | _ATTR_NODEV)
 
 
-def _confine(limits: Limits, *, already: int = 0) -> None:
-    """No privileges from here on, and limits. `already` tasks of the same user are counted by the kernel too."""
+def _confine(limits: Limits, *, already: int = 0, own: str = "") -> None:
+    """No privileges from here on, and limits. `already` tasks of the same user are counted by the kernel too.
+
+    Where the user changes, everything in the folder `own` is made the new one's.
+    """
     _set_limits(limits, already)
     if os.geteuid() == 0:
-        _become_nobody()
+        _become_nobody(own)
     _check(_LIBC.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "prctl")
     _check(_LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0), "prctl")  # a change of user undoes it: last
 
@@ -215,15 +257,27 @@ def _set_limits(limits: Limits, already: int) -> None:
         resource.setrlimit(kind, (least, least))
 
 
-def _become_nobody() -> None:
+def _become_nobody(own: str) -> None:
     os.setgroups([])
     number = _FREE_USERS + int.from_bytes(os.urandom(3))
     try:
+        _give(own, number)
         os.setresgid(number, number, number)
         os.setresuid(number, number, number)
     except OSError:  # a container that has few numbers
+        _give(own, _NOBODY)
         os.setresgid(_NOBODY, _NOBODY, _NOBODY)
         os.setresuid(_NOBODY, _NOBODY, _NOBODY)
+
+
+def _give(folder: str, number: int) -> None:
+    """Links are given themselves, not what they lead to; files of several names only where all are in the folder."""
+    if not folder:
+        return
+    os.chown(folder, number, number)
+    for _, folders, files, descriptor in os.fwalk(folder, follow_symlinks=False):
+        for name in (*folders, *files):
+            os.chown(name, number, number, dir_fd=descriptor, follow_symlinks=False)
 
 
 def _tasks_of_user() -> int:

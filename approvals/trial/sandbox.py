@@ -36,7 +36,7 @@ _TOO_LITTLE = "not tried: this machine gives no namespaces, and limits are not e
 _GRACE_S = 5.0
 _MAX_REPORT_BYTES = 256 * 1024
 _LONGEST_SUMMARY, _LONGEST_OUTPUT = 200, 16 * 1024
-_SYSTEM = (
+SYSTEM = (
     "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/usr",
     "/etc/ld.so.cache", "/etc/localtime", "/etc/mime.types", "/etc/alternatives",
 )  # fmt: skip
@@ -195,7 +195,7 @@ def _result(said: bytes, agent: str, where: str) -> CheckResult:
 
 def readable_paths() -> list[str]:
     """The folders and files that Python, its packages and this product need; links are followed step by step."""
-    needed = [Path(path) for path in (*_SYSTEM, sys.base_prefix, sys.prefix)]
+    needed = [Path(path) for path in (*SYSTEM, sys.base_prefix, sys.prefix)]
     needed += [_PRODUCT / layer for layer in _LAYERS]
     step = Path(sys.executable)
     while step.is_symlink():

@@ -99,7 +99,9 @@ async def _parts(
     )
     parts = large_parts(name, always(own))
     calls = Caller(bus, name, audit, parts=parts)
-    answering: Answering = SkillAnswering(skills) if skills else await answering_of(loaded, audit, own)
+    answering: Answering = (
+        SkillAnswering(skills) if skills else await answering_of(loaded, audit, own, bench.home.state(name))
+    )
     book = TaskBook(name, own, bus, audit)
     later = Later(name, own)
     await later.require()
