@@ -7,12 +7,26 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from decimal import Decimal
 from typing import Any
+
+import msgspec
 
 from agents.runtime.typed import read_input, write_output
 from bus.requests.caller import Caller
 from schemas import a2a, names
 from schemas.errors import InvalidAgentResponse, InvalidArgument
+
+
+class Ask(msgspec.Struct, frozen=True):
+    """One question of several that are asked at once; the fields are those of `Context.ask`."""
+
+    agent: str
+    what: Any
+    answer: type[Any] = str
+    skill: str = ""
+    timeout_s: float = 60
+    budget_usd: Decimal | None = None
 
 
 class AskedBack(InvalidAgentResponse):
@@ -46,15 +60,23 @@ async def answer_of(calls: Caller, agent: str, message: a2a.Message, kind: type[
     Raises:
         A2AError: what it refused with. AskedBack: its task is not done. InvalidAgentResponse: it is no `kind`.
     """
+    return _read(agent, _said(await parts_of(calls, agent, message, timeout_s)), kind)
+
+
+async def parts_of(calls: Caller, agent: str, message: a2a.Message, timeout_s: float) -> tuple[a2a.Part, ...]:
+    """What the agent answers, as it is.
+
+    Raises:
+        A2AError: what it refused with. AskedBack: its task is not done.
+    """
     response = await calls.send_message(agent, a2a.SendMessageRequest(message=message), timeout_s=timeout_s)
     if response.message is not None:
-        return _read(agent, response.message, kind)
+        return response.message.parts
     task = response.task
     assert task is not None  # noqa: S101  a response has one of the two
     if task.status.state != a2a.COMPLETED:
         raise AskedBack(agent, task)
-    parts = tuple(part for artifact in task.artifacts if not artifact.name for part in artifact.parts)
-    return _read(agent, _said(parts), kind)
+    return tuple(part for artifact in task.artifacts if not artifact.name for part in artifact.parts)
 
 
 async def pieces_of(

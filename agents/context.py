@@ -11,14 +11,18 @@ import itertools
 import os
 import time
 from collections.abc import AsyncGenerator, Sequence
+from decimal import Decimal
 from typing import Any, Protocol, overload
 
 import msgspec
 
-from agents.asking import AskedBack, answer_of, message_to, pieces_of
+from agents.asking import Ask, AskedBack, answer_of, message_to, pieces_of
 from agents.changes import Asked, Asking
 from agents.llm.budget import Budget
+from agents.routing import gathering
+from agents.routing.gathering import First
 from approvals.change.edits import Change
+from bus.requests import spending
 from bus.requests.caller import Caller
 from schemas import a2a, names
 from schemas.approvals import Receipt, Standing
@@ -202,25 +206,64 @@ class Context(msgspec.Struct, frozen=True, eq=False):
         return min(left, at_most)
 
     @overload
-    async def ask(self, agent: str, what: Any, *, skill: str = "", timeout_s: float = 60) -> str: ...
+    async def ask(
+        self, agent: str, what: Any, *, skill: str = "", timeout_s: float = 60, budget_usd: Decimal | None = None
+    ) -> str: ...
 
     @overload
-    async def ask[T](self, agent: str, what: Any, answer: type[T], *, skill: str = "", timeout_s: float = 60) -> T: ...
+    async def ask[T](
+        self,
+        agent: str,
+        what: Any,
+        answer: type[T],
+        *,
+        skill: str = "",
+        timeout_s: float = 60,
+        budget_usd: Decimal | None = None,
+    ) -> T: ...
 
     async def ask(
-        self, agent: str, what: Any, answer: type[Any] = str, *, skill: str = "", timeout_s: float = 60
+        self,
+        agent: str,
+        what: Any,
+        answer: type[Any] = str,
+        *,
+        skill: str = "",
+        timeout_s: float = 60,
+        budget_usd: Decimal | None = None,
     ) -> Any:
         """Ask another agent and wait for its answer as `answer`; deadline, trace and correlation are carried on.
 
-        `what` is text or a value of the other skill's input type.
+        `what` is text or a value of the other skill's input type. Of the budget the other agent gets `budget_usd`, or
+        half of what is left.
 
         Raises:
             A2AError: what the other agent refused with; Unavailable at once when nobody serves it;
                 InvalidAgentResponse when the answer is of another type;
                 AskedBack when it is a task that waits for an answer, see `reply`.
         """
-        message = message_to(agent, what, skill=skill, cause=self.message)
-        return await answer_of(self.calls, agent, message, answer, self.remaining_s(timeout_s))
+        with spending.allotted(budget_usd):
+            return await self._ask(Ask(agent, what, answer, skill, timeout_s))
+
+    async def _ask(self, ask: Ask) -> Any:
+        message = message_to(ask.agent, ask.what, skill=ask.skill, cause=self.message)
+        return await answer_of(self.calls, ask.agent, message, ask.answer, self.remaining_s(ask.timeout_s))
+
+    async def gather(self, asks: Sequence[Ask], *, at_once: int = 8) -> list[Any]:
+        """Ask several agents, `at_once` of them at a time; the answers in the order of `asks`.
+
+        Where one failed, its A2AError (an AskedBack too) stands in the place of its answer. What is left of the
+        budget is split equally among those that name no `budget_usd`.
+        """
+        return await gathering.gather(self._ask, asks, at_once=at_once)
+
+    async def ask_any(self, asks: Sequence[Ask]) -> First:
+        """Ask several agents at once and take the first answer; the others are not waited for, and may have acted.
+
+        Raises:
+            NobodyAnswered: all failed; `failures` says why.
+        """
+        return await gathering.first_of(self._ask, asks)
 
     @overload
     async def reply(self, asked: AskedBack, what: Any, *, timeout_s: float = 60) -> str: ...

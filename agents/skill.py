@@ -26,12 +26,12 @@ from typing import Any
 import msgspec
 import pydantic
 
-from agents.asking import AskedBack
+from agents.asking import Ask, AskedBack
 from agents.context import Context
 from schemas.errors import InvalidDocument
 from schemas.subjects import require_token
 
-__all__ = ["AskedBack", "Context", "Skill", "skill"]
+__all__ = ["Ask", "AskedBack", "Context", "Skill", "skill"]
 
 Function = Callable[[Any, Context], Awaitable[Any] | AsyncIterator[Any]]
 """A coroutine function, or an async generator function."""

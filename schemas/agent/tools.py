@@ -22,6 +22,7 @@ from pydantic_core import CoreSchema
 
 from schemas.documents import Document
 
+from .routing import AskSettings
 from .tool_settings import BashSettings, FileSettings, HttpSettings, SearchSettings, ToolSettings, WriteSettings
 
 OWN: Final = re.compile(r"(?P<file>[a-z_][a-z0-9_]*\.py):(?P<name>[A-Za-z_][A-Za-z0-9_]{0,63})")
@@ -43,7 +44,7 @@ class Tools(Document):
     http_request: HttpSettings | None = Field(None, description="speak to listed web servers")
     web_search: SearchSettings | None = Field(None, description="search the web")
     propose_change: ToolSettings | None = Field(None, description="propose a change of the agent itself")
-    ask_agent: ToolSettings | None = Field(None, description="ask another agent")
+    ask_agent: AskSettings | None = Field(None, description="ask another agent")
     note: ToolSettings | None = Field(None, description="keep notes beyond the conversation")
     recall: ToolSettings | None = Field(None, description="look up what was put away of the conversation")
 
