@@ -80,8 +80,8 @@ class SessionStore:
         """
         return await through_outage(lambda _: self._get(key))
 
-    async def change(self, key: str, changed: Change, *, ttl_s: int) -> bytes:
-        """Store what `changed` makes of the stored value, for `ttl_s` seconds from now; returns it.
+    async def change(self, key: str, changed: Change, *, ttl_s: int | None = None) -> bytes:
+        """Store what `changed` makes of the stored value, for `ttl_s` seconds from now or for good; returns it.
 
         Raises:
             StorageFull: there is no room for it. Unavailable, UnknownOutcome: the server stayed away, or others wrote
@@ -89,7 +89,7 @@ class SessionStore:
         """
         lock = self._writing.setdefault(key, asyncio.Lock())
         async with lock:
-            return await self._changed(key, changed, keeping(ttl_s))
+            return await self._changed(key, changed, {} if ttl_s is None else keeping(ttl_s))
 
     async def delete(self, key: str) -> bool:
         """Forget what is stored under `key`; whether there was anything. Raises as `change`."""

@@ -2,6 +2,8 @@
 
 from .memories import Memories, Told
 from .memory import Forgetful, Memory
+from .note_tool import NoteBook
+from .recall import recall_row
 from .session import Kept, Session
 
-__all__ = ["Forgetful", "Kept", "Memories", "Memory", "Session", "Told"]
+__all__ = ["Forgetful", "Kept", "Memories", "Memory", "NoteBook", "Session", "Told", "recall_row"]

@@ -5,17 +5,16 @@ from __future__ import annotations
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-from agents.memory import Memories
 from agents.runtime.answers import Answering, SkillAnswering
 from agents.runtime.load import Loaded
 from agents.runtime.model_answers import Equipment, ModelAnswering
 from agents.runtime.models import pool_of
+from agents.runtime.remembering import remembering_of
 from agents.tools.catalogue import Place
 from agents.tools.sources import rows_of
 from agents.tools.toolbox import Toolbox
 from bus.audit.emit import Audit
 from bus.connection import Connection
-from bus.sessions import SessionStore
 
 
 async def answering_of(agent: Loaded, audit: Audit, own: Connection, state: Path) -> Answering:
@@ -33,9 +32,8 @@ async def answering_of(agent: Loaded, audit: Audit, own: Connection, state: Path
     async with AsyncExitStack() as stack:
         pool = pool_of(section, audit)
         stack.push_async_callback(pool.close)
-        remembers = agent.file.memory
-        memories = Memories(remembers, section, SessionStore(own), audit, has_recall=False) if remembers else None
-        toolbox = Toolbox(rows_of(agent.file.tools, Place(agent.folder, state)), audit)
+        memories, rows = remembering_of(agent.file, section, own, audit)
+        toolbox = Toolbox(rows_of(agent.file.tools, Place(agent.folder, state), rows), audit)
         equipment = Equipment(pool=pool, toolbox=toolbox, memories=memories, audit=audit)
         return ModelAnswering(agent.file, section, equipment, stack.pop_all())
     raise AssertionError

@@ -21,6 +21,7 @@ from agents.runtime.load import Loaded, card_of, load_agent
 from agents.runtime.operations import Operations, Parts
 from agents.runtime.own_changes import OwnChanges
 from agents.runtime.push import PushConfigs
+from agents.runtime.remembering import require_room_to_remember
 from agents.runtime.schedule import Schedule
 from agents.runtime.service import Identity, Running, service
 from approvals.git import tree_of_folder
@@ -35,7 +36,6 @@ from bus.requests.breaker import BreakerRules
 from bus.requests.caller import Caller
 from bus.requests.flow import Bounds, Places, Rate
 from bus.requests.responder import Responder
-from bus.sessions import SessionStore
 from bus.surroundings import Surroundings
 from bus.tasks.commands import TaskCommands
 from bus.tasks.dead_letters import DeadLetters
@@ -72,7 +72,7 @@ async def run_agent(path: Path, place: Surroundings) -> None:
         answering = await _answering(agent, running, place, parts)
         book = TaskBook(agent.id, running.own, running.bus, running.audit)
         later = Later(agent.id, running.own)
-        await asyncio.gather(book.require(), later.require(), _require_memory(agent, running))
+        await asyncio.gather(book.require(), later.require(), require_room_to_remember(agent.file, running.own))
         operations = Operations(
             Parts(
                 agent=agent.id,
@@ -118,11 +118,6 @@ async def run_agent(path: Path, place: Surroundings) -> None:
 async def _answering(agent: Loaded, running: Running, place: Surroundings, parts: LargeParts) -> LargeAnswering:
     own = await answering_of(agent, running.audit, running.own, place.state)
     return LargeAnswering(own, parts, Room(HELD_BYTES))
-
-
-async def _require_memory(agent: Loaded, running: Running) -> None:
-    if agent.file.memory is not None:
-        await SessionStore(running.own).require()
 
 
 async def drain(responder: Responder, tasks: TaskWorker, operations: Operations, timeout_s: float) -> int:

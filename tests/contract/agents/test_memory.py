@@ -17,7 +17,7 @@ from bus.sessions import SessionStore, session_key
 from schemas import a2a
 from schemas.errors import TaskNotFound, Unavailable
 from tests.harness.agent import Agent, caller, saying, serving, trail
-from tests.harness.fake_llm import PROXY_VARIABLES, FakeLlm, Gate, Held, Say
+from tests.harness.fake_llm import PROXY_VARIABLES, CallTool, FakeLlm, Gate, Held, Say
 from tests.harness.fleet import Bench, bench, until
 
 AGENT = """\
@@ -27,6 +27,7 @@ llm:
   pool: [{provider: openai, model: m, api_key: 'file:KEY', base_url: 'URL'}]
 memory: {context_window_size: 2000, compression_token_threshold: 200}
 safety: {max_input_chars: 50000}
+tools: [note, recall]
 """
 
 
@@ -155,6 +156,40 @@ async def test_a_long_conversation_is_summarised(fake: FakeLlm, stage: tuple[Ben
     events = await trail(stage[0], agent, kind="memory.compacted")
     assert events[0].data.metadata["summary"] == "summary-v1"
     assert events[0].data.resource == "ops"
+
+
+async def test_what_was_put_away_can_be_recalled(fake: FakeLlm, stage: tuple[Bench, Agent, Caller]) -> None:
+    """In the conversation that it is of, word for word, by the tool that the notice names."""
+    _, _, ops = stage
+    fake.default = Say("word " * 150)
+    await said(ops, "My dog is called Rex. " + "word " * 100)
+    while "are not shown. The tool recall" not in told(fake)[0]:
+        await said(ops, "more " * 150)
+    fake.script = [CallTool("recall", {"words": "dog called"}), Say("Rex.")]
+    assert await said(ops, "What is my dog's name?") == "Rex."
+    assert "My dog is called Rex." in told(fake)[-1]
+    fake.script = [CallTool("recall", {"words": "dog"}), Say("I do not know.")]
+    await said(ops, "And my dog?", context="c-2")
+    assert "nothing else can be found" in told(fake)[-1]
+
+
+async def test_notes_outlast_a_conversation(fake: FakeLlm, stage: tuple[Bench, Agent, Caller]) -> None:
+    """They are their caller's alone; the trail has their intent, and nothing of what they say."""
+    running, agent, ops = stage
+    fake.script = [CallTool("note", {"do": "write", "name": "dog", "text": "His dog is Rex."}), Say("Noted.")]
+    await said(ops, "My dog is called Rex.")
+    read = CallTool("note", {"do": "read", "name": "dog"}, more=(("note", {"do": "list"}),))
+    fake.script = [read, Say("Rex.")]
+    await said(ops, "And my dog?", context="c-2")
+    assert "in a conversation with ops]\nHis dog is Rex." in told(fake)[-2]
+    assert "dog: 15 characters, " in told(fake)[-1]
+    fake.script = [read, Say("Nobody told me.")]
+    await said(await caller(running, "concierge"), "And his dog?")
+    assert "there is no note 'dog'; there are: none" in told(fake)[-2]
+    events = await trail(running, agent)
+    assert [event.data.action for event in events if event.short_type == "tool.intended"] == ["note"] * 5
+    assert b"Rex" not in msgspec.json.encode(events)
+    assert b"dog" not in msgspec.json.encode(events)
 
 
 async def test_a_conversation_of_a_newer_version_is_refused(fake: FakeLlm, stage: tuple[Bench, Agent, Caller]) -> None:
