@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -76,6 +76,8 @@ class Conversation:
     budget: Budget = field(default_factory=Budget)
     memory: Memory = field(default_factory=Forgetful)
     bounds: Bounds = Bounds()
+    at_once: Mapping[str, int] = field(default_factory=dict)
+    """Of these tools so many calls of one turn may run at the same time."""
     hear: Hear = _nothing
     on_step: OnStep = _ignore
 

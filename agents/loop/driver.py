@@ -30,6 +30,7 @@ from agents.llm import (
 from bus.errors import AuditUnavailable
 from schemas.errors import AgentbusError, InvalidDocument
 
+from .ahead import Ahead
 from .conversation import Conversation, Reply, Stepped, Sums
 from .overflow import is_overflow
 from .table import State, Trigger, Walk
@@ -42,7 +43,7 @@ async def converse(conversation: Conversation) -> Reply:
     """Ask until the model answers with text alone.
 
     At most `bounds.max_iterations` of the model's turns may end in tool calls. Calls of one turn run one after
-    the other, in the model's order; those over `bounds.max_tool_calls` do not run, and the model is told. The
+    the other, in the model's order, those of a tool in `at_once` at the same time; those over `bounds.max_tool_calls` do not run, and the model is told. The
     whole has no limit of time of its own: cancel it.
 
     Raises:
@@ -72,6 +73,7 @@ class _Driver:
         self._said: tuple[Turn, ...] = ()
         self._answer = Answer(text="", model="", stop_reason="end")
         self._calls: deque[ToolCall] = deque()
+        self._ahead = Ahead(self._result, conversation.at_once)
         self._results: list[ToolResult] = []
         self._refusal: LlmError | None = None
         self._usage = _NO_TOKENS
@@ -85,6 +87,8 @@ class _Driver:
         except BaseException as error:
             self._end(error)
             raise
+        finally:
+            await self._ahead.close()
         return Reply(text=self._answer.text, turns=self._said, rounds=self._rounds, sums=self._sums())
 
     # -- what is done in each state ---------------------------------------------------------------------
@@ -127,7 +131,8 @@ class _Driver:
         return Trigger.TOOLS_WANTED
 
     async def _execute(self) -> Trigger:
-        self._results.append(await self._result(self._calls.popleft()))
+        call = self._calls.popleft()
+        self._results.append(await self._ahead.result(call, self._calls))
         return Trigger.RAN
 
     async def _tell_result(self) -> Trigger:

@@ -84,6 +84,7 @@ class ModelAnswering:
             budget=budget,
             memory=self._memory_of(context, prompt, budget),
             bounds=Bounds(limits.max_iterations, limits.max_tool_calls),
+            at_once={row.name: row.at_once for row in with_.toolbox.rows if row.at_once > 1},
             hear=ear.heard,
             on_step=steps_on(with_.audit, context.agent, context.caller),
         )

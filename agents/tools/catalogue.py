@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from agents import llm
+from agents.routing import ask_agent
 from agents.tools import propose_change
 from agents.tools.files.tools import edit_row, read_row, write_row
 from agents.tools.files.workspace import Workspace
@@ -51,5 +52,6 @@ MAKERS: dict[str, Maker] = {
     "write": lambda settings, place: write_row(settings, place.workspace),
     "edit": lambda settings, place: edit_row(settings, place.workspace),
     "bash": lambda settings, place: bash_row(settings, place.workspace),
+    ask_agent.NAME: lambda settings, _: ask_agent.row_of(settings),
     propose_change.NAME: _propose_change,
 }

@@ -34,6 +34,8 @@ class Row:
     origin: str = "agentbus"
     provenance: Provenance = "untrusted"
     ends_itself: bool = False
+    at_once: int = 1
+    """How many calls of one turn may run at the same time."""
 
     @property
     def name(self) -> str:
