@@ -56,7 +56,9 @@ def row_of(settings: AskSettings) -> Row:
     """The tool of an agent with these settings."""
     asking = _Asking(settings)
     tool = llm.Tool(name=NAME, description=_description(settings), input=AskAgent)
-    return Row(tool, asking.run, has_effects=True, timeout_s=settings.timeout_s, at_once=settings.at_once, provenance="agent")
+    return Row(
+        tool, asking.run, has_effects=True, timeout_s=settings.timeout_s, at_once=settings.at_once, provenance="agent"
+    )
 
 
 def _description(settings: AskSettings) -> str:

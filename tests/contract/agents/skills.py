@@ -73,13 +73,13 @@ class Gate:
 
     async def has_entered(self, count: int = 1) -> None:
         """Return when `count` requests are inside."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(40):
             while len(self.entered) < count:
                 await asyncio.sleep(0.01)
 
     async def was_cancelled(self, count: int = 1) -> None:
         """Return when `count` requests were cut short."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(40):
             while len(self.cancelled) < count:
                 await asyncio.sleep(0.01)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from decimal import Decimal
@@ -29,6 +30,7 @@ llm:
         price: {{input_usd_per_million: 1000, output_usd_per_million: 1000}}}}
 tools: {{ask_agent: {settings}}}
 """
+_FENCE = re.compile(r"<<<data \w+ from tool ask_agent, agent>>>\n(.*)\n<<<end \w+>>>", re.DOTALL)
 COST = Decimal("0.018")
 """Of one answer of the fake: 18 tokens."""
 
@@ -59,9 +61,10 @@ async def _fleet(
 
 
 def _results(fake: FakeLlm, request: int = -1) -> list[str]:
-    """What the model was told of its calls, in its last request."""
+    """What the model was told of its calls in one request, the last unless given: without the lines of the fence."""
     messages = fake.requests[request].body["messages"]
-    return [message["content"] for message in messages if message["role"] == "tool"]
+    told = [message["content"] for message in messages if message["role"] == "tool"]
+    return [_FENCE.sub(r"\1", text) for text in told]
 
 
 def _ask(**arguments: Any) -> tuple[str, dict[str, Any]]:
