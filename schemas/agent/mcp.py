@@ -1,0 +1,198 @@
+"""The MCP servers of an agent: how each is reached, and which of its tools the agent may use.
+
+    mcp: mcp.json                        # a file in the agent's folder, as other programs have it; or
+    mcp:
+      files: {command: npx, args: [-y, some-server, .], tools: [read_file]}
+      search: {url: "https://search.example/mcp", headers: {Authorization: "Bearer ${SEARCH_TOKEN}"}, tools: ["*"]}
+
+A secret is never a value here: it is a reference, or a variable of the environment.
+
+Source: the `mcpServers` of Claude Desktop, Cursor and VS Code; MCP 2025-11-25, Transports.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import urllib.parse
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, StringConstraints, field_validator, model_validator
+
+from schemas.documents import Document
+from schemas.masking import masked_texts, names_a_secret
+
+EVERY_TOOL = "*"
+REFERENCE = re.compile(r"(env|file|credential):.+")
+VARIABLE = re.compile(r"\$\{([A-Za-z_]\w*)(?::-([^{}]*))?\}")
+"""`${NAME}`, or `${NAME:-what stands there without it}`."""
+MAX_SERVERS = 20
+_SCHEME = re.compile(r"(bearer|basic|token|apikey)\s+", re.IGNORECASE)
+_SHORTEST_SECRET = 8
+
+ServerName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]+(?:[_-][A-Za-z0-9]+)*$", max_length=32)]
+"""Without `__` and without `_` at its ends, so that `mcp__SERVER__TOOL` can be read one way only."""
+ToolName = Annotated[str, StringConstraints(min_length=1, max_length=128)]
+Pin = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
+
+
+class McpServer(Document):
+    """One server: `command` starts it as a child of the agent, or `url` is where it answers."""
+
+    type: Literal["stdio", "http", "streamable-http", "streamableHttp"] | None = Field(
+        None, description="what other programs write here; `command` or `url` says it already"
+    )
+    command: str | None = Field(None, min_length=1, description="program to start; it runs in the agent's folder")
+    args: tuple[str, ...] = Field((), description="its arguments; everybody on the machine can read them")
+    env: dict[str, str] = Field(
+        {}, description="its environment beside PATH, HOME and the like; references or ${VAR} where it is a secret"
+    )
+    url: str | None = Field(None, description="address of a streamable HTTP server")
+    headers: dict[str, str] = Field({}, description="headers of each request; references or ${VAR} for secrets")
+    plain_http: Literal["refuse", "allow"] = Field(
+        "refuse", description="whether an http:// address beyond this machine may be used"
+    )
+    disabled: bool = Field(False, description="leave the server out")
+    tools: tuple[ToolName, ...] = Field((), description='tools that the agent may use; ["*"]: all that it lists')
+    read_only: tuple[ToolName, ...] = Field((), description="tools without effects; all others count as having some")
+    needs_approval: tuple[ToolName, ...] = Field((), description="tools of which people decide each call")
+    timeout_s: float = Field(30.0, gt=0, le=3600, description="how long a call may take")
+    pins: dict[ToolName, Pin] = Field(
+        {}, description="tools to the digest of their definition; a tool that has another is refused"
+    )
+
+    @model_validator(mode="after")
+    def _one_way_to_reach_it(self) -> Self:
+        if (self.command is None) == (self.url is None):
+            raise ValueError("a server has exactly one of 'command' and 'url'")
+        if self.command is None and (self.args or self.env):
+            raise ValueError("'args' and 'env' go with 'command'; this server has a 'url'")
+        if self.url is None and self.headers:
+            raise ValueError("'headers' go with 'url'; this server has a 'command'")
+        return self
+
+    @model_validator(mode="after")
+    def _what_is_said_of_tools_is_of_allowed_ones(self) -> Self:
+        if EVERY_TOOL not in self.tools:
+            for key in ("read_only", "needs_approval"):
+                if beyond := sorted(set(getattr(self, key)) - set(self.tools)):
+                    raise ValueError(f"{key} names {beyond[0]!r}, which is not in 'tools'")
+        return self
+
+    @field_validator("args")
+    @classmethod
+    def _arguments_hold_no_secrets(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if masked_texts(value) != list(value):
+            raise ValueError("an argument holds a secret, which everybody on the machine could read; use 'env'")
+        return value
+
+    @field_validator("env", "headers")
+    @classmethod
+    def _secrets_are_references(cls, value: dict[str, str]) -> dict[str, str]:
+        for name, text in value.items():
+            if "\0" in name + text or "\n" in name + text or "\r" in name + text:
+                raise ValueError(f"{name!r} has more than one line")
+            if not REFERENCE.fullmatch(text) and _is_literal_secret(name, text):
+                raise ValueError(f"the value of {name!r} looks like a secret; write ${{VAR}} or env:NAME instead")
+        return value
+
+    @field_validator("env")
+    @classmethod
+    def _variables_have_names(cls, value: dict[str, str]) -> dict[str, str]:
+        for name in value:
+            if not re.fullmatch(r"[A-Za-z_]\w*", name):
+                raise ValueError(f"{name!r} is no name of a variable")
+        return value
+
+    @model_validator(mode="after")
+    def _the_address_is_safe(self) -> Self:
+        if self.url is None:
+            return self
+        try:
+            address = urllib.parse.urlsplit(self.url)
+            host = address.hostname
+        except ValueError:
+            raise ValueError("url: not an address") from None
+        if address.scheme not in {"https", "http"} or not host:
+            raise ValueError("url: write https://… (http:// for a server on this machine)")
+        if address.username or address.password or masked_texts([self.url]) != [self.url]:
+            raise ValueError("url: no secrets in an address; use 'headers'")
+        if address.scheme == "http" and not is_here(host) and self.plain_http == "refuse":
+            raise ValueError(
+                "url: http:// beyond this machine can be read on the way; use https://, or say plain_http: allow"
+            )
+        return self
+
+    @property
+    def allows_every_tool(self) -> bool:
+        """Whether all that the server lists is offered."""
+        return EVERY_TOOL in self.tools
+
+
+class Mcp(Document):
+    """The servers of one agent: in the agent's file, or in a file beside it."""
+
+    file: str | None = Field(None, description="name of a file in the agent's folder, such as mcp.json")
+    servers: dict[ServerName, McpServer] = Field({}, max_length=MAX_SERVERS, description="servers by name")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_forms(cls, value: Any) -> Any:
+        """`mcp: mcp.json`, and `mcp: {NAME: …}` with or without `mcpServers` around it."""
+        if isinstance(value, str):
+            return {"file": value}
+        if not isinstance(value, dict) or (value and set(value) <= {"file", "servers"}):
+            return value
+        return {"servers": value.get("mcpServers", value) if len(value) == 1 else value}
+
+    @field_validator("file")
+    @classmethod
+    def _lies_in_the_folder(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"[A-Za-z0-9_][\w.-]*\.json", value):
+            raise ValueError("write the name of a .json file that lies beside agent.yaml")
+        return value
+
+    @model_validator(mode="after")
+    def _in_one_place(self) -> Self:
+        if self.file is not None and self.servers:
+            raise ValueError("servers stand in the file or here, not in both")
+        return self
+
+    def __bool__(self) -> bool:
+        """Whether there is any."""
+        return self.file is not None or bool(self.servers)
+
+
+_FOREIGN = frozenset({"autoApprove", "alwaysAllow", "description", "$schema", "inputs"})
+"""Keys of other programs. What they let a model do unasked is not taken over."""
+
+
+def servers_of_file(value: Any) -> Any:
+    """The decoded value of an `mcp.json` as the `mcp` of an agent's file; keys that only other programs know are left out."""
+    if not isinstance(value, dict):
+        return value
+    servers = value.get("mcpServers", value.get("servers"))
+    if not isinstance(servers, dict):
+        return {key: inner for key, inner in value.items() if key not in _FOREIGN}
+    return {"servers": {name: _without_foreign(server) for name, server in servers.items()}}
+
+
+def _without_foreign(server: Any) -> Any:
+    return {key: value for key, value in server.items() if key not in _FOREIGN} if isinstance(server, dict) else server
+
+
+def is_here(host: str) -> bool:
+    """Whether `host` is this machine, by its name or address alone."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _is_literal_secret(name: str, text: str) -> bool:
+    if masked_texts([text]) != [text] and not VARIABLE.search(text):
+        return True
+    said = _SCHEME.sub("", VARIABLE.sub("", text)).strip()
+    return names_a_secret(name) and len(said) >= _SHORTEST_SECRET
