@@ -12,14 +12,15 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from agents.llm import resolve
+from schemas.agent import AgentFile
 from schemas.agent.mcp import REFERENCE, VARIABLE, Mcp, McpServer, servers_of_file
 from schemas.documents import parse_value
 from schemas.errors import InvalidDocument
-from schemas.masking import names_a_secret
 from schemas.redaction import REGISTERED
+from schemas.variables import is_secret_name
 
 from .errors import McpUnusable
 
@@ -45,27 +46,40 @@ class Endpoint:
     headers: Mapping[str, str] = field(repr=False)
 
 
-def read_servers(section: Mcp, folder: Path) -> Mcp:
-    """The section with the servers of its file in it, where it names one.
+def with_servers(file: AgentFile, folder: Path) -> AgentFile:
+    """The agent's file with the servers of its `mcp.json` in it, where it names one.
 
     Raises:
-        InvalidDocument: the file cannot be read, or is not such a file; every problem is named at once.
+        InvalidDocument: that file cannot be read, or is not such a file; every problem is named at once.
     """
-    if section.file is None:
-        return section
-    where = folder / section.file
+    if file.mcp.file is None:
+        return file
+    return file.model_copy(update={"mcp": _read(folder / file.mcp.file, folder)})
+
+
+def _read(path: Path, folder: Path) -> Mcp:
     try:
-        with where.open("rb") as file:
+        if not path.resolve(strict=True).is_relative_to(folder):
+            raise InvalidDocument(f"mcp: {path} lies outside of the agent's folder")
+        with path.open("rb") as file:
             data = file.read(_MAX_FILE_BYTES + 1)
     except OSError as error:
-        raise InvalidDocument(f"mcp: cannot read {where}: {error.strerror}") from None
+        raise InvalidDocument(f"mcp: cannot read {path}: {error.strerror}") from None
     if len(data) > _MAX_FILE_BYTES:
-        raise InvalidDocument(f"mcp: {where} has more than {_MAX_FILE_BYTES} bytes")
+        raise InvalidDocument(f"mcp: {path} has more than {_MAX_FILE_BYTES >> 10} KiB")
     try:
-        value = json.loads(data)
+        value = json.loads(data, object_pairs_hook=_once)
     except (ValueError, RecursionError) as error:
-        raise InvalidDocument(f"mcp: {where} is not JSON: {error}") from None
-    return parse_value(servers_of_file(value), Mcp, str(where))
+        raise InvalidDocument(f"mcp: {path} is not JSON: {error}") from None
+    return parse_value(servers_of_file(value), Mcp, str(path))
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A key that stands twice would let a reader see another value than the one in force."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a key stands twice in one object")
+    return found
 
 
 def reached_by(
@@ -79,12 +93,12 @@ def reached_by(
     """
     values = _Values(f"mcp.{name}", os.environ if environment is None else environment)
     if server.url is not None:
-        headers = {key: values.secret(text, f"headers.{key}", key) for key, text in server.headers.items()}
+        headers = {key: values.of(text, f"headers.{key}") for key, text in server.headers.items()}
         return Endpoint(server.url, headers)
-    program = _program(values.text(server.command or "", "command"), folder, values)
-    own = {key: values.secret(text, f"env.{key}", key) for key, text in server.env.items()}
+    program = _program(server.command or "", folder, values)
+    own = {key: values.of(text, f"env.{key}") for key, text in server.env.items()}
     inherited = {key: values.environment[key] for key in INHERITED if key in values.environment}
-    return Command((program, *(values.text(text, "args") for text in server.args)), folder, {**inherited, **own})
+    return Command((program, *server.args), folder, {**inherited, **own})
 
 
 def _program(command: str, folder: Path, values: _Values) -> str:
@@ -101,27 +115,27 @@ def _program(command: str, folder: Path, values: _Values) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Values:
-    """Puts variables and secrets into the texts of one server."""
+    """Puts secrets and variables into the texts of one server. From then on no log and no event shows the secrets."""
 
     where: str
     environment: Mapping[str, str] = field(repr=False)
 
-    def text(self, text: str, key: str) -> str:
-        """`text` with the values of its variables."""
-        for name, default in VARIABLE.findall(text):
-            if name not in self.environment and f"${{{name}:-" not in text:
-                raise McpUnusable(f"{self.where}.{key}: the environment variable {name} is not set")
-            if names_a_secret(name):
-                REGISTERED.add(self.environment.get(name, default))
-        return VARIABLE.sub(lambda found: self.environment.get(found[1], found[2] or ""), text)
-
-    def secret(self, text: str, key: str, name: str) -> str:
-        """A value that may be a secret. From now on no log and no event shows one."""
-        if REFERENCE.fullmatch(text):
-            return resolve(text, self.environment).reveal()
-        value = self.text(text, key)
-        if names_a_secret(name) and value != text:
-            REGISTERED.add(value)
+    def of(self, text: str, key: str) -> str:
+        """What stands at `key`."""
+        found = REFERENCE.fullmatch(text)
+        if found:
+            return (found["scheme"] or "") + resolve(found["reference"], self.environment).reveal()
+        value = VARIABLE.sub(lambda variable: self._variable(variable[1], variable[2], key), text)
         if "\n" in value or "\r" in value or "\0" in value:
             raise McpUnusable(f"{self.where}.{key}: the value has more than one line")
+        if value != text and is_secret_name(key):
+            REGISTERED.add(value)
+        return value
+
+    def _variable(self, name: str, default: str | None, key: str) -> str:
+        value = self.environment.get(name, default)
+        if value is None:
+            raise McpUnusable(f"{self.where}.{key}: the environment variable {name} is not set")
+        if is_secret_name(name):
+            REGISTERED.add(value)
         return value

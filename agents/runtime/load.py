@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from agents.lifespan import Lifespan
+from agents.mcp.config import with_servers
 from agents.runtime.agent_folder import AgentFolder, read_folder
 from agents.runtime.declared import Declared
 from agents.runtime.typed import FILE, TEXT, json_schema
@@ -52,10 +53,11 @@ def load_agent(path: Path, environment: Mapping[str, str] | None = None) -> Load
 
 def load_folder(read: AgentFolder) -> Loaded:
     """Import the handler of an agent whose file was read. Raises as `load_agent`."""
-    found = _handler(read.folder, read.file.handler) if read.file.handler else ()
+    file = with_servers(read.file, read.folder)
+    found = _handler(read.folder, file.handler) if file.handler else ()
     skills = tuple(item for item in found if isinstance(item, Skill))
     lifespans = tuple(item for item in found if isinstance(item, Lifespan))
-    return Loaded(read.file, read.path, read.folder, skills, lifespans)
+    return Loaded(file, read.path, read.folder, skills, lifespans)
 
 
 def _handler(folder: Path, handler: str) -> tuple[Skill | Lifespan, ...]:

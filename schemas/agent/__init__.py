@@ -6,6 +6,7 @@ from .extension import Extension
 from .file import AgentFile
 from .identity import Identity, SkillId, SkillText
 from .limits import Breaker, CallerLimits, Limits
+from .mcp import Mcp, McpServer
 from .memory import Memory
 from .models import Llm, ModelChoice, Price
 from .safety import Safety
@@ -35,6 +36,8 @@ __all__ = [
     "Identity",
     "Limits",
     "Llm",
+    "Mcp",
+    "McpServer",
     "Memory",
     "ModelChoice",
     "Price",

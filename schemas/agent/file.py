@@ -15,6 +15,7 @@ from .canary import Canary
 from .extension import Extension
 from .identity import Identity
 from .limits import Limits
+from .mcp import Mcp, or_file
 from .memory import Memory
 from .models import Llm
 from .safety import Safety
@@ -34,6 +35,11 @@ class AgentFile(Document):
         default_factory=Tools,
         description="what a model may do besides answering: a list of names, or names with their settings",
         json_schema_extra=or_names,
+    )
+    mcp: Mcp = Field(
+        default_factory=Mcp,
+        description="MCP servers by name, or the name of a file with them (mcp.json)",
+        json_schema_extra=or_file,
     )
     extensions: tuple[Extension, ...] = Field((), description="extensions of A2A that the agent speaks")
     limits: Limits = Field(Limits(), description="what one instance takes on at once")
@@ -70,6 +76,12 @@ class AgentFile(Document):
     def _a_model_remembers(self) -> Self:
         if self.memory is not None and self.llm is None:
             raise ValueError("memory is of an agent with 'llm'; a handler keeps what it needs by itself")
+        return self
+
+    @model_validator(mode="after")
+    def _tools_are_for_models(self) -> Self:
+        if self.handler and self.mcp:
+            raise ValueError("'mcp' goes with 'llm'; a handler calls servers itself")
         return self
 
     @model_validator(mode="after")

@@ -3,9 +3,10 @@
     mcp: mcp.json                        # a file in the agent's folder, as other programs have it; or
     mcp:
       files: {command: npx, args: [-y, some-server, .], tools: [read_file]}
-      search: {url: "https://search.example/mcp", headers: {Authorization: "Bearer ${SEARCH_TOKEN}"}, tools: ["*"]}
+      search: {url: "https://search.example/mcp", headers: {Authorization: "Bearer env:SEARCH_TOKEN"}, tools: ["*"]}
 
-A secret is never a value here: it is a reference, or a variable of the environment.
+A secret is never a value here: it is a reference, or in `mcp.json` a variable of the environment. What is started or
+called is written out: variables stand in `env` and `headers` alone, so that what was reviewed is what runs.
 
 Source: the `mcpServers` of Claude Desktop, Cursor and VS Code; MCP 2025-11-25, Transports.
 """
@@ -15,22 +16,26 @@ from __future__ import annotations
 import ipaddress
 import re
 import urllib.parse
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, StringConstraints, field_validator, model_validator
+from pydantic import ConfigDict, Field, StringConstraints, field_validator, model_validator
 
 from schemas.documents import Document
-from schemas.masking import masked_texts, names_a_secret
+from schemas.masking import masked_texts
+from schemas.variables import is_secret_name
 
 EVERY_TOOL = "*"
-REFERENCE = re.compile(r"(env|file|credential):.+")
+REFERENCE = re.compile(r"(?P<scheme>(?i:bearer|basic|token|apikey)[ ]+)?(?P<reference>(?:env|file|credential):\S+)")
+"""A secret, with the scheme of an Authorization before it."""
 VARIABLE = re.compile(r"\$\{([A-Za-z_]\w*)(?::-([^{}]*))?\}")
 """`${NAME}`, or `${NAME:-what stands there without it}`."""
 MAX_SERVERS = 20
 _SCHEME = re.compile(r"(bearer|basic|token|apikey)\s+", re.IGNORECASE)
 _SHORTEST_SECRET = 8
+_LONGEST_NAME = 32
 
-ServerName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]+(?:[_-][A-Za-z0-9]+)*$", max_length=32)]
+_SERVER = re.compile(r"[A-Za-z0-9]+(?:[_-][A-Za-z0-9]+)*")
 """Without `__` and without `_` at its ends, so that `mcp__SERVER__TOOL` can be read one way only."""
 ToolName = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 Pin = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
@@ -45,10 +50,10 @@ class McpServer(Document):
     command: str | None = Field(None, min_length=1, description="program to start; it runs in the agent's folder")
     args: tuple[str, ...] = Field((), description="its arguments; everybody on the machine can read them")
     env: dict[str, str] = Field(
-        {}, description="its environment beside PATH, HOME and the like; references or ${VAR} where it is a secret"
+        {}, description="its environment beside PATH, HOME and the like; secrets as references (env:NAME)"
     )
     url: str | None = Field(None, description="address of a streamable HTTP server")
-    headers: dict[str, str] = Field({}, description="headers of each request; references or ${VAR} for secrets")
+    headers: dict[str, str] = Field({}, description="headers of each request; secrets as references (Bearer env:NAME)")
     plain_http: Literal["refuse", "allow"] = Field(
         "refuse", description="whether an http:// address beyond this machine may be used"
     )
@@ -79,6 +84,14 @@ class McpServer(Document):
                     raise ValueError(f"{key} names {beyond[0]!r}, which is not in 'tools'")
         return self
 
+    @field_validator("command", "args", "url")
+    @classmethod
+    def _is_written_out(cls, value: Any) -> Any:
+        for text in (value,) if isinstance(value, str) else value or ():
+            if "${" in text:
+                raise ValueError("takes no variable: what is reviewed is what runs; write the value out")
+        return value
+
     @field_validator("args")
     @classmethod
     def _arguments_hold_no_secrets(cls, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -93,7 +106,7 @@ class McpServer(Document):
             if "\0" in name + text or "\n" in name + text or "\r" in name + text:
                 raise ValueError(f"{name!r} has more than one line")
             if not REFERENCE.fullmatch(text) and _is_literal_secret(name, text):
-                raise ValueError(f"the value of {name!r} looks like a secret; write ${{VAR}} or env:NAME instead")
+                raise ValueError(f"the value of {name!r} looks like a secret; write env:NAME instead")
         return value
 
     @field_validator("env")
@@ -130,37 +143,58 @@ class McpServer(Document):
 
 
 class Mcp(Document):
-    """The servers of one agent: in the agent's file, or in a file beside it."""
+    """By name; or the name of a file with them. What is in the file counts as if it stood here."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    __pydantic_extra__: dict[str, McpServer]
 
     file: str | None = Field(None, description="name of a file in the agent's folder, such as mcp.json")
-    servers: dict[ServerName, McpServer] = Field({}, max_length=MAX_SERVERS, description="servers by name")
 
     @model_validator(mode="before")
     @classmethod
-    def _short_forms(cls, value: Any) -> Any:
-        """`mcp: mcp.json`, and `mcp: {NAME: …}` with or without `mcpServers` around it."""
+    def _by_name(cls, value: Any) -> Any:
+        """A text is the name of a file; `mcpServers` may stand around the servers, as in other programs' files."""
         if isinstance(value, str):
             return {"file": value}
-        if not isinstance(value, dict) or (value and set(value) <= {"file", "servers"}):
+        if not isinstance(value, Mapping):
             return value
-        return {"servers": value.get("mcpServers", value) if len(value) == 1 else value}
+        servers = value.get("mcpServers", value) if len(value) == 1 else value
+        for name in servers if isinstance(servers, Mapping) else ():
+            if not _SERVER.fullmatch(str(name)) or len(str(name)) > _LONGEST_NAME:
+                raise ValueError(
+                    f"{str(name)[:_LONGEST_NAME]!r} is no name of a server: write up to {_LONGEST_NAME} letters and"
+                    " digits, with single '-' or '_' between them"
+                )
+        return servers
 
     @field_validator("file")
     @classmethod
     def _lies_in_the_folder(cls, value: str | None) -> str | None:
         if value is not None and not re.fullmatch(r"[A-Za-z0-9_][\w.-]*\.json", value):
-            raise ValueError("write the name of a .json file that lies beside agent.yaml")
+            raise ValueError("write the name of a .json file that lies beside the agent's file")
         return value
 
     @model_validator(mode="after")
     def _in_one_place(self) -> Self:
         if self.file is not None and self.servers:
             raise ValueError("servers stand in the file or here, not in both")
+        if len(self.servers) > MAX_SERVERS:
+            raise ValueError(f"at most {MAX_SERVERS} servers")
         return self
+
+    @property
+    def servers(self) -> dict[str, McpServer]:
+        """Those that stand here, by name."""
+        return self.__pydantic_extra__
 
     def __bool__(self) -> bool:
         """Whether there is any."""
         return self.file is not None or bool(self.servers)
+
+
+def or_file(schema: dict[str, Any]) -> None:
+    """Say in the JSON Schema of a field of this type that the name of a file will do."""
+    schema["anyOf"] = [{"$ref": schema.pop("$ref")}, {"type": "string"}]
 
 
 _FOREIGN = frozenset({"autoApprove", "alwaysAllow", "description", "$schema", "inputs"})
@@ -173,8 +207,8 @@ def servers_of_file(value: Any) -> Any:
         return value
     servers = value.get("mcpServers", value.get("servers"))
     if not isinstance(servers, dict):
-        return {key: inner for key, inner in value.items() if key not in _FOREIGN}
-    return {"servers": {name: _without_foreign(server) for name, server in servers.items()}}
+        return {}
+    return {str(name): _without_foreign(server) for name, server in servers.items()}
 
 
 def _without_foreign(server: Any) -> Any:
@@ -195,4 +229,4 @@ def _is_literal_secret(name: str, text: str) -> bool:
     if masked_texts([text]) != [text] and not VARIABLE.search(text):
         return True
     said = _SCHEME.sub("", VARIABLE.sub("", text)).strip()
-    return names_a_secret(name) and len(said) >= _SHORTEST_SECRET
+    return is_secret_name(name) and len(said) >= _SHORTEST_SECRET

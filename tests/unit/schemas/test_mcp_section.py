@@ -25,12 +25,11 @@ def one(**changes: Any) -> Mcp:
     [
         {"files": CHILD},
         {"mcpServers": {"files": CHILD}},
-        {"servers": {"files": CHILD}},
     ],
-    ids=["by name", "as others write it", "in full"],
+    ids=["by name", "as others write it"],
 )
-def test_servers_are_written_in_three_ways(value: Any) -> None:
-    """All mean the same."""
+def test_servers_are_written_in_two_ways(value: Any) -> None:
+    """Both mean the same."""
     assert parse_value(value, Mcp, "mcp") == one()
 
 
@@ -56,11 +55,13 @@ def test_a_file_of_another_program_is_honoured() -> None:
         ({"command": None}, "exactly one of 'command' and 'url'"),
         ({"headers": {"A": "b"}}, "'headers' go with 'url'"),
         ({"command": None, "url": "https://a.example", "args": ["x"]}, "'args' and 'env' go with 'command'"),
-        ({"timeout": 3}, "unknown key 'servers.files.timeout'; did you mean 'timeout_s'?"),
+        ({"timeout": 3}, "files.timeout: unknown key; did you mean 'timeout_s'?"),
         ({"type": "sse"}, "Input should be 'stdio'"),
         ({"read_only": ["write"]}, "read_only names 'write', which is not in 'tools'"),
         ({"needs_approval": ["write"]}, "needs_approval names 'write'"),
         ({"pins": {"read": "abc"}}, "should match pattern"),
+        ({"args": ["${HOME}"]}, "what is reviewed is what runs"),
+        ({"command": None, "url": "https://${HOST}/"}, "what is reviewed is what runs"),
         ({"env": {"A B": "x"}}, "no name of a variable"),
         ({"env": {"A": "x\ny"}}, "more than one line"),
         ({"command": None, "url": "http://a.example/mcp"}, "can be read on the way"),
@@ -71,7 +72,7 @@ def test_a_file_of_another_program_is_honoured() -> None:
 )
 def test_what_is_wrong_is_said(changes: dict[str, Any], said: str) -> None:
     """Each mistake is refused with advice."""
-    with pytest.raises(InvalidDocument, match=said.replace("?", r"\?").replace("(", r"\(")):
+    with pytest.raises(InvalidDocument, match=said.replace("?", r"\?")):
         one(**changes)
 
 
@@ -99,8 +100,12 @@ def test_a_secret_is_never_a_value(changes: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"env": {"GITHUB_TOKEN": "env:GITHUB_TOKEN", "MODE": "quick", "OTHER_KEY": "${A_KEY}"}},
-        {"command": None, "url": "https://a.example", "headers": {"Authorization": "Bearer ${TOKEN}"}},
+        {"env": {"GITHUB_TOKEN": "env:GITHUB_TOKEN", "MODE": "quick", "OTHER_KEY": "${A_KEY}", "LEVEL": "${LEVEL:-3}"}},
+        {
+            "command": None,
+            "url": "https://a.example",
+            "headers": {"Authorization": "Bearer env:TOKEN", "X-Api-Key": "file:/k"},
+        },
         {"command": None, "url": "http://127.0.0.1:8000/mcp"},
         {"command": None, "url": "http://[::1]:8000/mcp"},
         {"command": None, "url": "http://mcp.internal/mcp", "plain_http": "allow"},
@@ -117,4 +122,4 @@ def test_what_is_right_is_accepted(changes: dict[str, Any]) -> None:
 def test_names_of_servers_can_be_read_one_way_only(name: str) -> None:
     """A name with `__` in it could stand for another server's tool."""
     with pytest.raises(InvalidDocument):
-        parse_value({"servers": {name: CHILD}}, Mcp, "mcp")
+        parse_value({name: CHILD}, Mcp, "mcp")
