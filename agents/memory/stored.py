@@ -12,7 +12,9 @@ import msgspec
 import structlog
 
 from agents.llm import Turn
+from bus.requests import spending
 from bus.sessions import Found, SessionStore, session_key
+from schemas import names
 from schemas.a2a import JsonObject
 from schemas.errors import AgentbusError
 
@@ -65,6 +67,7 @@ class SessionMemory:
     async def save(self, turns: tuple[Turn, ...], *, counted: int | None = None) -> None:
         """See `Memory`."""
         self.window.hear(turns, counted)
+        spending.tell(names.MEMORY_KEY, self.metadata)
         try:
             await self._store.change(self._key, self._joined, ttl_s=self._place.settings.session_ttl_s)
         except AgentbusError as error:

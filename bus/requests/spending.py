@@ -68,6 +68,8 @@ class Account:
         self._own = Usage()
         self._chain = Chain()
         self._is_used = earlier is not None
+        self.further: dict[str, Any] = {}
+        """What else the answer's metadata tell, by key."""
 
     def used(self, usage: Usage) -> None:
         """A model of the agent's own was called."""
@@ -89,7 +91,7 @@ class Account:
 
     def metadata(self) -> dict[str, Any]:
         """For the metadata of the answer; nothing where nothing was used."""
-        return {USAGE_KEY: self.usage.as_json()} if self._is_used else {}
+        return self.further | ({USAGE_KEY: self.usage.as_json()} if self._is_used else {})
 
     def on(self, task: a2a.Task) -> a2a.Task:
         """The task, telling it."""
@@ -130,6 +132,13 @@ def used(usage: Usage) -> None:
     account = _account.get()
     if account is not None:
         account.used(usage)
+
+
+def tell(key: str, value: Any) -> None:
+    """Have the metadata of the answer that is worked on here tell `value` under `key`."""
+    account = _account.get()
+    if account is not None:
+        account.further[key] = value
 
 
 @contextmanager

@@ -153,6 +153,8 @@ def _is_over(task: a2a.Task) -> bool:
 
 def status_update(task: a2a.Task) -> bytes:
     """The update that tells a task's present status; its cost too, where it has ended or waits."""
-    told = {key: task.metadata[key] for key in (USAGE_KEY,) if key in task.metadata and _is_over(task)}
+    told: a2a.JsonObject = {
+        key: task.metadata[key] for key in (USAGE_KEY, names.MEMORY_KEY) if key in task.metadata and _is_over(task)
+    }
     update = a2a.TaskStatusUpdateEvent(task_id=task.id, context_id=task.context_id, status=task.status, metadata=told)
     return protojson.encode(a2a.StreamResponse(status_update=update))

@@ -80,6 +80,7 @@ async def test_a_conversation_at_a_terminal(stage: Stage, tmp_path: Path) -> Non
         await typist.sees("> ")
         typist.types("I am Ada.\n")
         await typist.sees("Hello Ada.")
+        await typist.sees("1 %\x1b[0m of 2,000 tokens")  # what the model's server counted
         await typist.sees("> ")
         typist.types("Who am I?\n")
         await typist.sees("You are Ada.")
@@ -88,7 +89,7 @@ async def test_a_conversation_at_a_terminal(stage: Stage, tmp_path: Path) -> Non
         ]  # fmt: skip
         await typist.sees("> ")
         typist.types("/cost\n")
-        await typist.sees("2 answers, ")
+        await typist.sees("2 answers, 22 input tokens, 14 output tokens, unknown cost")
         typist.types("/help\n")
         await typist.sees("/export")
         typist.types("/nonsense\n")
@@ -149,6 +150,7 @@ async def test_a_program_gets_a_line_for_each_event(stage: Stage) -> None:
     assert lines[0]["task"]["contextId"] == "c-1"
     assert lines[-2]["answer"]["text"] == "Hello."
     assert lines[-2]["answer"]["state"] == "completed"
+    assert lines[-2]["answer"]["metadata"]["urn:agentbus:memory"] == {"context_used": 18, "context_window": 2000}
     assert lines[-1]["note"].startswith("1 answer, ")
     await filed("two\n", *stage.arguments, "--json", "--context", "c-1")
     assert [message["content"] for message in stage.fake.requests[-1].body["messages"][1:]] == ["one", "Hello.", "two"]

@@ -9,15 +9,12 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
 
 from bus.requests.caller import Caller
 from schemas import a2a, names
 from schemas.errors import A2AError
 from schemas.ids import rfc3339, ulid
-
-USAGE = "urn:agentbus:usage"
-MEMORY = "urn:agentbus:memory"
+from schemas.usage import Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,22 +35,17 @@ class Cost:
     output_tokens: int | None = 0
     usd: Decimal | None = Decimal(0)
 
-    def add(self, usage: Any) -> None:
-        """Of one answer, as its metadata have it."""
-        found = usage if isinstance(usage, dict) else {}
+    def add(self, metadata: a2a.JsonObject) -> None:
+        """Of one answer, whatever it asked of others included; one that tells nothing did cost nothing."""
+        total = (Usage.told_in(metadata) or Usage()).total
         self.answers += 1
-        self.input_tokens = _sum(self.input_tokens, found.get("input_tokens"))
-        self.output_tokens = _sum(self.output_tokens, found.get("output_tokens"))
-        usd = found.get("cost_usd")
-        self.usd = None if self.usd is None or not _is_number(usd) else self.usd + Decimal(str(usd))
+        self.input_tokens = _sum(self.input_tokens, total.input_tokens)
+        self.output_tokens = _sum(self.output_tokens, total.output_tokens)
+        self.usd = _sum(self.usd, total.cost_usd)
 
 
-def _sum(one: int | None, other: Any) -> int | None:
-    return None if one is None or type(other) is not int else one + other
-
-
-def _is_number(value: Any) -> bool:
-    return type(value) in (int, float)
+def _sum[N: (int, Decimal)](one: N | None, other: N | None) -> N | None:
+    return None if one is None or other is None else one + other
 
 
 @dataclass(slots=True)
@@ -136,9 +128,8 @@ class Dialogue:
                 self.answer.take(update)
                 self.begun.set()
                 yield update
-        await self._look_at_the_end()
         self.said.append(Said("agent", self.answer.text, _now()))
-        self.cost.add(self.answer.metadata.get(USAGE))
+        self.cost.add(self.answer.metadata)
         if self.answer.state == a2a.INPUT_REQUIRED:
             self._waiting = self.answer.task
 
@@ -150,12 +141,6 @@ class Dialogue:
             except A2AError as error:
                 if error.fault != "caller":
                     raise
-
-    async def _look_at_the_end(self) -> None:
-        """What the agent says of the whole answer may stand on the task alone."""
-        answer = self.answer
-        if answer.task and answer.state == a2a.COMPLETED and USAGE not in answer.metadata:
-            answer.metadata |= (await self._calls.get_task(self.agent, answer.task)).metadata
 
     def _request(self, text: str, task: str) -> a2a.SendMessageRequest:
         message = a2a.Message(

@@ -7,9 +7,9 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
-from agents.cli.chat.dialogue import MEMORY, Answer
+from agents.cli.chat.dialogue import Answer
 from agents.cli.shown import is_colourful, said, state_name
-from schemas import a2a, protojson
+from schemas import a2a, names, protojson
 from schemas.errors import A2AError
 from schemas.text import harmless
 
@@ -35,7 +35,7 @@ def context_bar(used: int, window: int) -> str:
 
 def bar_of(answer: Answer) -> str:
     """The bar that an answer's metadata tell of; empty when they tell nothing."""
-    found = answer.metadata.get(MEMORY)
+    found = answer.metadata.get(names.MEMORY_KEY)
     used, window = (found.get("context_used"), found.get("context_window")) if isinstance(found, dict) else (0, 0)
     return context_bar(used, window) if type(used) is int and type(window) is int and used >= 0 < window else ""
 

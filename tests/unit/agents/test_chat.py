@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from agents.cli.chat.dialogue import MEMORY, USAGE, Answer, Cost
+from agents.cli.chat.dialogue import Answer, Cost
 from agents.cli.chat.screen import Plain, bar_of, context_bar
 from agents.cli.chat.slash import cost_line
-from schemas import a2a
+from schemas import a2a, names
+from schemas.usage import USAGE_KEY
 
 
 @pytest.fixture
@@ -63,7 +64,7 @@ def test_there_is_no_colour_for_who_said_no(monkeypatch: pytest.MonkeyPatch) -> 
 )
 def test_an_agent_that_tells_nothing_has_no_bar(memory: object) -> None:
     """Whatever stands in the metadata."""
-    assert bar_of(Answer(metadata={MEMORY: memory})) == ""
+    assert bar_of(Answer(metadata={names.MEMORY_KEY: memory})) == ""
 
 
 def test_an_answer_is_put_together() -> None:
@@ -72,11 +73,11 @@ def test_an_answer_is_put_together() -> None:
     for piece in (
         update("He", append=False),
         update("llo", append=True),
-        update("Anew", append=False, metadata={USAGE: {"input_tokens": 3}}),
+        update("Anew", append=False, metadata={USAGE_KEY: {"input_tokens": 3}}),
     ):
         answer.take(piece)
     assert answer.text == "Anew"
-    assert answer.metadata == {USAGE: {"input_tokens": 3}}
+    assert answer.metadata == {USAGE_KEY: {"input_tokens": 3}}
     note = a2a.Message(message_id="m", role="ROLE_AGENT", parts=(a2a.Part(text="which one?"),))
     status = a2a.TaskStatus(state=a2a.INPUT_REQUIRED, message=note)
     asked = Answer()
@@ -89,13 +90,24 @@ def test_sums_are_unknown_as_soon_as_a_part_is() -> None:
     cost = Cost()
     assert cost_line(cost) == "0 answers, 0 input tokens, 0 output tokens, 0 USD"
     for _ in range(3):
-        cost.add({"input_tokens": 1_000, "output_tokens": 2, "cost_usd": 0.1})
+        cost.add(
+            {
+                USAGE_KEY: {
+                    "input_tokens": 900,
+                    "output_tokens": 2,
+                    "cost_usd": 0.1,
+                    "chain": {"requests": 1, "input_tokens": 100},
+                }
+            }
+        )
     assert cost.usd == Decimal("0.3")
     assert cost_line(cost) == "3 answers, 3,000 input tokens, 6 output tokens, 0.3 USD"
-    cost.add({"input_tokens": 1_000, "output_tokens": None})
-    assert cost_line(cost) == "4 answers, 4,000 input tokens, unknown output tokens, unknown cost"
-    cost.add("nonsense")
-    assert cost_line(cost) == "5 answers, unknown input tokens, unknown output tokens, unknown cost"
+    cost.add({})  # a skill that asks no model
+    assert cost_line(cost) == "4 answers, 3,000 input tokens, 6 output tokens, 0.3 USD"
+    cost.add({USAGE_KEY: {"input_tokens": 1_000, "output_tokens": None, "cost_usd": None}})
+    assert cost_line(cost) == "5 answers, 4,000 input tokens, unknown output tokens, unknown cost"
+    cost.add({USAGE_KEY: "nonsense"})
+    assert cost_line(cost) == "6 answers, unknown input tokens, unknown output tokens, unknown cost"
 
 
 def test_what_begins_anew_stands_on_a_line_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
