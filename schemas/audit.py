@@ -116,6 +116,7 @@ _ROWS = (
     EventType("llm", "left_alone", WARN, False, "a model failed: it is not asked for a while, or until the next start"),
     EventType("llm", "tried_again", INFO, False, "a model that was left alone is asked again, one call at a time"),
     EventType("llm", "taken_back", INFO, False, "a model that was left alone answers again"),
+    EventType("llm", "refused", WARN, False, "no model was asked, with the reason"),
     EventType(
         "conversation",
         "stepped",
@@ -149,7 +150,7 @@ _ROWS = (
         {"put_away": COUNT, "tokens_before": COUNT, "tokens_after": COUNT, "summary": WORD},
     ),
     EventType("tool", "intended", INFO, True, "a tool with effects is about to run"),
-    EventType("tool", "refused", WARN, False, "a tool was not run: the agent's file does not allow its arguments"),
+    EventType("tool", "refused", WARN, False, "a tool was not run, with the reason"),
     EventType("tool", "finished", INFO, False, "a tool ended"),
     EventType("proposal", "sent", INFO, True, "an agent sends a proposal; what became of it the approval service says"),
     EventType("proposal", "made", INFO, True, "an agent asked to change itself", _CASE),

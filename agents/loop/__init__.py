@@ -1,27 +1,38 @@
 """The conversation between a model and its tools: a table of states, and what walks it."""
 
-from .conversation import Bounds, Conversation, OnStep, Reply, RunTool, Stepped, Sums
-from .driver import MAX_RESULT_CHARS, converse
-from .errors import IllegalStep, ToolTimedOut
+from .conversation import Bounds, Conversation, OnStep, Reply, Stepped, Sums
+from .core import Models, RunTool, runner
+from .driver import converse
+from .errors import IllegalStep
+from .layers import ORDER, layers_of, within
+from .steps import Guard, Layer, ModelStep, Step, ToolStep
 from .table import TABLE, State, Transition, Trigger, Walk
 from .told import steps_on
 
 __all__ = [
-    "MAX_RESULT_CHARS",
+    "ORDER",
     "TABLE",
     "Bounds",
     "Conversation",
+    "Guard",
     "IllegalStep",
+    "Layer",
+    "ModelStep",
+    "Models",
     "OnStep",
     "Reply",
     "RunTool",
     "State",
+    "Step",
     "Stepped",
     "Sums",
-    "ToolTimedOut",
+    "ToolStep",
     "Transition",
     "Trigger",
     "Walk",
     "converse",
+    "layers_of",
+    "runner",
     "steps_on",
+    "within",
 ]

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from decimal import Decimal
+from typing import NamedTuple
 
 import msgspec
 
-from agents.llm import Budget, Pool, SystemPrompt, Tool, Turn, Usage
+from agents.llm import SystemPrompt, Turn
 from agents.memory import Forgetful, Memory
+from agents.tools.row import Row
 
+from .core import Models, RunTool
 from .table import Transition
 
-RunTool = Callable[[str, Any], Awaitable[str]]
-"""Runs the tool of that name with its checked arguments; returns what the model is told."""
 Hear = Callable[[], tuple[Turn, ...]]
 """What the caller has added since this was last asked."""
 
@@ -25,6 +26,15 @@ class Bounds:
 
     max_iterations: int = 10
     max_tool_calls: int | None = None
+
+
+class Sums(msgspec.Struct, frozen=True, kw_only=True):
+    """What a conversation took: of the agent's own models, failed calls too, and of tools. None: nobody knows."""
+
+    input_tokens: int | None = 0
+    output_tokens: int | None = 0
+    cost_usd: Decimal | None = None
+    tool_calls: int = 0
 
 
 class Stepped(NamedTuple):
@@ -39,15 +49,6 @@ class Stepped(NamedTuple):
     sums: Sums | None = None
 
 
-class Sums(msgspec.Struct, frozen=True, kw_only=True):
-    """What a conversation took, as far as it is known. `model` is the one that answered last."""
-
-    usage: Usage
-    budget: Budget
-    tool_calls: int = 0
-    model: str = ""
-
-
 OnStep = Callable[[Stepped], None]
 
 
@@ -60,24 +61,17 @@ def _ignore(_: Stepped) -> None:
     """Nobody asked to be told."""
 
 
-async def _no_tools(name: str, _: Any) -> str:
-    raise AssertionError(f"{name} was not offered")
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conversation:
     """A model, what it is told, and everything around it. `turns` are those of this request or task, without the memory's."""
 
-    pool: Pool
+    models: Models
     prompt: SystemPrompt
     turns: tuple[Turn, ...]
-    tools: tuple[Tool, ...] = ()
-    run_tool: RunTool = _no_tools
-    budget: Budget = field(default_factory=Budget)
+    rows: tuple[Row, ...]
+    run_tool: RunTool
     memory: Memory = field(default_factory=Forgetful)
     bounds: Bounds = Bounds()
-    at_once: Mapping[str, int] = field(default_factory=dict)
-    """Of these tools so many calls of one turn may run at the same time."""
     hear: Hear = _nothing
     on_step: OnStep = _ignore
 

@@ -19,32 +19,35 @@ from agents.llm import (
     Answer,
     Completion,
     LlmError,
-    Tool,
     ToolCall,
     ToolResult,
     ToolTurn,
     TooManyRounds,
     Turn,
-    Usage,
 )
+from agents.tools.errors import ToolRefused
 from bus.errors import AuditUnavailable
-from schemas.errors import AgentbusError, InvalidDocument
+from bus.requests import spending
+from schemas import usage
+from schemas.errors import AgentbusError
 
 from .ahead import Ahead
 from .conversation import Conversation, Reply, Stepped, Sums
+from .core import cut
+from .layers import within
 from .overflow import is_overflow
+from .steps import ToolStep
 from .table import State, Trigger, Walk
 
-MAX_RESULT_CHARS = 20_000
-_NO_TOKENS = Usage(input_tokens=0, output_tokens=0)
+_MAX_REFUSAL_CHARS = 20_000
 
 
 async def converse(conversation: Conversation) -> Reply:
     """Ask until the model answers with text alone.
 
     At most `bounds.max_iterations` of the model's turns may end in tool calls. Calls of one turn run one after
-    the other, in the model's order, those of a tool in `at_once` at the same time; those over `bounds.max_tool_calls` do not run, and the model is told. The
-    whole has no limit of time of its own: cancel it.
+    the other, in the model's order, or at the same time where their row says so (`at_once`); those over
+    `bounds.max_tool_calls` do not run, and the model is told. The whole has no limit of time of its own: cancel it.
 
     Raises:
         TooManyRounds: the model wanted tools once more than it may. The tools it asked for before have run.
@@ -68,15 +71,14 @@ class _Driver:
             State.TOOL_RESULT: self._tell_result,
             State.COMPACT_MEMORY: self._compact,
         }
-        self._tools = {tool.name: tool for tool in conversation.tools}
-        self._specs = tuple(tool.spec() for tool in conversation.tools)
+        self._rows = {row.name: row for row in conversation.rows}
+        self._specs = tuple(row.tool.spec() for row in conversation.rows)
         self._said: tuple[Turn, ...] = ()
         self._answer = Answer(text="", model="", stop_reason="end")
         self._calls: deque[ToolCall] = deque()
-        self._ahead = Ahead(self._result, conversation.at_once)
+        self._ahead = Ahead(self._result, {row.name: row.at_once for row in conversation.rows if row.at_once > 1})
         self._results: list[ToolResult] = []
         self._refusal: LlmError | None = None
-        self._usage = _NO_TOKENS
         self._rounds = self._tool_calls = 0
 
     async def run(self) -> Reply:
@@ -98,18 +100,15 @@ class _Driver:
         return await self._fitted(Trigger.BEGUN)
 
     async def _send(self) -> Trigger:
-        pool = self._of.pool
-        question = Completion(
-            system=self._of.prompt, turns=self._said, tools=self._specs, timeout_s=pool.request_timeout_s
-        )
+        models = self._of.models
+        question = Completion(system=self._of.prompt, turns=self._said, tools=self._specs, timeout_s=models.timeout_s)
         try:
-            self._answer = await pool.complete(question, self._of.budget)
+            self._answer = await models.ask(question)
         except LlmError as error:
             if not is_overflow(error):
                 raise
             self._refusal = error
             return Trigger.OVERFLOWED
-        self._usage = self._usage.plus(self._answer.usage)
         return Trigger.ANSWERED
 
     async def _process(self) -> Trigger:
@@ -156,10 +155,10 @@ class _Driver:
     @property
     def _counted(self) -> int | None:
         """The tokens of the last answer and its question, where its provider counted them."""
-        usage = self._answer.usage
-        if usage.input_tokens is None or usage.output_tokens is None:
+        counted = self._answer.usage
+        if counted.input_tokens is None or counted.output_tokens is None:
             return None
-        return usage.input_tokens + usage.output_tokens
+        return counted.input_tokens + counted.output_tokens
 
     async def _fitted(self, otherwise: Trigger) -> Trigger:
         """Have the memory put away what is too much; `otherwise` when that was nothing."""
@@ -169,30 +168,26 @@ class _Driver:
 
     async def _result(self, call: ToolCall) -> ToolResult:
         try:
-            text = await self._ran(call)
+            text, is_error = await self._ran(call), False
         except AuditUnavailable:
             raise
         except AgentbusError as error:
-            return ToolResult(call_id=call.id, name=call.name, text=_capped(str(error)), is_error=True)
-        return ToolResult(call_id=call.id, name=call.name, text=_capped(text))
+            text, is_error = cut(str(error), _MAX_REFUSAL_CHARS), True
+        return ToolResult(call_id=call.id, name=call.name, text=text, is_error=is_error)
 
     async def _ran(self, call: ToolCall) -> str:
-        most = self._of.bounds.max_tool_calls
+        of = self._of
+        most = of.bounds.max_tool_calls
         if most is not None and self._tool_calls >= most:
-            raise InvalidDocument(
-                f"all {most} calls of tools that this task may make are made: answer with what you have"
-            )
-        arguments = self._tool(call).arguments(call)
+            raise ToolRefused(f"all {most} calls of tools that this task may make are made: answer with what you have")
+        row = self._rows.get(call.name)
+        if row is None:
+            raise ToolRefused(f"there is no tool {call.name!r}; there are: {', '.join(sorted(self._rows)) or 'none'}")
+        arguments = row.tool.arguments(call)
         self._tool_calls += 1
-        return await self._of.run_tool(call.name, arguments)
-
-    def _tool(self, call: ToolCall) -> Tool:
-        tool = self._tools.get(call.name)
-        if tool is None:
-            raise InvalidDocument(
-                f"there is no tool {call.name!r}; there are: {', '.join(sorted(self._tools)) or 'none'}"
-            )
-        return tool
+        models = of.models
+        step = ToolStep(context=models.context, call=call, row=row, arguments=arguments, guards=models.guards)
+        return await within(models.layers, step, lambda: of.run_tool(step))
 
     # -- what is told of it -----------------------------------------------------------------------------
 
@@ -207,16 +202,15 @@ class _Driver:
                 self._of.on_step(Stepped(transition, self._rounds, error, self._sums()))
 
     def _sums(self) -> Sums:
-        return Sums(usage=self._usage, budget=self._of.budget, tool_calls=self._tool_calls, model=self._answer.model)
+        account = spending.current()
+        own = account.own if account else usage.Usage(cost_usd=None)
+        return Sums(
+            input_tokens=own.input_tokens, output_tokens=own.output_tokens, cost_usd=own.cost_usd,
+            tool_calls=self._tool_calls,
+        )  # fmt: skip
 
 
 def _ending(error: BaseException) -> Trigger:
     if isinstance(error, asyncio.CancelledError):
         return Trigger.CANCELLED
     return Trigger.SUSPENDED if isinstance(error, AuthRequired | InputRequired) else Trigger.FAILED
-
-
-def _capped(text: str) -> str:
-    if len(text) <= MAX_RESULT_CHARS:
-        return text
-    return f"{text[:MAX_RESULT_CHARS]}\n[cut: {len(text)} characters, {MAX_RESULT_CHARS} shown]"

@@ -1,8 +1,7 @@
 """Errors of the loop.
 
 AgentbusError
-├── IllegalStep       a defect of ours: the table has no such transition
-└── ToolTimedOut      a tool was stopped at its limit; told to the model, which may do something else
+└── IllegalStep       a defect of ours: the table has no such transition
 """
 
 from __future__ import annotations
@@ -15,12 +14,3 @@ class IllegalStep(AgentbusError):
 
     def __init__(self, state: str, trigger: str) -> None:
         super().__init__(f"a conversation in state {state} cannot take the step {trigger}; this is a defect, report it")
-
-
-class ToolTimedOut(AgentbusError):
-    """A tool took longer than it may and was stopped. What it had begun may be done."""
-
-    def __init__(self, tool: str, limit_s: float) -> None:
-        super().__init__(
-            f"{tool} was stopped after {limit_s:g} s; what it had begun may be done, so check before you repeat it"
-        )

@@ -38,10 +38,9 @@ def _reason(error: BaseException | None) -> str:
 def _of_the_whole(sums: Sums | None) -> dict[str, int | float | None]:
     if sums is None:
         return {}
-    cost = sums.budget.cost
     return {
-        "input_tokens": sums.usage.input_tokens,
-        "output_tokens": sums.usage.output_tokens,
-        "cost_usd": None if cost is None else round(float(cost), 9),
+        "input_tokens": sums.input_tokens,
+        "output_tokens": sums.output_tokens,
+        "cost_usd": None if sums.cost_usd is None else round(float(sums.cost_usd), 9),
         "tool_calls": sums.tool_calls,
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+from agents.loop import layers_of
 from agents.runtime.answers import Answering, SkillAnswering
 from agents.runtime.load import Loaded
 from agents.runtime.model_answers import Equipment, ModelAnswering
@@ -20,8 +21,9 @@ from bus.connection import Connection
 async def answering_of(agent: Loaded, audit: Audit, own: Connection, state: Path) -> Answering:
     """The way of answering that the agent's file names; close it at the end, in the same task.
 
-    `own` is the connection to the agent's account, `state` the folder that the process writes to. What has to be opened before the first request and closed
-    after the last is entered on the stack, in the order in which it is needed.
+    `own` is the connection to the agent's account, `state` the folder that the process writes to. What has to be
+    opened before the first request and closed after the last is entered on the stack, in the order in which it is
+    needed.
 
     Raises:
         ToolUnusable: a tool that the file names is not to be had here.
@@ -33,7 +35,13 @@ async def answering_of(agent: Loaded, audit: Audit, own: Connection, state: Path
         pool = pool_of(section, audit)
         stack.push_async_callback(pool.close)
         memories, rows = remembering_of(agent.file, section, own, audit)
-        toolbox = Toolbox(rows_of(agent.file.tools, Place(agent.folder, state), rows), audit)
-        equipment = Equipment(pool=pool, toolbox=toolbox, memories=memories, audit=audit)
+        toolbox = Toolbox(rows_of(agent.file.tools, Place(agent.folder, state), rows))
+        equipment = Equipment(
+            pool=pool,
+            toolbox=toolbox,
+            memories=memories,
+            audit=audit,
+            layers=layers_of(agent.file.resilience, audit),
+        )
         return ModelAnswering(agent.file, section, equipment, stack.pop_all())
     raise AssertionError

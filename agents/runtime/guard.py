@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import msgspec
 
 from agents.context import Context
 from agents.llm import Turn, UserTurn
+from agents.loop import Step, ToolStep
 from agents.safety import Gate
 from agents.safety.signals import Signal
-from agents.tools.toolbox import Toolbox
 from bus.audit.emit import Audit
 from schemas.agent import Safety
 
-RunTool = Callable[[str, Any], Awaitable[str]]
-
 
 class Guard:
-    """The gate of one request or task."""
+    """The gate of one request or task: a guard of its conversation."""
 
-    def __init__(self, settings: Safety, toolbox: Toolbox, context: Context, audit: Audit) -> None:
-        self._toolbox = toolbox
+    def __init__(self, settings: Safety, context: Context, audit: Audit) -> None:
         self._context = context
         self._audit = audit
         self._gate = Gate(settings, self._tell)
@@ -44,15 +40,12 @@ class Guard:
             for turn in turns
         )
 
-    def runner(self) -> RunTool:
-        """Runs tools, and shows the model what they found as what it is."""
-        run = self._toolbox.runner(self._context)
+    async def let_through(self, step: Step) -> None:
+        """Every call: what it holds has passed the gate."""
 
-        async def guarded(name: str, arguments: Any) -> str:
-            text = await run(name, arguments)
-            return self._gate.found(text, name, self._toolbox.provenance_of(name))
-
-        return guarded
+    def shown(self, step: ToolStep, text: str) -> str:
+        """What a tool found, as what it is."""
+        return self._gate.found(text, step.row.name, step.row.provenance)
 
     def _tell(self, signal: Signal, origin: str) -> None:
         whose = "caller" if origin == "caller" else "tool"

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from functools import partial
 
 from agents import llm
 from agents.context import Context
-from agents.loop import Bounds, Conversation, converse, steps_on
+from agents.loop import Bounds, Conversation, Layer, Models, converse, runner, steps_on
 from agents.memory import Forgetful, Memories, Memory, Told
 from agents.runtime.answers import named
 from agents.runtime.declared import Declared, text_of, turns_of
@@ -31,6 +30,7 @@ class Equipment:
     toolbox: Toolbox
     memories: Memories | None
     audit: Audit
+    layers: tuple[Layer, ...]
 
 
 class ModelAnswering:
@@ -44,8 +44,8 @@ class ModelAnswering:
             for skill in skills
         }
         self._default = next(iter(self._skills.values()), (None, llm.SystemPrompt(section, of_fences)))
-        self._limits = file.budget
         self._safety = file.safety
+        self._limits = file.budget
         self._equipment = equipment
         self._opened = opened
 
@@ -54,7 +54,7 @@ class ModelAnswering:
         skill, prompt = self._default
         if self._skills:
             skill, prompt = named(context.message, self._skills, self._default)
-        guard = Guard(self._safety, self._equipment.toolbox, context, self._equipment.audit)
+        guard = Guard(self._safety, context, self._equipment.audit)
         guard.admit()
         question = skill.question(context.message) if skill else text_of(context.message)
         text = await self._said(context, prompt, question, guard)
@@ -74,27 +74,31 @@ class ModelAnswering:
         self, context: Context, prompt: llm.SystemPrompt, asked: tuple[llm.Turn, ...], ear: _Ear
     ) -> Conversation:
         with_, limits = self._equipment, self._limits
-        budget = context.budget
-        return Conversation(
+        models = Models(
+            context=context,
             pool=with_.pool,
+            budget=context.budget,
+            layers=with_.layers,
+            guards=(with_.toolbox, ear.guard),
+        )
+        return Conversation(
+            models=models,
             prompt=prompt,
             turns=asked,
-            tools=with_.toolbox.tools,
-            run_tool=ear.guard.runner(),
-            budget=budget,
-            memory=self._memory_of(context, prompt, budget),
+            rows=with_.toolbox.rows,
+            run_tool=runner(with_.audit),
+            memory=self._memory_of(models, prompt),
             bounds=Bounds(limits.max_iterations, limits.max_tool_calls),
-            at_once={row.name: row.at_once for row in with_.toolbox.rows if row.at_once > 1},
             hear=ear.heard,
             on_step=steps_on(with_.audit, context.agent, context.caller),
         )
 
-    def _memory_of(self, context: Context, prompt: llm.SystemPrompt, budget: llm.Budget) -> Memory:
+    def _memory_of(self, models: Models, prompt: llm.SystemPrompt) -> Memory:
         with_ = self._equipment
         if with_.memories is None:
             return Forgetful()
         specs = tuple(tool.spec() for tool in with_.toolbox.tools)
-        return with_.memories.of(context, Told(prompt, specs, partial(with_.pool.complete, budget=budget)))
+        return with_.memories.of(models.context, Told(prompt, specs, models.ask))
 
     async def close(self) -> None:
         """Let go of what was opened for it: the providers' connections, and what tools and memory hold."""

@@ -28,6 +28,9 @@ class ToolError(AgentbusError):
     """
 
     word: ClassVar[str] = "failed"
+    is_outage: ClassVar[bool] = False
+    """What the tool stands on is away or does not work, so that other calls of it are likely to fail too. Such a tool
+    is left alone for a while (`resilience.breaker`)."""
 
 
 class ToolRefused(ToolError):
@@ -43,4 +46,4 @@ class ToolFailed(ToolError):
 class ToolLate(ToolError):
     """It took too long and was ended."""
 
-    word = "too late"
+    word, is_outage = "too late", True

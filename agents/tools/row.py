@@ -19,16 +19,16 @@ Run = Callable[[Any, Context], Awaitable[str]]
 class Row:
     """One tool. `has_effects`: its intent is on the audit stream before it runs.
 
-    `needs_approval`: people decide about each call. `ends_itself`: it keeps to `timeout_s` and tells what it had by
-    then, so it gets a little longer. `origin` is who wrote it, for operators. `provenance` is whose words its results
-    are: nobody's that we know, unless the tool says otherwise.
+    `needs_approval`: people decide about each call. Without `timeout_s` it has `resilience.tool_timeout_s`.
+    `ends_itself`: it keeps to its limit and tells what it had by then, so it gets a little longer. `origin` is who wrote
+    it, for operators. `provenance` is whose words its results are: nobody's that we know, unless the tool says otherwise.
     """
 
     tool: llm.Tool
     run: Run
     has_effects: bool
     needs_approval: bool = False
-    timeout_s: float = 30.0
+    timeout_s: float | None = None
     max_result_chars: int = 20_000
     arguments: Mapping[str, Argument] = field(default_factory=dict)
     origin: str = "agentbus"
@@ -47,7 +47,7 @@ class Row:
         return replace(
             self,
             needs_approval=self.needs_approval or settings.approval == "always",
-            timeout_s=settings.timeout_s,
+            timeout_s=settings.timeout_s or self.timeout_s,
             max_result_chars=settings.max_result_chars,
             arguments=settings.arguments,
         )

@@ -187,6 +187,12 @@ class Attempt:
             self._is_over = True
             self._breakers.answered(self._agent, is_probe=self._is_probe)
 
+    def failed(self, reason: str) -> None:
+        """It failed, by what only who asks can tell."""
+        if not self._is_over:
+            self._is_over = True
+            self._breakers.failed(self._agent, reason, is_probe=self._is_probe)
+
     def __enter__(self) -> Self:
         return self
 

@@ -82,6 +82,11 @@ class Account:
         self._is_used = True
 
     @property
+    def own(self) -> Usage:
+        """What the agent's own models did in this run."""
+        return self._own
+
+    @property
     def usage(self) -> Usage:
         """All of it, that of earlier runs too."""
         usage = self._earlier.plus(msgspec.structs.replace(self._own, chain=self._chain))

@@ -9,6 +9,7 @@ from .limits import Breaker, CallerLimits, Limits
 from .mcp import Mcp, McpServer
 from .memory import Memory
 from .models import Llm, ModelChoice, Price
+from .resilience import BulkheadLimits, RateLimit, Resilience
 from .safety import Safety
 from .tool_settings import (
     Argument,
@@ -28,6 +29,7 @@ __all__ = [
     "BashSettings",
     "Breaker",
     "BudgetLimits",
+    "BulkheadLimits",
     "CallerLimits",
     "Canary",
     "Extension",
@@ -41,6 +43,8 @@ __all__ = [
     "Memory",
     "ModelChoice",
     "Price",
+    "RateLimit",
+    "Resilience",
     "Safety",
     "SearchSettings",
     "SkillId",

@@ -18,6 +18,7 @@ from .limits import Limits
 from .mcp import Mcp, or_file
 from .memory import Memory
 from .models import Llm
+from .resilience import Resilience
 from .safety import Safety
 from .tools import Tools, or_names
 
@@ -44,6 +45,7 @@ class AgentFile(Document):
     extensions: tuple[Extension, ...] = Field((), description="extensions of A2A that the agent speaks")
     limits: Limits = Field(Limits(), description="what one instance takes on at once")
     budget: BudgetLimits = Field(BudgetLimits(), description="what one task may spend")
+    resilience: Resilience = Field(Resilience(), description="what stands around each call of a model and of a tool")
     safety: Safety = Field(Safety(), description="what a model may be sent, and what is done about texts like orders")
     canary: Canary | None = Field(
         None, description="what it must answer after each change of itself; without one, its card is asked for"

@@ -47,7 +47,9 @@ class Argument(Document):
 class ToolSettings(Document):
     """Of any tool."""
 
-    timeout_s: float = Field(30.0, gt=0, le=3600, description="how long a call may take")
+    timeout_s: float | None = Field(
+        None, gt=0, le=3600, description="how long a call may take; without it, resilience.tool_timeout_s"
+    )
     max_result_chars: int = Field(20_000, ge=200, le=200_000, description="what the model is told of a result, at most")
     approval: Literal["never", "always"] = Field(
         "never", description="always: people decide about each call, and the task waits for them"
@@ -70,6 +72,7 @@ class WriteSettings(FileSettings):
 class BashSettings(ToolSettings):
     """Of commands in the sandbox. They have no network."""
 
+    timeout_s: float = Field(30.0, gt=0, le=3600, description="how long a command may take")
     memory_mb: int = Field(512, ge=16, le=1 << 20, description="memory of each process")
     processes: int = Field(32, ge=1, le=4096, description="processes at the same time")
     file_mb: int = Field(16, ge=1, le=1 << 20, description="the longest file that a command may write")

@@ -7,12 +7,14 @@ from typing import Any, cast
 
 from agents.changes import Asking
 from agents.context import Context
-from agents.llm import ToolCall
+from agents.llm import Budget, Pool, SystemPrompt, ToolCall, UserTurn
+from agents.loop import Conversation, Models, ToolStep, layers_of, runner, within
 from agents.tools.row import Row
 from agents.tools.toolbox import Toolbox
 from bus.audit.emit import Audit
 from bus.requests.caller import Caller
 from schemas import a2a
+from schemas.agent import Resilience
 
 
 class Told:
@@ -44,13 +46,38 @@ def context(text: str = "hello") -> Context:
     return Context("writer", "ops", message, None, cast(Caller, nobody), cast(Asking, nobody))
 
 
-def toolbox(rows: Sequence[Row], told: Told | None = None) -> Toolbox:
+class Box:
+    """A toolbox with everything that stands around its tools."""
+
+    def __init__(self, rows: Sequence[Row], told: Told | None = None) -> None:
+        self.toolbox = Toolbox(rows)
+        self.audit = cast(Audit, told or Told())
+        self.layers = layers_of(Resilience(), self.audit)
+
+
+def toolbox(rows: Sequence[Row], told: Told | None = None) -> Box:
     """Of these rows."""
-    return Toolbox(rows, cast(Audit, told or Told()))
+    return Box(rows, told)
 
 
-async def called(box: Toolbox, name: str, **arguments: Any) -> str:
+async def called(box: Box, name: str, **arguments: Any) -> str:
     """What a model that calls the tool is told; raises as the tool does."""
-    row = next(row for row in box.rows if row.name == name)
-    read = row.tool.arguments(ToolCall(id="c-1", name=name, input=arguments))
-    return await box.runner(context())(name, read)
+    row = next(row for row in box.toolbox.rows if row.name == name)
+    call = ToolCall(id="c-1", name=name, input=arguments)
+    step = ToolStep(context=context(), call=call, row=row, arguments=row.tool.arguments(call), guards=(box.toolbox,))
+    return await within(box.layers, step, lambda: runner(box.audit)(step))
+
+
+def conversation(
+    pool: Pool, prompt: SystemPrompt, text: str, *rows: Row, told: Told | None = None, **more: Any
+) -> Conversation:
+    """In which `text` was said, with these tools and everything that stands around them."""
+    box = toolbox(rows, told)
+    return Conversation(
+        models=Models(context=context(text), pool=pool, budget=Budget(), layers=box.layers, guards=(box.toolbox,)),
+        prompt=prompt,
+        turns=(UserTurn(text=text),),
+        rows=box.toolbox.rows,
+        run_tool=runner(box.audit),
+        **more,
+    )

@@ -13,17 +13,16 @@ import pytest
 from agents.tools.catalogue import Place
 from agents.tools.errors import ToolFailed
 from agents.tools.sources import rows_of
-from agents.tools.toolbox import Toolbox
 from approvals.trial import jail
 from schemas.agent import Tools
 from tests.contract.approvals.test_sandbox import has_namespaces
 from tests.harness.needs import Reason, needs
-from tests.harness.toolbox import called, toolbox
+from tests.harness.toolbox import Box, called, toolbox
 
 needs_namespaces = needs(has_namespaces(), Reason.NAMESPACES)
 
 
-def box(state: Path, **settings: Any) -> Toolbox:
+def box(state: Path, **settings: Any) -> Box:
     """The tool `bash` at a workspace, with `read` and `write` beside it."""
     named = {"bash": settings, "read": {}, "write": {}}
     return toolbox(rows_of(Tools.model_validate(named), Place(state, state)))

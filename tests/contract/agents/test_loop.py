@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from agents.context import Context
 from agents.llm import (
     AllFailed,
     AssistantTurn,
@@ -18,15 +19,16 @@ from agents.llm import (
     ToolTurn,
     TooManyRounds,
     Turn,
-    Usage,
     UserTurn,
 )
 from agents.llm.errors import Overloaded
-from agents.loop import Bounds, Conversation, RunTool, Stepped, converse
+from agents.loop import Bounds, Conversation, Stepped, converse
+from agents.tools.row import Row, Run
 from schemas.agent import Llm, ModelChoice
 from schemas.documents import Document
 from schemas.errors import InvalidDocument
 from tests.harness.fake_llm import PROXY_VARIABLES, CallTool, Fail, FakeLlm, Say, Wire
+from tests.harness.toolbox import conversation
 
 ENVIRONMENT = {"TEST_KEY": "sk-test-0123456789abcdef"}
 PROMPT = SystemPrompt(Llm(system_prompt="Answer.", pool=(ModelChoice(provider="offline"),)))
@@ -67,13 +69,12 @@ def choice(wire: Wire, fake: FakeLlm, model: str = "m-1") -> ModelChoice:
     return ModelChoice(provider=wire, model=model, api_key="env:TEST_KEY", base_url=url)
 
 
-async def add(_: str, arguments: Document) -> str:
-    assert isinstance(arguments, Sum)
+async def add(arguments: Sum, _: Context) -> str:
     return str(arguments.a + arguments.b)
 
 
-def asking(pool: Pool, run: RunTool, **more: Any) -> Conversation:
-    return Conversation(pool=pool, prompt=PROMPT, turns=(UserTurn(text="add"),), tools=(ADD,), run_tool=run, **more)
+def asking(pool: Pool, run: Run, **more: Any) -> Conversation:
+    return conversation(pool, PROMPT, "add", Row(ADD, run, has_effects=False), **more)
 
 
 @BOTH
@@ -83,7 +84,6 @@ async def test_loop_runs_tools_until_text(wire: Wire, fake: FakeLlm) -> None:
     async with pool_of(choice(wire, fake)) as pool:
         reply = await converse(asking(pool, add))
     assert (reply.text, reply.rounds) == ("3 and 7", 1)
-    assert reply.sums.usage == Usage(input_tokens=22, output_tokens=14)
     assert [type(turn) for turn in reply.turns] == [UserTurn, AssistantTurn, ToolTurn, AssistantTurn]
     results = reply.turns[2]
     assert isinstance(results, ToolTurn)
@@ -95,8 +95,8 @@ async def test_wrong_calls_are_answered_to_the_model(wire: Wire, fake: FakeLlm) 
     """An unknown tool, an unknown key and a wrong type come back as errors that name what is wrong; nothing runs."""
     ran: list[str] = []
 
-    async def run(name: str, _: Document) -> str:
-        ran.append(name)
+    async def run(_: Any, __: Context) -> str:
+        ran.append("add")
         return "ran"
 
     wrong: tuple[tuple[str, dict[str, Any] | str], ...] = (
@@ -133,10 +133,10 @@ async def test_broken_json_arguments_are_answered_to_the_model(fake: FakeLlm) ->
 async def test_refusal_of_a_tool_is_told_and_a_fault_is_not(fake: FakeLlm) -> None:
     """An `AgentbusError` of a tool is advice for the model; any other exception ends the conversation."""
 
-    async def refuse(_name: str, _arguments: Document) -> str:
+    async def refuse(_: Any, __: Context) -> str:
         raise InvalidDocument("the text to find occurs twice")
 
-    async def break_down(_name: str, _arguments: Document) -> str:
+    async def break_down(_: Any, __: Context) -> str:
         raise ZeroDivisionError
 
     call = CallTool("add", {"a": 1, "b": 2})
@@ -154,8 +154,8 @@ async def test_rounds_are_bounded(fake: FakeLlm) -> None:
     """A model that never stops asking for tools is stopped; the tools of the rounds it had did run."""
     ran: list[str] = []
 
-    async def run(name: str, _: Document) -> str:
-        ran.append(name)
+    async def run(_: Any, __: Context) -> str:
+        ran.append("add")
         return "0"
 
     fake.default = CallTool("add", {"a": 0, "b": 0})
@@ -169,7 +169,7 @@ async def test_rounds_are_bounded(fake: FakeLlm) -> None:
 async def test_long_results_are_cut_with_a_mark(fake: FakeLlm) -> None:
     """A tool cannot fill the model's window: a result over the cap is cut and says so."""
 
-    async def shout(_name: str, _arguments: Document) -> str:
+    async def shout(_: Any, __: Context) -> str:
         return "x" * 50_000
 
     fake.script += [CallTool("add", {"a": 0, "b": 0}), Say("ok")]
@@ -185,7 +185,7 @@ async def test_cancelling_reaches_the_tool(fake: FakeLlm) -> None:
     """Cancelling the conversation cancels the tool that runs, and asks the model nothing more."""
     started, stopped = asyncio.Event(), asyncio.Event()
 
-    async def wait_forever(_name: str, _arguments: Document) -> str:
+    async def wait_forever(_: Any, __: Context) -> str:
         started.set()
         try:
             await asyncio.Event().wait()
@@ -233,7 +233,7 @@ async def test_every_step_is_told_in_order(fake: FakeLlm) -> None:
     assert [step.sums for step in steps[:-1]] == [None] * 8
     sums = steps[-1].sums
     assert sums is not None
-    assert (sums.usage, sums.tool_calls) == (Usage(input_tokens=22, output_tokens=14), 2)
+    assert sums.tool_calls == 2
 
 
 async def test_a_failure_is_the_last_step(fake: FakeLlm) -> None:
@@ -252,8 +252,8 @@ async def test_calls_over_the_limit_do_not_run(fake: FakeLlm) -> None:
     """`max_tool_calls` counts over all turns; the model is told, and answers with what it has."""
     ran: list[str] = []
 
-    async def run(name: str, _: Document) -> str:
-        ran.append(name)
+    async def run(_: Any, __: Context) -> str:
+        ran.append("add")
         return "0"
 
     call = CallTool("add", {"a": 0, "b": 0}, more=(("add", {"a": 1, "b": 1}),))

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import pytest
 
+from agents.context import Context
 from agents.llm import Completion, Pool, SystemPrompt, Tool, ToolSpec, UserTurn
 from agents.llm.conversation import Answer
 from agents.llm.deltas import whole_of
 from agents.llm.providers.offline import OfflineProvider
-from agents.loop import Conversation, converse
+from agents.loop import converse
+from agents.tools.row import Row
 from schemas.agent import Llm, ModelChoice
 from schemas.documents import Document
 from schemas.errors import InvalidDocument
+from tests.harness.toolbox import conversation
 
 OFFLINE = ModelChoice(provider="offline")
 SPEC = ToolSpec(name="propose_change", description="", input_schema={"type": "object"})
@@ -99,22 +102,15 @@ async def test_reports_the_result_of_the_tool_in_one_sentence(is_refused: bool) 
     """After the tool it says in one line what came of it, whatever the tool wrote."""
     seen: list[Document] = []
 
-    async def propose(_: str, arguments: Document) -> str:
+    async def propose(arguments: Document, _: Context) -> str:
         seen.append(arguments)
         if is_refused:
             raise InvalidDocument("agent.yaml does not hold that text\ntwice over")
         return "p-7q2fabcd waits for\n  two reviewers."
 
     pool = Pool.from_choices([OFFLINE])
-    reply = await converse(
-        Conversation(
-            pool=pool,
-            prompt=prompt("Style: friendly"),
-            turns=(UserTurn(text="be more formal"),),
-            tools=(TOOL,),
-            run_tool=propose,
-        )
-    )
+    tool = Row(TOOL, propose, has_effects=True)
+    reply = await converse(conversation(pool, prompt("Style: friendly"), "be more formal", tool))
     await pool.close()
     assert len(seen) == 1
     assert reply.text == (

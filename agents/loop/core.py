@@ -1,0 +1,79 @@
+"""The innermost part of a call: the question to the models; or a tool's intent on the trail, then its effect."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from agents.context import Context
+from agents.llm import Answer, Budget, Completion, Pool
+from bus import trace
+from bus.audit.emit import Audit
+
+from .layers import within
+from .steps import Guard, Layer, ModelStep, ToolStep
+
+RunTool = Callable[[ToolStep], Awaitable[str]]
+"""Runs a tool; returns what it says, cut to what a model may be told."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Models:
+    """The models as one conversation asks them: within all layers, and out of its budget."""
+
+    context: Context
+    pool: Pool
+    budget: Budget
+    layers: tuple[Layer, ...]
+    guards: tuple[Guard, ...]
+
+    @property
+    def timeout_s(self) -> float:
+        """What one model has for an answer: what the file says, or what the request has left.
+
+        Raises:
+            DeadlineExceeded: it has nothing left.
+        """
+        return self.context.remaining_s(self.pool.request_timeout_s)
+
+    async def ask(self, question: Completion) -> Answer:
+        """What the models answer.
+
+        Raises:
+            LlmError: as `Pool.stream`. A2AError, AgentbusError: as the layers.
+        """
+        step = ModelStep(context=self.context, question=question, guards=self.guards)
+
+        async def asked() -> Answer:
+            step.began.at_s = time.perf_counter()
+            return await self.pool.complete(question, self.budget)
+
+        return await within(self.layers, step, asked)
+
+
+def runner(audit: Audit) -> RunTool:
+    """Runs tools of which the trail `audit` has the intent, where they have effects."""
+
+    async def run(step: ToolStep) -> str:
+        """Run the tool.
+
+        Raises:
+            AuditUnavailable: the trail did not take what it is about to do; it has not run.
+        """
+        here = trace.current() or trace.new_trace()
+        context, row = step.context, step.row
+        if row.has_effects:
+            intent = audit.emit("tool.intended", actor=context.agent, action=row.name, resource=context.caller)
+            await audit.confirm()
+            here = here.caused_by(intent)
+        step.began.at_s = time.perf_counter()
+        with trace.entered(here):
+            return cut(await row.run(step.arguments, context), row.max_result_chars)
+
+    return run
+
+
+def cut(text: str, limit: int) -> str:
+    """The text, or its beginning with a word about that it is."""
+    return text if len(text) <= limit else f"{text[:limit]}\n[cut: {len(text)} characters, {limit} shown]"
