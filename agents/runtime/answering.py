@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
+from agents import llm
 from agents.loop import layers_of
 from agents.runtime.answers import Answering, SkillAnswering
 from agents.runtime.load import Loaded
@@ -16,9 +18,21 @@ from agents.tools.sources import rows_of
 from agents.tools.toolbox import Toolbox
 from bus.audit.emit import Audit
 from bus.connection import Connection
+from bus.sessions import SessionStore
 
 
-async def answering_of(agent: Loaded, audit: Audit, own: Connection, state: Path) -> Answering:
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """What takes the place of the world outside of the process, in the trials of authors."""
+
+    provider: llm.Provider | None = None
+    """Answers instead of the models that the file names."""
+    sessions: SessionStore | None = None
+
+
+async def answering_of(
+    agent: Loaded, audit: Audit, own: Connection, state: Path, outside: Outside = Outside()
+) -> Answering:
     """The way of answering that the agent's file names; close it at the end, in the same task.
 
     `own` is the connection to the agent's account, `state` the folder that the process writes to. What has to be
@@ -32,9 +46,10 @@ async def answering_of(agent: Loaded, audit: Audit, own: Connection, state: Path
     if section is None:
         return SkillAnswering(agent.skills)
     async with AsyncExitStack() as stack:
-        pool = pool_of(section, audit)
+        pool = pool_of(section, audit, outside.provider)
         stack.push_async_callback(pool.close)
-        memories, rows = remembering_of(agent.file, section, own, audit)
+        store = outside.sessions or SessionStore(own)
+        memories, rows = remembering_of(agent.file, section, store, audit)
         toolbox = Toolbox(rows_of(agent.file.tools, Place(agent.folder, state), rows))
         equipment = Equipment(
             pool=pool,

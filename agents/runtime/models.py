@@ -17,8 +17,8 @@ _EVENTS: Final[dict[State, str]] = {
 }
 
 
-def pool_of(section: Llm, audit: Audit) -> llm.Pool:
-    """The models that the section names; close it at the end. Raises as `Pool.from_choices`."""
+def pool_of(section: Llm, audit: Audit, instead: llm.Provider | None = None) -> llm.Pool:
+    """The models that the section names, or `instead` in their place; close it at the end. Raises as `Pool.from_choices`."""
 
     def on_call(report: llm.CallReport) -> None:
         usage = report.usage
@@ -35,9 +35,9 @@ def pool_of(section: Llm, audit: Audit) -> llm.Pool:
     def on_breaker(where: str, state: State, cause: str) -> None:
         audit.emit(_EVENTS[state], action="ask", resource=where, reason=cause)
 
+    failover = llm.Failover(breaker=section.breaker, on_breaker=on_breaker)
+    if instead is not None:
+        return llm.Pool.of(instead, request_timeout_s=section.request_timeout_s, on_call=on_call, failover=failover)
     return llm.Pool.from_choices(
-        section.pool,
-        request_timeout_s=section.request_timeout_s,
-        on_call=on_call,
-        failover=llm.Failover(breaker=section.breaker, on_breaker=on_breaker),
+        section.pool, request_timeout_s=section.request_timeout_s, on_call=on_call, failover=failover
     )

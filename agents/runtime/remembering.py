@@ -11,10 +11,10 @@ from schemas.agent import AgentFile, Llm
 
 
 def remembering_of(
-    file: AgentFile, section: Llm, own: Connection, audit: Audit
+    file: AgentFile, section: Llm, store: SessionStore, audit: Audit
 ) -> tuple[Memories | None, tuple[Row, ...]]:
     """None where the file has no section `memory`; notes need none."""
-    settings, store = file.memory, SessionStore(own)
+    settings = file.memory
     notes = NoteBook(store, settings.notes if settings else "caller").row()
     if settings is None:
         return None, (notes,)

@@ -45,7 +45,14 @@ _PACKAGES: Final = ("openai", "anthropic")
 class Member:
     """A choice that can be asked. Its provider is opened once, however many calls want it."""
 
-    def __init__(self, choice: ModelChoice, key: Secret | None, circuit: Circuit, failover: Failover) -> None:
+    def __init__(
+        self,
+        choice: ModelChoice,
+        key: Secret | None,
+        circuit: Circuit,
+        failover: Failover,
+        provider: Provider | None = None,
+    ) -> None:
         self.choice = choice
         self.circuit = circuit
         self._known: Known = _NOTHING_YET
@@ -53,7 +60,7 @@ class Member:
         self._settings = Settings(
             model=choice.model, max_tokens=choice.max_tokens, api_key=key, base_url=choice.base_url
         )
-        self._provider: Provider | None = None
+        self._provider = provider
         self._opening = asyncio.Lock()
         self._failover = failover
         self.probe: asyncio.Task[None] | None = None

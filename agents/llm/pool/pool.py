@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Self
 
 import msgspec
@@ -19,17 +20,22 @@ from agents.llm.conversation import Answer, Completion
 from agents.llm.deltas import Delta, PoolDelta, SwitchedOver, whole_of
 from agents.llm.errors import AllFailed, Cause, ContextOverflow, KeyMissing, LlmError
 from agents.llm.outgoing import without_secrets
+from agents.llm.providers.base import Provider
 from schemas.agent import ModelChoice
 
 from .call import ask
 from .circuit import Circuit
-from .failover import Account, Failover
+from .failover import Account, Clock, Failover
 from .member import Member, keyed
 from .report import OnCall, ignore
 
 _log = structlog.get_logger("llm")
 _TOLD_ALONE: frozenset[Cause] = frozenset({"budget", "context"})
 """Causes that the caller can do something about: where no choice failed otherwise, that is the error."""
+
+
+async def _at_once(_: float) -> None:
+    """Wait for nothing."""
 
 
 class Pool:
@@ -70,6 +76,16 @@ class Pool:
         circuits: dict[Account, Circuit] = {}
         members = tuple(Member(one, key, settings.circuit_of(one, circuits), settings) for one, key in usable)
         return cls(members, request_timeout_s, on_call, settings)
+
+    @classmethod
+    def of(
+        cls, provider: Provider, *, request_timeout_s: float = 60.0, on_call: OnCall = ignore, failover: Failover
+    ) -> Self:
+        """One provider that is open already and costs nothing, under the name `offline`; never waits: for authors' tests."""
+        choice = ModelChoice(provider="offline")
+        failover = replace(failover, clock=Clock(sleep=_at_once))
+        member = Member(choice, None, failover.circuit_of(choice, {}), failover, provider)
+        return cls((member,), request_timeout_s, on_call, failover)
 
     @property
     def choices(self) -> tuple[ModelChoice, ...]:
