@@ -14,6 +14,8 @@ from agents.tools.files.tools import edit_row, read_row, write_row
 from agents.tools.files.workspace import Workspace
 from agents.tools.row import Row
 from agents.tools.shell.tool import bash_row
+from agents.tools.web.http_request import http_row
+from agents.tools.web.search import search_row
 
 NOWHERE = Path("/nonexistent")
 
@@ -53,5 +55,7 @@ MAKERS: dict[str, Maker] = {
     "edit": lambda settings, place: edit_row(settings, place.workspace),
     "bash": lambda settings, place: bash_row(settings, place.workspace),
     ask_agent.NAME: lambda settings, _: ask_agent.row_of(settings),
+    "http_request": lambda settings, _: http_row(settings),
+    "web_search": lambda settings, _: search_row(settings),
     propose_change.NAME: _propose_change,
 }

@@ -16,7 +16,7 @@ from schemas.json_schema import JsonSchema
 _LONGEST_TEXT: Final = 10_000
 """A pattern is compared with no more: several `**` in it cost more than their sum."""
 _SHOWN: Final = 200
-_WILD: Final = {"**/": "(?:[^/]+/)*", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+_WILD: Final = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
 
 
 def require_allowed(row: Row, arguments: Mapping[str, Any]) -> None:
@@ -25,10 +25,15 @@ def require_allowed(row: Row, arguments: Mapping[str, Any]) -> None:
     Raises:
         ToolRefused: it does not; the message names the argument and what it may be.
     """
-    for name, wanted in row.arguments.items():
-        problem = _problem_of(wanted, arguments.get(name))
-        if problem:
-            raise ToolRefused(f"{row.name}: {name} {problem}")
+    for name in row.arguments:
+        require_argument(row.name, name, row.arguments, arguments.get(name))
+
+
+def require_argument(tool: str, name: str, rules: Mapping[str, Argument], value: Any) -> None:
+    """The same for one argument; also of what a tool comes to use in its place, such as where a redirect leads."""
+    problem = _problem_of(rules[name], value) if name in rules else ""
+    if problem:
+        raise ToolRefused(f"{tool}: {name} {problem}")
 
 
 def require_known(row: Row) -> None:

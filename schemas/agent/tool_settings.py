@@ -19,6 +19,7 @@ _REFERENCE = re.compile(r"(env|file|credential):.+")
 _HOST = re.compile(r"(\*\.)?[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*(:\d{1,5})?")
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _SHORTEST_SECRET = 8
+_WEB_PORTS = ("443", "80")
 
 Glob = Annotated[str, StringConstraints(min_length=1, max_length=500)]
 Host = Annotated[str, StringConstraints(to_lower=True, max_length=260)]
@@ -99,7 +100,8 @@ class HttpSettings(WebSettings):
     """Of `http_request`. It reaches the hosts that are listed and no other."""
 
     hosts: tuple[Host, ...] = Field(
-        min_length=1, description="hosts that may be reached, as `api.example.com`, `*.example.com` or with `:PORT`"
+        min_length=1,
+        description="hosts that may be reached, as `api.example.com`, `*.example.com`; another port is written `:PORT`",
     )
     methods: tuple[Method, ...] = Field(("GET", "HEAD"), min_length=1, description="methods that may be used")
     headers: dict[Host, dict[str, str]] = Field(
@@ -154,10 +156,10 @@ class SearchSettings(WebSettings):
 
 
 def host_matches(pattern: str, host: str) -> bool:
-    """Whether `pattern` of a list of hosts is for `host`, `HOST` or `HOST:PORT`; without a port it is for any."""
-    wanted, colon, port = pattern.partition(":")
+    """Whether `pattern` of a list of hosts is for `host`, `HOST` or `HOST:PORT`; without a port it is for 80 and 443."""
+    wanted, _, port = pattern.partition(":")
     name, _, given = host.partition(":")
-    if colon and port != given:
+    if (given or _WEB_PORTS[0]) not in ((port,) if port else _WEB_PORTS):
         return False
     return name.endswith(wanted[1:]) and name != wanted[2:] if wanted.startswith("*.") else name == wanted
 

@@ -85,7 +85,9 @@ def test_secrets_stand_in_no_file(header: dict[str, str]) -> None:
     ("pattern", "host", "is_for"),
     [
         ("a.example", "a.example", True),
-        ("a.example", "a.example:8443", True),
+        ("a.example", "a.example:443", True),
+        ("a.example", "a.example:80", True),
+        ("a.example", "a.example:8443", False),
         ("a.example:443", "a.example:8443", False),
         ("a.example:443", "a.example:443", True),
         ("a.example", "b.a.example", False),

@@ -179,5 +179,7 @@ def test_patterns() -> None:
     assert matches("a/*.md", "a/b.md")
     assert not matches("a/*.md", "a/b/c.md")
     assert matches("**/x", "x")
+    assert matches("**/x/**", "https://a.example/x/y")
+    assert not matches("**/x", "ax")
     assert matches("a/**", "a/b\nc")
     assert not matches("a.c", "abc")

@@ -1,0 +1,77 @@
+"""From a name to the one address that is connected to: resolved once, checked, and used as it was checked.
+
+The name is not resolved again for the connection, so a server of names that answers otherwise the second time (DNS
+rebinding) changes nothing. A name of which any address is refused is refused whole.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from agents.tools.errors import ToolFailed, ToolRefused
+from agents.tools.web.addresses import Address, is_public, may_reach
+from agents.tools.web.target import Target
+
+Resolve = Callable[[str, int], Awaitable[list[str]]]
+"""All addresses of a name, in the order in which they should be tried; raises OSError."""
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+async def resolved(host: str, port: int) -> list[str]:
+    """As the system resolves it."""
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(address[0]) for *_, address in found))
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """Opens connections. `allowed` are addresses with ports that may be reached though they are not public.
+
+    `may_be_plain`: http:// to public addresses is no problem.
+    """
+
+    allowed: tuple[str, ...] = ()
+    may_be_plain: bool = False
+    resolve: Resolve = resolved
+
+    @asynccontextmanager
+    async def connected(self, target: Target) -> AsyncIterator[Streams]:
+        """A connection to the target's host, over TLS where its scheme says so; closed on leaving.
+
+        Raises:
+            ToolRefused: an address of it may not be reached. ToolFailed: it is not there, or is not who it should be.
+        """
+        address = await self.address_of(target)
+        context = ssl.create_default_context() if target.scheme == "https" else None
+        name = target.host if context else None
+        try:
+            reader, writer = await asyncio.open_connection(str(address), target.port, ssl=context, server_hostname=name)
+        except ssl.SSLError as error:
+            raise ToolFailed(f"{target.host} cannot be trusted: {error.reason or 'TLS failed'}") from None
+        except OSError as error:
+            raise ToolFailed(f"{target.host} cannot be reached: {error.strerror or 'no connection'}") from None
+        try:
+            yield reader, writer
+        finally:
+            writer.transport.abort()  # nothing is kept, and nobody is waited for
+
+    async def address_of(self, target: Target) -> Address:
+        """The address to connect to; raises as `connected`."""
+        try:
+            found = [ipaddress.ip_address(text) for text in await self.resolve(target.host, target.port)]
+        except (OSError, UnicodeError, ValueError):
+            found = []
+        if not found:
+            raise ToolFailed(f"{target.host} has no address")
+        for address in found:
+            if not may_reach(address, target.port, self.allowed):
+                raise ToolRefused(f"{target.host} is at an address inside the network, which may not be reached")
+        if target.scheme == "http" and not self.may_be_plain and is_public(found[0]):
+            raise ToolRefused("http:// can be read on the way; use https://")
+        return found[0]
