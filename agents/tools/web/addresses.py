@@ -25,9 +25,8 @@ _REFUSED_4: Final = tuple(
 _PUBLIC_6: Final = ipaddress.IPv6Network("2000::/3")
 """All that is given out; what is outside is no server of the internet."""
 _REFUSED_6: Final = tuple(
-    ipaddress.IPv6Network(net) for net in ("2001::/23", "2001:db8::/32", "3fff::/20", "2620:4f:8000::/48")
+    ipaddress.IPv6Network(net) for net in ("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20", "2620:4f:8000::/48")
 )
-_SIX_TO_FOUR: Final = ipaddress.IPv6Network("2002::/16")
 _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
 
 
@@ -57,8 +56,6 @@ def _carried(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
     """The IPv4 address that a packet to this one ends up at."""
     if address.ipv4_mapped is not None:
         return address.ipv4_mapped
-    if address in _SIX_TO_FOUR:
-        return ipaddress.IPv4Address(address.packed[2:6])
     if address in _NAT64:
         return ipaddress.IPv4Address(address.packed[12:])
     return None
