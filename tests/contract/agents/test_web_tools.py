@@ -13,12 +13,11 @@ import pytest
 from agents.tools.catalogue import Place
 from agents.tools.errors import ToolFailed, ToolLate, ToolRefused, ToolUnusable
 from agents.tools.sources import rows_of
-from agents.tools.toolbox import Toolbox
 from agents.tools.web.http_request import http_row
 from agents.tools.web.search import search_row
 from schemas.agent import HttpSettings, SearchSettings, Tools
 from schemas.errors import InvalidDocument
-from tests.harness.toolbox import Told, called, toolbox
+from tests.harness.toolbox import Box, Told, called, toolbox
 from tests.harness.web import NEVER, Web, answer, certified
 
 SECRET = "a-secret-0123456789"
@@ -43,14 +42,14 @@ def names(*addresses: Sequence[str]) -> Any:
     return resolve
 
 
-def box(web: Web, resolve: Any = None, told: Told | None = None, **settings: Any) -> Toolbox:
+def box(web: Web, resolve: Any = None, told: Told | None = None, **settings: Any) -> Box:
     """The tool for the server under the name `a.example`, unless the settings say otherwise."""
     known = {"hosts": [f"a.example:{web.port}"], "allow_private": [web.place]} | settings
     read = HttpSettings.model_validate(known)
     return toolbox([http_row(read, resolve or names(["127.0.0.1"])).under(read)], told)
 
 
-async def ask(tools: Toolbox, url: str, **more: Any) -> str:
+async def ask(tools: Box, url: str, **more: Any) -> str:
     """What a model is told."""
     return await called(tools, "http_request", url=url, **more)
 
@@ -303,7 +302,7 @@ FOUND = {
 }
 
 
-def search(web: Web, **settings: Any) -> Toolbox:
+def search(web: Web, **settings: Any) -> Box:
     """The tool `web_search` for the server."""
     known = {"base_url": f"http://a.example:{web.port}", "allow_private": [web.place], "results": 2} | settings
     return toolbox([search_row(SearchSettings.model_validate(known), names(["127.0.0.1"]))])
