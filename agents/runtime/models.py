@@ -39,5 +39,9 @@ def pool_of(section: Llm, audit: Audit, instead: llm.Provider | None = None) -> 
     if instead is not None:
         return llm.Pool.of(instead, request_timeout_s=section.request_timeout_s, on_call=on_call, failover=failover)
     return llm.Pool.from_choices(
-        section.pool, request_timeout_s=section.request_timeout_s, on_call=on_call, failover=failover
+        section.pool,
+        request_timeout_s=section.request_timeout_s,
+        on_call=on_call,
+        failover=failover,
+        cache=section.cache,
     )

@@ -8,7 +8,8 @@ from .identity import Identity, SkillId, SkillText
 from .limits import Breaker, CallerLimits, Limits
 from .mcp import Mcp, McpServer
 from .memory import Memory
-from .models import Llm, ModelChoice, Price
+from .model_choice import ModelChoice, Price
+from .models import Llm, ResponseCache
 from .resilience import BulkheadLimits, RateLimit, Resilience
 from .safety import Safety
 from .tool_settings import (
@@ -45,6 +46,7 @@ __all__ = [
     "Price",
     "RateLimit",
     "Resilience",
+    "ResponseCache",
     "Safety",
     "SearchSettings",
     "SkillId",

@@ -13,7 +13,7 @@ from agents.llm.providers.anthropic import AnthropicProvider
 from agents.llm.providers.base import Provider, Settings
 from agents.llm.providers.openai import OpenAIProvider
 from agents.llm.secrets import Secret
-from schemas.agent import Breaker, Llm, ModelChoice
+from schemas.agent import Breaker, Llm, ModelChoice, ResponseCache
 from tests.harness.fake_llm import FakeLlm, Wire
 
 KEY = "sk-test-0123456789abcdef"
@@ -71,7 +71,9 @@ class Moments:
 class Opened:
     """A pool that is closed at the end, and what it reported."""
 
-    def __init__(self, *choices: ModelChoice, breaker: Breaker | None = None) -> None:
+    def __init__(
+        self, *choices: ModelChoice, breaker: Breaker | None = None, cache: ResponseCache | None = None
+    ) -> None:
         self.reports: list[CallReport] = []
         self.states: list[tuple[str, str, str]] = []
         self.moments = Moments()
@@ -80,6 +82,7 @@ class Opened:
             request_timeout_s=20,
             on_call=self.reports.append,
             environment=ENVIRONMENT,
+            cache=cache,
             failover=Failover(
                 breaker=breaker or Breaker(),
                 clock=self.moments.clock,

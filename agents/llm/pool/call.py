@@ -9,7 +9,7 @@ from contextlib import aclosing
 from agents.llm.budget import Budget, Reservation
 from agents.llm.conversation import Completion, Usage
 from agents.llm.deltas import Delta, Finished
-from agents.llm.errors import LlmError
+from agents.llm.errors import BudgetExhausted, LlmError
 
 from .member import Member
 from .report import CallReport, OnCall, Outcome
@@ -23,9 +23,7 @@ async def ask(member: Member, completion: Completion, budget: Budget | None, on_
         PoolUnusable: the provider could not be opened.
     """
     provider = await member.provider()
-    account = _Account(
-        member, budget.reserve(member.estimate(completion), member.where) if budget is not None else None, on_call
-    )
+    account = _Account(member, await _reserved(member, completion, budget), on_call)
     try:
         async with aclosing(provider.stream(completion)) as deltas:
             async for delta in deltas:
@@ -38,6 +36,19 @@ async def ask(member: Member, completion: Completion, budget: Budget | None, on_
     finally:
         # whatever else ends it: nobody knows what the provider has done and billed by now
         account.close("unknown", "cancelled", Usage())
+
+
+async def _reserved(member: Member, completion: Completion, budget: Budget | None) -> Reservation | None:
+    """What the call can cost at most, taken from the budget. Where the estimate is too much, the exact count decides."""
+    if budget is None:
+        return None
+    try:
+        return budget.reserve(member.estimate(completion), member.where)
+    except BudgetExhausted:
+        counted = await member.count(completion)
+        if counted is None:
+            raise
+        return budget.reserve(member.estimate(completion, counted), member.where)
 
 
 class _Account:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Final
 
+import msgspec
 import structlog
 
 from agents.llm.conversation import Completion, Usage
@@ -18,7 +19,7 @@ from agents.llm.prices import Known, known_of
 from agents.llm.providers.anthropic import AnthropicProvider
 from agents.llm.providers.base import Provider, Settings
 from agents.llm.providers.offline import OfflineProvider
-from agents.llm.providers.openai import OpenAIProvider
+from agents.llm.providers.openai import DIALECTS, OpenAIProvider
 from agents.llm.secrets import Secret, resolve
 from schemas.agent import ModelChoice
 
@@ -27,6 +28,8 @@ from .failover import Failover
 
 _NOTHING_YET: Final = Known(lambda _: None)
 PROBE_TIMEOUT_S: Final = 5.0
+COUNT_MARGIN: Final = 50
+"""A count may differ from what is billed by a few tokens: one part in so many is added."""
 _log = structlog.get_logger("llm")
 
 
@@ -36,10 +39,11 @@ def _offline(_: Settings) -> Provider:
 
 _OPENERS: Final[dict[str, Callable[[Settings], Provider]]] = {
     "offline": _offline,
-    "openai": OpenAIProvider,
     "anthropic": AnthropicProvider,
+    **dict.fromkeys(DIALECTS, OpenAIProvider),
 }
-_PACKAGES: Final = ("openai", "anthropic")
+_PACKAGES: Final = {"anthropic": "anthropic", **dict.fromkeys(DIALECTS, "openai")}
+"""Provider to the package, and the extra, that it needs."""
 
 
 class Member:
@@ -55,10 +59,16 @@ class Member:
     ) -> None:
         self.choice = choice
         self.circuit = circuit
-        self._known: Known = _NOTHING_YET
+        self._known: Known = _NOTHING_YET if provider is None else known_of(choice)
         self.where = f"{choice.provider}/{choice.model}"
         self._settings = Settings(
-            model=choice.model, max_tokens=choice.max_tokens, api_key=key, base_url=choice.base_url
+            model=choice.model,
+            max_tokens=choice.max_tokens,
+            provider=choice.provider,
+            api_key=key,
+            base_url=choice.base_url,
+            api_version=choice.api_version,
+            sampling=choice.sampling,
         )
         self._provider = provider
         self._opening = asyncio.Lock()
@@ -113,11 +123,20 @@ class Member:
         else:
             self.circuit.probed()
 
-    def estimate(self, completion: Completion) -> Decimal | None:
+    async def count(self, completion: Completion) -> int | None:
+        """The tokens of the question by the provider's own count, with a margin for what it adds; None: it has none."""
+        provider = await self.provider()
+        try:
+            counted = await provider.count(msgspec.structs.replace(completion, timeout_s=PROBE_TIMEOUT_S))
+        except LlmError as error:
+            _log.info("llm.count_failed", provider=self.choice.provider, model=self.choice.model, cause=error.cause)
+            return None
+        return None if counted is None else counted + counted // COUNT_MARGIN
+
+    def estimate(self, completion: Completion, input_tokens: int | None = None) -> Decimal | None:
         """What the call can cost at most, in US dollars, as far as tokens can be guessed; None: no price is known."""
-        return self.cost(
-            Usage(input_tokens=tokens_of(completion), output_tokens=self._settings.max_tokens_of(completion))
-        )
+        counted = tokens_of(completion) if input_tokens is None else input_tokens
+        return self.cost(Usage(input_tokens=counted, output_tokens=self._settings.max_tokens_of(completion)))
 
     def cost(self, usage: Usage) -> Decimal | None:
         """What these tokens cost; None where the price, or one of the counts, is unknown. The provider is open."""
@@ -139,9 +158,10 @@ def keyed(choice: ModelChoice, environment: Mapping[str, str] | None) -> tuple[M
             raise _told(missing, choice) from None
         _log.warning("llm.choice_skipped", provider=choice.provider, model=choice.model, reason=str(missing))
         return None
-    if choice.provider in _PACKAGES and importlib.util.find_spec(choice.provider) is None:
+    package = _PACKAGES.get(choice.provider)
+    if package and importlib.util.find_spec(package) is None:
         raise ExtraMissing(
-            f"provider {choice.provider}: its package is not installed; run: pip install 'agentbus[{choice.provider}]'"
+            f"provider {choice.provider}: its package is not installed; run: pip install 'agentbus[{package}]'"
         )
     return choice, key
 

@@ -13,25 +13,23 @@ from dataclasses import replace
 from typing import Self
 
 import msgspec
-import structlog
 
 from agents.llm.budget import Budget
 from agents.llm.conversation import Answer, Completion
-from agents.llm.deltas import Delta, PoolDelta, SwitchedOver, whole_of
-from agents.llm.errors import AllFailed, Cause, ContextOverflow, KeyMissing, LlmError
+from agents.llm.counting import tokens_of
+from agents.llm.deltas import Delta, Finished, PoolDelta, SwitchedOver, TextDelta, whole_of
+from agents.llm.errors import KeyMissing, LlmError
 from agents.llm.outgoing import without_secrets
 from agents.llm.providers.base import Provider
-from schemas.agent import ModelChoice
+from schemas.agent import ModelChoice, ResponseCache
 
+from .cache import Answers
 from .call import ask
 from .circuit import Circuit
 from .failover import Account, Clock, Failover
 from .member import Member, keyed
 from .report import OnCall, ignore
-
-_log = structlog.get_logger("llm")
-_TOLD_ALONE: frozenset[Cause] = frozenset({"budget", "context"})
-"""Causes that the caller can do something about: where no choice failed otherwise, that is the error."""
+from .trying import Trying
 
 
 async def _at_once(_: float) -> None:
@@ -42,11 +40,17 @@ class Pool:
     """Answers completions with the first choice that can. Make it with `from_choices`; close it when done."""
 
     def __init__(
-        self, members: tuple[Member, ...], request_timeout_s: float, on_call: OnCall, failover: Failover
+        self,
+        members: tuple[Member, ...],
+        request_timeout_s: float,
+        on_call: OnCall,
+        failover: Failover,
+        cache: ResponseCache | None = None,
     ) -> None:
         self._members = members
         self._on_call = on_call
         self._failover = failover
+        self._cache = Answers(cache, failover.clock.now) if cache else None
         self.request_timeout_s = request_timeout_s
         """The limit that the loop gives each completion; each choice that is tried gets it in full."""
 
@@ -59,6 +63,7 @@ class Pool:
         on_call: OnCall = ignore,
         environment: Mapping[str, str] | None = None,
         failover: Failover | None = None,
+        cache: ResponseCache | None = None,
     ) -> Self:
         """Resolve the keys of all choices now, open no provider yet. `on_call` must neither block nor raise.
 
@@ -75,7 +80,7 @@ class Pool:
             raise KeyMissing("no model is left in llm.pool: set a key, or add {provider: offline} as the last choice")
         circuits: dict[Account, Circuit] = {}
         members = tuple(Member(one, key, settings.circuit_of(one, circuits), settings) for one, key in usable)
-        return cls(members, request_timeout_s, on_call, settings)
+        return cls(members, request_timeout_s, on_call, settings, cache)
 
     @classmethod
     def of(
@@ -114,7 +119,34 @@ class Pool:
             RequestMalformed: the request itself is wrong, so no other choice was asked.
             PoolUnusable: a provider could not be opened, or the prompt holds a secret.
         """
-        trying = _Trying(without_secrets(completion), budget, can_compact=can_compact)
+        clean = without_secrets(completion)
+        kept = self._cache.find(clean) if self._cache else None
+        if kept:
+            self._on_call(kept.report())
+            if kept.answer.text:
+                yield TextDelta(kept.answer.text)
+            yield Finished(kept.answer)
+            return
+        async with aclosing(self._asked(Trying(clean, budget, can_compact=can_compact))) as deltas:
+            async for delta in deltas:
+                yield delta
+
+    async def complete(
+        self, completion: Completion, budget: Budget | None = None, *, can_compact: bool = False
+    ) -> Answer:
+        """The whole answer. Takes and raises what `stream` does."""
+        return await whole_of(self.stream(completion, budget, can_compact=can_compact))
+
+    async def count_tokens(self, completion: Completion) -> int:
+        """The tokens of the question: by the first choice's provider where it counts, else an estimate, rather too many."""
+        counted = await self._members[0].count(completion)
+        return tokens_of(completion) if counted is None else counted
+
+    async def close(self) -> None:
+        """Close every provider that was opened. A later completion opens them again."""
+        await asyncio.gather(*(member.close() for member in self._members))
+
+    async def _asked(self, trying: Trying) -> AsyncGenerator[PoolDelta]:
         for member in self._members:
             if not await trying.fits(member):
                 continue
@@ -124,22 +156,14 @@ class Pool:
                         yield SwitchedOver(member.choice.provider, member.choice.model, trying.voided_by)
                         trying.voided_by = None
                     trying.is_begun = True
+                    if self._cache and isinstance(delta, Finished):
+                        self._cache.keep(trying.completion, delta.answer, member.choice)
                     yield delta
             if trying.is_answered:
                 return
         raise trying.error()
 
-    async def complete(
-        self, completion: Completion, budget: Budget | None = None, *, can_compact: bool = False
-    ) -> Answer:
-        """The whole answer. Takes and raises what `stream` does."""
-        return await whole_of(self.stream(completion, budget, can_compact=can_compact))
-
-    async def close(self) -> None:
-        """Close every provider that was opened. A later completion opens them again."""
-        await asyncio.gather(*(member.close() for member in self._members))
-
-    async def _answers(self, member: Member, trying: _Trying) -> AsyncGenerator[Delta]:
+    async def _answers(self, member: Member, trying: Trying) -> AsyncGenerator[Delta]:
         """One member's answer, asked again as often as the rules and the time allow; nothing where it has none."""
         clock = self._failover.clock
         deadline = clock.now() + trying.completion.timeout_s
@@ -167,40 +191,3 @@ class Pool:
             if wait_s is None:
                 return
             await clock.sleep(wait_s)
-
-
-class _Trying:
-    """One completion on its way through the members."""
-
-    def __init__(self, completion: Completion, budget: Budget | None, *, can_compact: bool) -> None:
-        self.completion = completion
-        self.budget = budget
-        self.failures: dict[Member, LlmError] = {}
-        self.is_answered = False
-        self.is_begun = False
-        """A piece was given since the start or since the last failure."""
-        self.voided_by: Cause | None = None
-        """Why what was given is void, until the next piece is."""
-        self._can_compact = can_compact
-
-    async def fits(self, member: Member) -> bool:
-        """Whether this member's window can be larger than those that were too small."""
-        too_small = [other.window for other, error in self.failures.items() if isinstance(error, ContextOverflow)]
-        if too_small:
-            await member.provider()  # looks its window up
-        return member.window is None or all(window is None or member.window > window for window in too_small)
-
-    def fail(self, member: Member, error: LlmError) -> None:
-        """Note the failure; raise it where no other model can help."""
-        _log.warning("llm.call_failed", provider=member.choice.provider, model=member.choice.model, cause=error.cause)
-        self.failures[member] = error
-        if self.is_begun:
-            self.is_begun, self.voided_by = False, error.cause
-        if not error.may_try_next or (self._can_compact and isinstance(error, ContextOverflow)):
-            raise error
-
-    def error(self) -> LlmError:
-        """What to raise when nobody answered."""
-        errors = tuple(self.failures.values())
-        causes = {error.cause for error in errors}
-        return errors[-1] if len(causes) == 1 and causes <= _TOLD_ALONE else AllFailed(errors)

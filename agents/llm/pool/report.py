@@ -17,7 +17,8 @@ class CallReport(msgspec.Struct, frozen=True, kw_only=True):
     """One call of one model, however it ended. `model` is the configuration's name for it.
 
     `reason` is the cause of a failure (`rate`, `timeout`, …) or `cancelled`; then the outcome is
-    unknown: the provider may have done and billed the work.
+    unknown: the provider may have done and billed the work. A success of reason `cached` was given again by the
+    pool's own cache; nobody was called.
     """
 
     provider: str

@@ -10,15 +10,26 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from typing import Any, Final
 
+import msgspec
+
 from agents.llm.conversation import AssistantTurn, Completion, ToolSpec, ToolTurn, Turn, UserTurn
 from agents.llm.deltas import Delta
-from agents.llm.errors import ExtraMissing
+from agents.llm.errors import AnswerUnreadable, ExtraMissing
 
 from .anthropic_stream import AnthropicReading
 from .base import Settings
 from .http import Call, answered, read_answer
+from .surroundings import without_headers_of
 
 DEFAULT_URL: Final = "https://api.anthropic.com"
+_NOT_COUNTED: Final = frozenset({"max_tokens", "stream"})
+
+
+class _Count(msgspec.Struct):
+    input_tokens: int
+
+
+_counted = msgspec.json.Decoder(_Count)
 
 
 class AnthropicProvider:
@@ -39,13 +50,14 @@ class AnthropicProvider:
         self._settings = settings
         self._where = f"anthropic/{settings.model}"
         key = settings.api_key
-        # the client would take key and address from its own environment variables; configuration alone decides.
+        # the client would take key, address and headers from its own environment variables; configuration alone decides.
         # its tracing can be told by the environment to record what is said, so it stays off
         self._client = anthropic.AsyncAnthropic(
             api_key=key.reveal() if key else "unset",
             base_url=settings.base_url or DEFAULT_URL,
             max_retries=0,
             open_telemetry=False,
+            default_headers=without_headers_of("ANTHROPIC_CUSTOM_HEADERS", anthropic.Omit(), key),
         )
         self._headers = None if key else {"Authorization": anthropic.Omit()}
 
@@ -56,6 +68,18 @@ class AnthropicProvider:
         )
         call = Call(self._sdk, self._where, completion.timeout_s)
         return read_answer(call, opening, AnthropicReading(self._where, self._settings.model))
+
+    async def count(self, completion: Completion, /) -> int | None:
+        """Ask the endpoint that counts. See `Provider.count`."""
+        request = {name: value for name, value in self._request(completion).items() if name not in _NOT_COUNTED}
+        counting = self._client.messages.with_raw_response.count_tokens(
+            **request, extra_headers=self._headers, timeout=completion.timeout_s
+        )
+        response = await answered(Call(self._sdk, self._where, completion.timeout_s), counting)
+        try:
+            return _counted.decode(response.http_response.content).input_tokens
+        except msgspec.MsgspecError:
+            raise AnswerUnreadable(self._where, "the count is not a number of tokens") from None
 
     async def probe(self, timeout_s: float) -> None:
         """Ask for the list of models. See `Provider.probe`."""

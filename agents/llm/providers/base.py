@@ -17,8 +17,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     model: str
     max_tokens: int
+    provider: str = "openai"
     api_key: Secret | None = None
     base_url: str | None = None
+    api_version: str | None = None
+    sampling: dict[str, float] = {}
+    """What is sent as it stands: `temperature`, `top_p`; only where the provider takes it."""
 
     def max_tokens_of(self, completion: Completion) -> int:
         """The smaller of the choice's limit and the completion's."""
@@ -36,6 +40,14 @@ class Provider(Protocol):
 
         Raises:
             LlmError: of the class that says why; pieces that came before are no answer.
+        """
+        ...
+
+    async def count(self, completion: Completion, /) -> int | None:
+        """How many tokens the question has, by the provider's own count, free of charge; None: it does not say.
+
+        Raises:
+            LlmError: of the class that says why.
         """
         ...
 

@@ -43,6 +43,10 @@ class OfflineProvider:
             yield TextDelta(piece)
         yield Finished(answer)
 
+    async def count(self, _: Completion, /) -> int | None:
+        """It counts nothing."""
+        return None
+
     async def probe(self, timeout_s: float) -> None:
         """It is always there."""
 

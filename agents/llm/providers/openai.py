@@ -1,24 +1,40 @@
-"""OpenAI's Chat Completions, which many servers speak: set `base_url` for those.
+"""OpenAI's Chat Completions, which many servers speak: OpenAI, Azure, OpenRouter, Ollama, vLLM and others.
 
-Source: OpenAI API reference, Chat Completions; openai-python 3.
+Source: OpenAI API reference, Chat Completions; openai-python 3; each server's page on its compatibility.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-import msgspec
-
-from agents.llm.conversation import AssistantTurn, Completion, ToolSpec, ToolTurn, Turn, UserTurn
+from agents.llm.conversation import Completion
 from agents.llm.deltas import Delta
 from agents.llm.errors import ExtraMissing
 
 from .base import Settings
 from .http import Call, answered, read_answer
+from .openai_request import request_of
 from .openai_stream import OpenAIReading
+from .surroundings import without_headers_of
 
-DEFAULT_URL: Final = "https://api.openai.com/v1"
+
+class Dialect(NamedTuple):
+    """Where a vendor's server is, and what it calls the longest answer: OpenAI's newer models refuse `max_tokens`,
+    most other servers know nothing else."""
+
+    base_url: str | None
+    limit: str = "max_tokens"
+
+
+DIALECTS: Final[dict[str, Dialect]] = {
+    "openai": Dialect("https://api.openai.com/v1", "max_completion_tokens"),
+    "azure": Dialect(None, "max_completion_tokens"),
+    "openrouter": Dialect("https://openrouter.ai/api/v1"),
+    "ollama": Dialect("http://127.0.0.1:11434/v1"),
+    "compatible": Dialect(None),
+}
+_AZURE_V1: Final = "/openai/v1"
 
 
 class OpenAIProvider:
@@ -33,28 +49,30 @@ class OpenAIProvider:
             import openai  # here, not above: it takes a second and 40 MB, which other providers need not pay
         except ImportError as error:
             raise ExtraMissing(
-                f"provider openai: cannot import {error.name or 'openai'}; run: pip install 'agentbus[openai]'"
+                f"provider {settings.provider}: cannot import {error.name or 'openai'};"
+                " run: pip install 'agentbus[openai]'"
             ) from None
         self._sdk = openai
         self._settings = settings
-        self._where = f"openai/{settings.model}"
-        key = settings.api_key
-        # the client would take key and address from its own environment variables; configuration alone decides
-        self._client = openai.AsyncOpenAI(
-            api_key=key.reveal() if key else "unset",
-            admin_api_key="",
-            base_url=settings.base_url or DEFAULT_URL,
-            max_retries=0,
-        )
-        self._headers = None if key else {"Authorization": openai.Omit()}
+        self._where = f"{settings.provider}/{settings.model}"
+        dialect = DIALECTS[settings.provider]
+        is_other = settings.provider == "openai" and settings.base_url
+        self._limit = "max_tokens" if is_other else dialect.limit
+        self._client = _client(openai, settings, settings.base_url or dialect.base_url)
+        self._headers = None if settings.api_key else {"Authorization": openai.Omit()}
 
     def stream(self, completion: Completion) -> AsyncGenerator[Delta]:
         """Ask once. See `Provider.stream`."""
+        request = request_of(self._settings, completion, self._limit)
         opening = self._client.chat.completions.with_streaming_response.create(
-            **self._request(completion), extra_headers=self._headers, timeout=completion.timeout_s
+            **request, extra_headers=self._headers, timeout=completion.timeout_s
         )
         call = Call(self._sdk, self._where, completion.timeout_s)
         return read_answer(call, opening, OpenAIReading(self._where, self._settings.model))
+
+    async def count(self, _: Completion, /) -> int | None:
+        """This protocol has no endpoint that counts. See `Provider.count`."""
+        return None
 
     async def probe(self, timeout_s: float) -> None:
         """Ask for the list of models. See `Provider.probe`."""
@@ -65,52 +83,25 @@ class OpenAIProvider:
         """Close the connections."""
         await self._client.close()
 
-    def _request(self, completion: Completion) -> dict[str, Any]:
-        messages = [{"role": "system", "content": completion.system.text}]
-        for turn in completion.turns:
-            messages += _messages(turn)
-        # OpenAI's newer models refuse max_tokens; most other servers know nothing else
-        limit = "max_tokens" if self._settings.base_url else "max_completion_tokens"
-        request: dict[str, Any] = {
-            "model": self._settings.model,
-            "messages": messages,
-            limit: self._settings.max_tokens_of(completion),
-            "stream": True,
-            "stream_options": {"include_usage": True},
-        }
-        if completion.tools:
-            request["tools"] = [_tool(spec) for spec in completion.tools]
-        return request
 
+def _client(openai: Any, settings: Settings, base_url: str | None) -> Any:
+    """The official client; for Azure with a version of its API, the one that builds Azure's addresses.
 
-def _tool(spec: ToolSpec) -> dict[str, Any]:
-    function = {"name": spec.name, "description": spec.description, "parameters": spec.input_schema}
-    return {"type": "function", "function": function}
-
-
-def _messages(turn: Turn) -> list[Any]:
-    match turn:
-        case UserTurn():
-            return [{"role": "user", "content": turn.text}]
-        case AssistantTurn():
-            return _assistant(turn)
-        case ToolTurn():
-            # this protocol has no mark for a failed tool but words
-            return [
-                {"role": "tool", "tool_call_id": r.call_id, "content": f"ERROR: {r.text}" if r.is_error else r.text}
-                for r in turn.results
-            ]
-
-
-def _assistant(turn: AssistantTurn) -> list[Any]:
-    message: dict[str, Any] = {"role": "assistant", "content": turn.text}
-    if turn.tool_calls:
-        message["tool_calls"] = [
-            {
-                "id": call.id,
-                "type": "function",
-                "function": {"name": call.name, "arguments": msgspec.json.encode(call.input).decode()},
-            }
-            for call in turn.tool_calls
-        ]
-    return [message]
+    It would take key, address and headers from its own environment variables; configuration alone decides.
+    """
+    omit = openai.Omit()
+    common = {
+        "api_key": settings.api_key.reveal() if settings.api_key else "unset",
+        "admin_api_key": "",
+        "max_retries": 0,
+        "default_headers": {
+            "OpenAI-Organization": omit,
+            "OpenAI-Project": omit,
+            **without_headers_of("OPENAI_CUSTOM_HEADERS", omit, settings.api_key),
+        },
+    }
+    if settings.provider == "azure" and not settings.api_version:
+        base_url = f"{(base_url or '').rstrip('/').removesuffix(_AZURE_V1)}{_AZURE_V1}"
+    if settings.api_version:
+        return openai.AsyncAzureOpenAI(azure_endpoint=base_url, api_version=settings.api_version, **common)
+    return openai.AsyncOpenAI(base_url=base_url, **common)
