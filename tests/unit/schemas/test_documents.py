@@ -20,7 +20,7 @@ LLM = """\
 agent: {id: greeter, description: d}
 llm:
   system_prompt: p
-  pool: [{provider: openai, api_key: KEY}]
+  pool: [{provider: openai, model: m, api_key: KEY}]
 """
 FLEET = "{name: f, agents: {a: {}, b: {asks: [a]}}, operators: [ops], reviewers: {ann: {}}, auditors: [aud]}"
 POLICY = "{version: '1', rules: [{paths: ['agents/**']}]}"
