@@ -58,6 +58,10 @@ class Script:
             yield TextDelta(piece)
         yield Finished(answer)
 
+    async def count(self, _: Completion, /) -> int | None:
+        """It counts nothing."""
+        return None
+
     async def probe(self, timeout_s: float) -> None:
         """It is always there."""
 
