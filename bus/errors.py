@@ -8,6 +8,7 @@ AgentbusError
 ├── VerifierUnfit        the verifier does not see planted tampering: its verdicts are worth nothing
 ├── TrailBroken          a part of the trail is missing or not what it was: somebody changed it, for a person to look at
 ├── SealContradicted     the stream is not what was sealed: somebody changed it, for a person to look at
+├── NobodyServes         an agent that was asked is down, or not in the fleet: nothing was begun; it is Unavailable
 ├── StorageFull          a bucket has no room left: more storage for the agent, or time; 503 to a caller
 └── AuditUnavailable     events cannot be made durable; consequential actions must not run
     └── AuditFenced      somebody else writes to this producer's slot: a second process or a stolen key
@@ -32,6 +33,10 @@ class CredentialMissing(AgentbusError):
 
 class NotProvisioned(AgentbusError):
     """What provisioning should have made is not there or is different."""
+
+
+class NobodyServes(Unavailable):
+    """Nobody serves that agent now: the request reached no one, so it may be asked of another."""
 
 
 class StorageFull(A2AError):

@@ -13,6 +13,7 @@ from agents.runtime.load import Loaded
 from agents.runtime.model_answers import Equipment, ModelAnswering
 from agents.runtime.models import pool_of
 from agents.runtime.remembering import remembering_of
+from agents.runtime.routed import routing_of
 from agents.tools.catalogue import Place
 from agents.tools.sources import rows_of
 from agents.tools.toolbox import Toolbox
@@ -42,6 +43,8 @@ async def answering_of(
     Raises:
         ToolUnusable: a tool that the file names is not to be had here.
     """
+    if agent.file.routing is not None:
+        return routing_of(agent.file.routing, audit)
     section = agent.file.llm
     if section is None:
         return SkillAnswering(agent.skills)

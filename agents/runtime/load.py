@@ -138,8 +138,8 @@ def card_of(agent: Loaded, tree: str, instance: str) -> a2a.AgentCard:
         description=identity.description,
         version=identity.version,
         supported_interfaces=(interface,),
-        default_input_modes=_TEXT_MODES,
-        default_output_modes=_TEXT_MODES,
+        default_input_modes=_TEXT_MODES if agent.file.routing is None else _ANY_MODES,
+        default_output_modes=_TEXT_MODES if agent.file.routing is None else _ANY_MODES,
         capabilities=a2a.AgentCapabilities(
             streaming=True,
             push_notifications=True,
@@ -159,6 +159,8 @@ def _own_extensions(file: AgentFile) -> tuple[a2a.AgentExtension, ...]:
 
 _LARGE = a2a.AgentExtension(uri=a2a.LARGE_PARTS_URI, description="what is too large for a message is stored beside it")
 _TEXT_MODES, _DATA_MODES = ("text/plain",), ("application/json",)
+_ANY_MODES = (*_TEXT_MODES, *_DATA_MODES, "application/octet-stream")
+"""Of a router: it takes and gives whatever those do to whom it passes on."""
 _MODES: dict[type, tuple[str, ...]] = {TEXT: _TEXT_MODES, FILE: ("application/octet-stream",)}
 """Of the types that have no schema."""
 

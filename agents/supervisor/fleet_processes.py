@@ -43,7 +43,9 @@ def instances(fleet: Fleet, home: Home, url: str, agent: str) -> list[Command]:
 def _keys(home: Home, agent: str) -> tuple[str, ...]:
     """The environment variables that the agent's file refers to."""
     read = read_folder(home.live(agent), os.environ).read
-    references = [choice.api_key or "" for choice in read.file.llm.pool] if read.file.llm else []
+    routing = read.file.routing
+    sections = (read.file.llm, routing.llm if routing else None)
+    references = [choice.api_key or "" for section in sections if section for choice in section.pool]
     keys = [reference.removeprefix("env:") for reference in references if reference.startswith("env:")]
     return (*keys, *sorted(read.variables))
 

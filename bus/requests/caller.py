@@ -23,7 +23,7 @@ from bus import trace
 from bus.audit.emit import Audit, Facts
 from bus.connection import Connection, Msg, Subscription, is_no_responders
 from bus.discovery.cards import CardNotTrusted, verify_card
-from bus.errors import AuditUnavailable
+from bus.errors import AuditUnavailable, NobodyServes
 from bus.headers import encode, extended
 from bus.inbound import read_answer, reply_problem
 from bus.jetstream import ApiError, store
@@ -392,7 +392,7 @@ def _give_up(waiting: asyncio.Future[Msg], agent: str, timeout_s: float) -> None
 
 def _nobody(reply: str) -> Unavailable:
     agent = subjects.Reply.parse(reply).agent
-    return Unavailable(f"nobody serves {agent} now; it is down, or not in the fleet")
+    return NobodyServes(f"nobody serves {agent} now; it is down, or not in the fleet")
 
 
 def _ms(started: float) -> float:

@@ -11,6 +11,7 @@ from .memory import Memory
 from .model_choice import ModelChoice, Price
 from .models import Llm, ResponseCache
 from .resilience import BulkheadLimits, RateLimit, Resilience
+from .routing import AskSettings, Route, Routing
 from .safety import Safety
 from .tool_settings import (
     Argument,
@@ -27,6 +28,7 @@ from .tools import Tools
 __all__ = [
     "AgentFile",
     "Argument",
+    "AskSettings",
     "BashSettings",
     "Breaker",
     "BudgetLimits",
@@ -47,6 +49,8 @@ __all__ = [
     "RateLimit",
     "Resilience",
     "ResponseCache",
+    "Route",
+    "Routing",
     "Safety",
     "SearchSettings",
     "SkillId",

@@ -19,18 +19,22 @@ from .mcp import Mcp, or_file
 from .memory import Memory
 from .models import Llm
 from .resilience import Resilience
+from .routing import Routing
 from .safety import Safety
 from .tools import Tools, or_names
 
 
 class AgentFile(Document):
-    """The whole file. Either `handler` (Python in the agent's own folder) or `llm` answers."""
+    """The whole file. `handler` (Python in the agent's own folder) answers, or `llm`, or `routing` passes on."""
 
     agent: Identity = Field(description="who the agent is and what it can do")
     handler: str | None = Field(
         None, description="FILE.py:NAME in the agent's folder; NAME is a skill or a list of them"
     )
     llm: Llm | None = Field(None, description="the models that answer, and their prompt")
+    routing: Routing | None = Field(
+        None, description="pass each message on to another agent; then nothing else answers"
+    )
     memory: Memory | None = Field(None, description="remember each caller's conversations; without it, none")
     tools: Tools = Field(
         default_factory=Tools,
@@ -70,8 +74,11 @@ class AgentFile(Document):
 
     @model_validator(mode="after")
     def _one_way_to_answer(self) -> Self:
-        if (self.handler is None) == (self.llm is None):
-            raise ValueError("an agent has exactly one of 'handler' and 'llm'")
+        ways = [name for name in ("handler", "llm", "routing") if getattr(self, name) is not None]
+        if len(ways) != 1:
+            raise ValueError(
+                f"an agent has exactly one of 'handler', 'llm' and 'routing'; this one has {' and '.join(ways) or 'none'}"
+            )
         return self
 
     @model_validator(mode="after")

@@ -60,7 +60,7 @@ def test_the_example_is_good(path: object) -> None:
         # agent files
         ("agent.yaml", "handler.py:answer", "/etc/x.py:answer", "handler: write FILE.py:NAME"),
         ("agent.yaml", "handler.py:answer", "../x.py:answer", "handler: write FILE.py:NAME"),
-        ("agent.yaml", "handler: handler.py:answer", "", "exactly one of 'handler' and 'llm'"),
+        ("agent.yaml", "handler: handler.py:answer", "", "exactly one of 'handler', 'llm' and 'routing'"),
         ("agent.yaml", "handler:", "llm: {system_prompt: p, pool: [{provider: offline}]}\nhandler:", "exactly one of"),
         ("agent.yaml", "id: greeter", "id: Greeter", "agent.id: String should match pattern"),
         ("agent.yaml", "id: greeter", 'id: "greeter\\n"', "agent.id: String should match pattern"),

@@ -1,0 +1,130 @@
+"""The third way to answer: a router, which answers nothing itself and passes each message on.
+
+The other agent sees the router as its caller; deadline, trace, chain and budget are carried on, and all that is left
+of the budget goes with the message. What the other one answers is the router's answer, piece by piece in a task. An
+agent that is away is not asked twice: the next choice is tried, as long as nothing was begun.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+
+import msgspec
+
+from agents.asking import AskedBack, parts_of
+from agents.context import Context
+from agents.routing.errors import NobodyAnswered, Unroutable
+from agents.routing.strategies import Choice, Strategy
+from agents.safety.provenance import marked
+from bus.audit.emit import Audit
+from bus.errors import NobodyServes
+from bus.requests import spending
+from bus.tasks.states import joined
+from schemas import a2a, names
+from schemas.agent import Routing
+from schemas.errors import A2AError, Unavailable
+from schemas.ids import sha256_hex
+
+Parts = tuple[a2a.Part, ...]
+
+
+class RouterAnswering:
+    """See `agents.runtime.answers.Answering`."""
+
+    def __init__(
+        self, routing: Routing, strategy: Strategy, audit: Audit, close: Callable[[], Awaitable[None]]
+    ) -> None:
+        self._routing = routing
+        self._strategy = strategy
+        self._audit = audit
+        self._close = close
+
+    async def answer(self, context: Context) -> Parts:
+        """Pass the message on, and its answer back.
+
+        Raises:
+            Unroutable: nobody is known for it. NobodyAnswered: those who are known are away.
+            A2AError: what the other agent answered with; AskedBack: it asks its caller, which the router cannot do.
+        """
+        failures: dict[str, A2AError] = {}
+        try:
+            async with aclosing(self._strategy.choices(context)) as choices:
+                async for choice in choices:
+                    self._tell(context, choice.agent, len(failures) + 1)
+                    try:
+                        return await self._passed_on(context, choice)
+                    except Unavailable as error:
+                        if not _was_not_begun(error):
+                            raise
+                        failures[choice.agent] = error
+                    if len(failures) == self._routing.max_iterations:
+                        break
+        except Unroutable as error:
+            if not failures:
+                self._tell(context, "", 0, error)
+                raise
+        raise NobodyAnswered(failures)
+
+    async def close(self) -> None:
+        """Let go of what the strategy holds."""
+        await self._close()
+
+    async def _passed_on(self, context: Context, choice: Choice) -> Parts:
+        message = _message_to(choice, context)
+        seconds = context.remaining_s(self._routing.timeout_s)
+        with spending.allotted(fraction=spending.ALL):
+            if not context.work.task:
+                return await parts_of(context.calls, choice.agent, message, seconds)
+            return await _streamed(context, choice.agent, message, seconds)
+
+    def _tell(self, context: Context, agent: str, tries: int, error: A2AError | None = None) -> None:
+        self._audit.emit(
+            "request.routed", actor=context.caller, action="route", resource=agent,
+            outcome="failure" if error else "success", reason=error.reason if error else "",
+            metadata={"strategy": self._routing.strategy, "tries": tries},
+        )  # fmt: skip
+
+
+def _message_to(choice: Choice, context: Context) -> a2a.Message:
+    """The caller's message as the router's, in a conversation that no other caller of the router can name."""
+    message = context.message
+    metadata = {key: value for key, value in message.metadata.items() if key != names.SKILL_KEY}
+    return a2a.Message(
+        message_id=f"{message.message_id}.{choice.agent}",
+        role="ROLE_USER",
+        parts=tuple(marked(part, "untrusted") for part in message.parts),
+        context_id=f"c-{sha256_hex(f'{context.caller}/{context.context_id}'.encode())[:32]}",
+        metadata=metadata | ({names.SKILL_KEY: choice.skill} if choice.skill else {}),
+        extensions=message.extensions,
+    )
+
+
+async def _streamed(context: Context, agent: str, message: a2a.Message, timeout_s: float) -> Parts:
+    """The answer, given to the router's own task piece by piece; artifacts with a name are added to it."""
+    request = a2a.SendMessageRequest(message=message, configuration=a2a.SendMessageConfiguration(history_length=0))
+    task: a2a.Task | None = None
+    parts: Parts = ()
+    stream = context.calls.stream(agent, "SendStreamingMessage", request, timeout_s=timeout_s)
+    async with aclosing(stream) as frames:
+        async for frame in frames:
+            task = frame.task or task
+            given: Parts = frame.message.parts if frame.message is not None else ()
+            if frame.status_update is not None and task is not None:
+                task = msgspec.structs.replace(task, status=frame.status_update.status)
+            if frame.artifact_update is not None:
+                if frame.artifact_update.artifact.name:
+                    await context.work.artifact(frame.artifact_update.artifact)
+                else:
+                    given = frame.artifact_update.artifact.parts
+            if given:
+                await context.work.give(given)
+                parts += given
+    if task is not None and task.status.state != a2a.COMPLETED:
+        raise AskedBack(agent, task)
+    return joined(parts)
+
+
+def _was_not_begun(error: Unavailable) -> bool:
+    """Nobody was there, or it said when to try again, which it does where it began nothing."""
+    return "retry_after_s" in error.metadata or isinstance(error, NobodyServes)
