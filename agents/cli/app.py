@@ -217,6 +217,26 @@ def evaluate(
     eval_commands.run(file, home, caller, at_once=at_once, is_recorded=record, as_json=as_json)
 
 
+@app.command("replay")
+def replay(
+    file: Annotated[Path, typer.Argument(help="The conversation, as agentbus sessions export writes it.")],
+    proposal: Annotated[str, typer.Option(help="The proposal, such as p-7q2fabcd.")],
+    home: HomeOption = HOME,
+    caller: CallerOption = "",
+    record: Annotated[bool, typer.Option(help="Have reviewers see the result in approvals.show.")] = True,
+    as_json: JsonOption = False,
+) -> None:
+    """Hold a recorded conversation again, as a proposal would have the agent; exit 1 when an answer changes.
+
+    No tool runs, and the models are asked with the keys of your environment.
+
+    Example: agentbus replay conversation.json --proposal p-7q2fabcd
+    """
+    from agents.cli import replay_commands
+
+    replay_commands.run(file, proposal, home, caller, is_recorded=record, as_json=as_json)
+
+
 @approvals_app.command("serve")
 def approvals_serve() -> None:
     """Run the approval service. Address, keys and state come from the environment.

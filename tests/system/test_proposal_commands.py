@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 import yaml
 
+from agents.llm import AssistantTurn, UserTurn
+from agents.memory.session import Kept, Session, encode
 from approvals.git import BRANCH
 from schemas.approvals import Receipt
 from schemas.ids import sha256_hex
@@ -301,6 +303,35 @@ cases:
     assert events[1]["data"]["metadata"] == {
         "suite": sha256_hex(suite.read_bytes()), "cases": 2, "passed": 1, "digest": "",
     }  # fmt: skip
+
+
+def test_a_conversation_is_held_again_before_a_change_is_approved(fleet: RunningFleet, tmp_path: Path) -> None:
+    """`agentbus replay` shows what the proposed prompt would have answered, and reviewers see how much changes."""
+    clone = tmp_path / "clone"
+    subprocess.run(["git", "clone", "-q", str(fleet.home.repository), str(clone)], check=True)
+    (clone / FILE).write_text((clone / FILE).read_text().replace("Style: friendly", "Style: formal"))
+    patch = tmp_path / "formal.diff"
+    patch.write_bytes(subprocess.run(["git", "-C", str(clone), "diff"], capture_output=True, check=True).stdout)
+    receipt = proposed(fleet, "--agent", "greeter", "--patch", str(patch), "--why", "formal")
+    said = (UserTurn(text="hello"), AssistantTurn(text="Hi there! You said: hello"),
+            UserTurn(text="bye"), AssistantTurn(text="Good day. You wrote: bye"))  # fmt: skip
+    session = Session(
+        caller="ops", context_id="c", began_at="", written_at="", turns=tuple(Kept(turn=turn) for turn in said)
+    )
+    conversation = tmp_path / "conversation.json"
+    conversation.write_bytes(encode(session))
+    done = fleet.run("replay", str(conversation), "--proposal", receipt.proposal, check=False)
+    assert done.returncode == 1
+    assert done.stdout.splitlines() == [
+        "answer 1 to: hello",
+        "  was: Hi there! You said: hello",
+        "  now: Good day. You wrote: hello",
+        "replay: 1 of 2 answers of greeter stayed the same, 0.0000 USD",
+    ]
+    shown = json.loads(fleet.run("proposals", "show", receipt.proposal, "--json").stdout)
+    assert [(one["way"], one["passed"], one["cases"]) for one in shown["evaluations"]] == [("replay", 1, 2)]
+    assert shown["state"] == "open"
+    fleet.run("proposals", "withdraw", receipt.proposal)
 
 
 async def by_hand(fleet: RunningFleet, desk: Office, path: str, text: str) -> None:

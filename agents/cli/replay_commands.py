@@ -1,0 +1,112 @@
+"""`agentbus replay`: an operator holds a recorded conversation again, as a proposal would have the agent."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from agents import llm
+from agents.cli.people import own_operator
+from agents.cli.run import log_quietly, run_async
+from agents.evaluation.proposed import proposed_file
+from agents.evaluation.replaying import Again, replay
+from agents.evaluation.report import Report
+from agents.memory.session import decode
+from approvals.git import Git
+from approvals.reviewing.desk import ProposalDesk
+from bus.surroundings import Home
+from schemas.agent import AgentFile
+from schemas.approvals import Proposal, Receipt
+from schemas.errors import InvalidDocument
+from schemas.ids import sha256_hex
+from schemas.text import harmless
+
+
+def run(file: Path, proposal: str, home: Path, caller: str, *, is_recorded: bool, as_json: bool) -> None:
+    """Replay, and print each answer that changes; exit 1 when one does, or when the result could not be recorded."""
+    log_quietly()
+    source = _read(file)
+    turns = tuple(kept.turn for kept in decode(source).turns)
+    report, again, receipt = run_async(_replayed(source, turns, proposal, (home, caller), is_recorded=is_recorded))
+    if as_json:
+        answers = [{"question": one.question, "before": one.before, "now": one.now} for one in again]
+        print(msgspec.json.format(msgspec.json.encode(_told(report, answers, receipt)), indent=2).decode())
+    else:
+        print(*_lines(report, again), sep="\n")
+    if receipt is not None and receipt.problem:
+        print(f"agentbus: the result is not on record: {harmless(receipt.problem)}", file=sys.stderr)
+    raise SystemExit(0 if report.is_passed and not (receipt and receipt.problem) else 1)
+
+
+async def _replayed(
+    source: bytes, turns: tuple[llm.Turn, ...], proposal: str, who: tuple[Path, str], *, is_recorded: bool
+) -> tuple[Report, tuple[Again, ...], Receipt | None]:
+    home, caller = who
+    async with own_operator(home, caller) as (connection, chosen):
+        desk = ProposalDesk(connection, chosen)
+        about = await desk.history(proposal)
+        wanted = msgspec.convert(about["proposal"], Proposal)
+        file = proposed_file(Git(Home(home.resolve()).repository), wanted, os.environ)
+        again = await _asked_again(file, turns)
+        if not again:
+            raise InvalidDocument("the conversation has no answer of a model, so there is nothing to replay")
+        report = Report(
+            agent=wanted.agent,
+            way="replay",
+            suite=sha256_hex(source),
+            must_pass=1,
+            tried=tuple(one.tried for one in again),
+        )
+        told = await desk.evaluated(report.record(proposal, about["digest"])) if is_recorded else None
+    return report, again, told
+
+
+async def _asked_again(file: AgentFile, turns: tuple[llm.Turn, ...]) -> tuple[Again, ...]:
+    assert file.llm is not None  # noqa: S101  `proposed_file` says so
+    pool = llm.Pool.from_choices(file.llm.pool, request_timeout_s=file.llm.request_timeout_s)
+    answers = sum(isinstance(turn, llm.AssistantTurn) for turn in turns)
+    done = 0
+
+    def on_again(_: Again) -> None:
+        nonlocal done
+        done += 1
+        if sys.stderr.isatty():
+            print(f"\r{done} of {answers} answers", end="\n" if done == answers else "", file=sys.stderr, flush=True)
+
+    try:
+        return await replay(file, turns, pool, on_again=on_again)
+    finally:
+        await pool.close()
+
+
+def _told(report: Report, answers: list[dict[str, Any]], receipt: Receipt | None) -> dict[str, Any]:
+    return {
+        "same": report.passed, "answers": answers, "cost_usd": report.cost_usd, "report": report, "receipt": receipt,
+    }  # fmt: skip
+
+
+def _lines(report: Report, again: tuple[Again, ...]) -> list[str]:
+    lines: list[str] = []
+    for one in again:
+        if not one.tried.is_passed:
+            lines += [f"{one.tried.name} to: {_plain(one.question)}", f"  was: {_plain(one.before)}"]
+            lines.append(f"  now: {_plain(one.now) if one.now is not None else harmless(one.tried.why)}")
+    cost = "cost unknown" if report.cost_usd is None else f"{report.cost_usd:.4f} USD"
+    return [*lines, f"replay: {report.passed} of {len(again)} answers of {report.agent} stayed the same, {cost}"]
+
+
+def _plain(text: str) -> str:
+    return harmless(" ".join(text.split()))
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise InvalidDocument(
+            f"cannot read {file}: {error.strerror}; agentbus sessions export writes a conversation"
+        ) from None
