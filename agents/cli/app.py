@@ -19,6 +19,7 @@ from agents.cli.options import HOME, AgentArgument, CallerOption, ExtensionOptio
 from agents.cli.proposals.app import proposals_app, propose
 from agents.cli.proposals.glass_app import glass_app
 from agents.cli.proposals.policy_app import policy_app
+from agents.cli.sessions.app import sessions_app
 from agents.cli.tasks.app import tasks_app
 
 app = typer.Typer(
@@ -37,6 +38,7 @@ for name, group in (
     ("agent", agent_app),
     ("agents", agents_app),
     ("tasks", tasks_app),
+    ("sessions", sessions_app),
     ("audit", audit_app),
     ("policy", policy_app),
     ("break-glass", glass_app),

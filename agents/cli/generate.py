@@ -24,6 +24,7 @@ from bus.provision.permissions import users_of
 from bus.provision.server_config import server_config
 from bus.provision.streams import streams_of
 from bus.surroundings import Home
+from schemas import sessions
 from schemas.a2a import A2AObject
 from schemas.agent import AgentFile
 from schemas.approvals import Evaluation, OutcomeRecord, Proposal, Receipt
@@ -34,7 +35,19 @@ from schemas.policy import Policy
 
 ROOT = Path(__file__).resolve().parents[2]
 SCHEMAS = "schemas/json"
-WIRE: tuple[type[Any], ...] = (*A2AObject.__subclasses__(), AuditEvent, Proposal, Receipt, OutcomeRecord, Evaluation)
+_SESSIONS = (
+    sessions.ListSessionsRequest, sessions.ListSessionsResponse, sessions.SessionRequest, sessions.StoredData,
+    sessions.Deleted,
+)  # fmt: skip
+WIRE: tuple[type[Any], ...] = (
+    *A2AObject.__subclasses__(),
+    *_SESSIONS,
+    AuditEvent,
+    Proposal,
+    Receipt,
+    OutcomeRecord,
+    Evaluation,
+)
 FILES: tuple[type[Document], ...] = (Fleet, Policy, AgentFile)
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _HOME = Home(Path("/var/lib/agentbus"))

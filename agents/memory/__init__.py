@@ -1,9 +1,10 @@
 """What an agent with a model remembers: a caller's conversation, what was put away of it, and notes."""
 
+from .desk import SessionDesk
 from .memories import Memories, Told
 from .memory import Forgetful, Memory
 from .note_tool import NoteBook
 from .recall import recall_row
 from .session import Kept, Session
 
-__all__ = ["Forgetful", "Kept", "Memories", "Memory", "NoteBook", "Session", "Told", "recall_row"]
+__all__ = ["Forgetful", "Kept", "Memories", "Memory", "NoteBook", "Session", "SessionDesk", "Told", "recall_row"]

@@ -14,12 +14,13 @@ from itertools import takewhile
 import structlog
 
 from agents.llm import Turn, Usage, UserTurn
+from agents.llm.counting import tokens_of_turn
 from schemas.agent import Memory
 
 from .compaction import Window, is_worth_a_summary, last_answer, to_put_away
 from .session import Kept, Session
 from .summary import PROMPT_VERSION, Complete, Summariser
-from .weights import correction, tokens_of
+from .weights import correction
 
 _log = structlog.get_logger("agent")
 
@@ -46,7 +47,7 @@ class Surroundings:
     stamp: Callable[[], str]
     on_compacted: Callable[[Compacted], None]
     has_recall: bool = False
-    weigh: Callable[[Turn], int] = tokens_of
+    weigh: Callable[[Turn], int] = tokens_of_turn
 
 
 class ConversationWindow:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -13,6 +13,7 @@ from schemas.a2a import JsonObject, Message, Part
 from schemas.agent import SkillText
 from schemas.errors import UNREADABLE, FieldViolation, InvalidAgentResponse, InvalidArgument
 from schemas.json_schema import JsonSchema
+from schemas.names import PINNED_KEY
 
 _FENCE = "```"
 
@@ -94,10 +95,17 @@ def turns_of(messages: Sequence[Message]) -> tuple[UserTurn | AssistantTurn, ...
 
     Messages without either are left out. Whatever a caller says is a turn of the user.
     """
-    said = [(message.role, _spoken(message)) for message in messages]
+    said = [(message, _spoken(message)) for message in messages]
     return tuple(
-        UserTurn(text=text) if role == "ROLE_USER" else AssistantTurn(text=text) for role, text in said if text
+        UserTurn(text=text, kept=kept_in(message)) if message.role == "ROLE_USER" else AssistantTurn(text=text)
+        for message, text in said
+        if text
     )
+
+
+def kept_in(message: Message) -> Literal["", "pinned"]:
+    """Whether its caller wants the memory to keep it."""
+    return "pinned" if message.metadata.get(PINNED_KEY) is True else ""
 
 
 def _spoken(message: Message) -> str:

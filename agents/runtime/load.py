@@ -21,6 +21,7 @@ from agents.skill import Skill
 from schemas import a2a
 from schemas.agent import AgentFile, SkillText
 from schemas.errors import InvalidDocument, Problem
+from schemas.sessions import SESSIONS_URI
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +145,9 @@ def card_of(agent: Loaded, tree: str, instance: str) -> a2a.AgentCard:
             streaming=True,
             push_notifications=True,
             extended_agent_card=True,
-            extensions=((release, typed, _LARGE) if schemas else (release, _LARGE)) + _own_extensions(agent.file),
+            extensions=((release, typed, _LARGE) if schemas else (release, _LARGE))
+            + _kept(agent.file)
+            + _own_extensions(agent.file),
         ),
         skills=tuple(_skill_cards(agent)),
     )
@@ -157,6 +160,11 @@ def _own_extensions(file: AgentFile) -> tuple[a2a.AgentExtension, ...]:
     )
 
 
+def _kept(file: AgentFile) -> tuple[a2a.AgentExtension, ...]:
+    return (_SESSIONS,) if file.memory is not None or file.tools.note is not None else ()
+
+
+_SESSIONS = a2a.AgentExtension(uri=SESSIONS_URI, description="what is remembered of a caller is its to read and delete")
 _LARGE = a2a.AgentExtension(uri=a2a.LARGE_PARTS_URI, description="what is too large for a message is stored beside it")
 _TEXT_MODES, _DATA_MODES = ("text/plain",), ("application/json",)
 _ANY_MODES = (*_TEXT_MODES, *_DATA_MODES, "application/octet-stream")

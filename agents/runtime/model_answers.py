@@ -10,7 +10,7 @@ from agents.context import Context
 from agents.loop import Bounds, Conversation, Layer, Models, converse, runner, steps_on
 from agents.memory import Forgetful, Memories, Memory, Told
 from agents.runtime.answers import named
-from agents.runtime.declared import Declared, text_of, turns_of
+from agents.runtime.declared import Declared, kept_in, text_of, turns_of
 from agents.runtime.guard import Guard
 from agents.runtime.typed import write_output
 from agents.safety.fence import INSTRUCTION
@@ -63,7 +63,8 @@ class ModelAnswering:
     async def _said(self, context: Context, prompt: llm.SystemPrompt, question: str, guard: Guard) -> str:
         """The answer to all that was said in the task, also while the model was at it."""
         ear = _Ear(context, guard)
-        said = guard.turns((llm.UserTurn(text=question), *turns_of(context.history[1:])))
+        first = llm.UserTurn(text=question, kept=kept_in(context.message))
+        said = guard.turns((first, *turns_of(context.history[1:])))
         asked = (*said, *await earlier(context))
         try:
             return (await converse(self._conversation(context, prompt, asked, ear))).text

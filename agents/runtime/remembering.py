@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from agents.memory import Memories, NoteBook, recall_row
+from collections.abc import Mapping
+
+from agents.memory import Memories, NoteBook, SessionDesk, recall_row
 from agents.tools.row import Row
 from bus.audit.emit import Audit
 from bus.connection import Connection
+from bus.requests.responder import Operation
 from bus.sessions import SessionStore
 from schemas.agent import AgentFile, Llm
 
@@ -22,11 +25,21 @@ def remembering_of(
     return memories, (notes, recall_row(memories))
 
 
+def remembers(file: AgentFile) -> bool:
+    """Whether it keeps anything about its callers."""
+    return file.memory is not None or file.tools.note is not None
+
+
+def desk_of(file: AgentFile, own: Connection) -> Mapping[str, Operation]:
+    """The operations by which callers look at what is kept about them; none where nothing is."""
+    return SessionDesk(SessionStore(own)).table() if remembers(file) else {}
+
+
 async def require_room_to_remember(file: AgentFile, own: Connection) -> None:
     """Return when there is a bucket, or no need of one.
 
     Raises:
         NotProvisioned: provisioning has not made it.
     """
-    if file.memory is not None or file.tools.note is not None:
+    if remembers(file):
         await SessionStore(own).require()

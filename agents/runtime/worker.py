@@ -21,7 +21,7 @@ from agents.runtime.load import Loaded, card_of, load_agent
 from agents.runtime.operations import Operations, Parts
 from agents.runtime.own_changes import OwnChanges
 from agents.runtime.push import PushConfigs
-from agents.runtime.remembering import require_room_to_remember
+from agents.runtime.remembering import desk_of, require_room_to_remember
 from agents.runtime.schedule import Schedule
 from agents.runtime.service import Identity, Running, service
 from approvals.git import tree_of_folder
@@ -91,9 +91,9 @@ async def run_agent(path: Path, place: Surroundings) -> None:
                 limits=agent.file.budget,
             )
         )
-        responder = Responder(running.bus, agent.id, operations.table(), running.audit, bounds, places)
-        dead = DeadLetters(agent.id, running.own, running.bus)
-        sources = (LeftTasks(agent.id, running.bus), later)
+        table = {**operations.table(), **desk_of(agent.file, running.own)}
+        responder = Responder(running.bus, agent.id, table, running.audit, bounds, places)
+        dead, sources = DeadLetters(agent.id, running.own, running.bus), (LeftTasks(agent.id, running.bus), later)
         tasks = TaskWorker(sources, operations.run_task, running.audit, dead, places, TaskRoom(running.own))
         micro = Micro(running.bus, _service_of(agent, tree, running), responder.counts)
         here = Here(agent.id, calls, Heartbeats(running.bus, agent.id), AgentKeys(place.home.agent_keys))

@@ -22,6 +22,7 @@ from agents.runtime.load import card_of, load_agent
 from agents.runtime.operations import Operations, Parts
 from agents.runtime.own_changes import OwnChanges
 from agents.runtime.push import PushConfigs
+from agents.runtime.remembering import desk_of
 from agents.runtime.schedule import Schedule
 from agents.runtime.worker import drain
 from agents.skill import Skill
@@ -124,7 +125,8 @@ async def _parts(
             limits=limits or loaded.file.budget,
         )
     )
-    responder = Responder(bus, name, operations.table(), audit, bounds, places)
+    table = {**operations.table(), **desk_of(loaded.file, own)}
+    responder = Responder(bus, name, table, audit, bounds, places)
     responder.activated, responder.lighter = operations.activated, parts.lighter_answer
     sources = (LeftTasks(name, bus), later)
     worker = TaskWorker(sources, operations.run_task, audit, DeadLetters(name, own, bus), places, TaskRoom(own))

@@ -12,9 +12,11 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.harness.agent import serving
+from schemas import a2a
+from schemas.sessions import Deleted, SessionRequest, StoredData
+from tests.harness.agent import caller, serving
 from tests.harness.command import agentbus
-from tests.harness.fake_llm import PROXY_VARIABLES, FakeLlm, Gate, Held, Say
+from tests.harness.fake_llm import PROXY_VARIABLES, CallTool, FakeLlm, Gate, Held, Say
 from tests.harness.fleet import CHECKOUT, Bench, bench
 from tests.harness.needs import needs_script
 from tests.harness.typist import CTRL_C, CTRL_D, typing
@@ -25,6 +27,7 @@ llm:
   system_prompt: You remember.
   pool: [{provider: openai, model: m, api_key: 'file:KEY', base_url: 'URL'}]
 memory: {context_window_size: 2000}
+tools: [note]
 limits: {requests_per_s: 0}
 """
 
@@ -169,3 +172,43 @@ async def test_errors_have_exit_codes(stage: Stage) -> None:
     assert code == 69
     assert json.loads(out)["error"]["status"] == "UNAVAILABLE"
     assert await filed("", *stage.arguments) == (0, "", "")
+
+
+async def test_what_is_remembered_is_its_callers_to_read_and_delete(stage: Stage, tmp_path: Path) -> None:
+    """`agentbus sessions`: listed, shown, exported as it is stored, deleted; what is gone is no error but exit 1."""
+
+    async def sessions(*arguments: str | Path) -> tuple[int, str, str]:
+        command, agent, *more = map(str, arguments)
+        return await filed("", "sessions", command, agent, *more, "--home", str(stage.bench.home.root))
+
+    stage.fake.script = [
+        Say("Hello \x1b[2JAda."), CallTool("note", {"do": "write", "name": "who", "text": "Ada"}), Say("Noted."),
+    ]  # fmt: skip
+    await filed("I am Ada.\nKeep that.\n", *stage.arguments, "--context", "c-1")
+    code, out, _ = await sessions("list", "greeter")
+    assert (code, out.splitlines()[1].split()[0], out.splitlines()[1].split()[2]) == (0, "c-1", "6")
+    listed = json.loads((await sessions("list", "greeter", "--json"))[1])
+    assert (listed["total"], listed["sessions"][0]["contextId"]) == (1, "c-1")
+    code, out, _ = await sessions("show", "greeter", "c-1")
+    assert code == 0
+    assert "  user: I am Ada.\n" in out
+    assert "  agent: Hello \\x1b[2JAda.\n" in out
+    assert "  agent: uses note with " in out
+    file = tmp_path / "talk.json"
+    assert (await sessions("export", "greeter", "c-1", file))[0] == 0
+    stored = json.loads(file.read_text())
+    assert (stored["version"], stored["caller"], stored["turns"][0]["turn"]["text"]) == (1, "ops", "I am Ada.")
+    assert (await sessions("export", "greeter", "c-1", file))[0] == 78
+    assert "who (" in (await sessions("notes", "greeter"))[1]
+
+    theirs = await caller(stage.bench, "concierge")
+    request = SessionRequest(context_id="c-1")
+    assert (await theirs.call("greeter", "GetSession", request, StoredData, timeout_s=20)).data is None
+    assert not (await theirs.call("greeter", "DeleteSession", request, Deleted, timeout_s=20)).was_there
+    assert not (await theirs.call("greeter", "DeleteNotes", a2a.Empty(), Deleted, timeout_s=20)).was_there
+
+    assert (await sessions("delete", "greeter"))[0] == 78
+    assert await sessions("delete", "greeter", "--all") == (0, "deleted 2\n", "")
+    assert (await sessions("delete", "greeter", "c-1"))[0] == 1
+    assert (await sessions("show", "greeter", "c-1"))[0] == 1
+    assert (await sessions("notes", "greeter"))[1] == ""

@@ -158,6 +158,18 @@ async def test_a_long_conversation_is_summarised(fake: FakeLlm, stage: tuple[Ben
     assert events[0].data.resource == "ops"
 
 
+async def test_a_pinned_message_stays(fake: FakeLlm, stage: tuple[Bench, Agent, Caller]) -> None:
+    """What its caller marked is told to the model word for word, behind what stands for the rest."""
+    _, _, ops = stage
+    fake.default = Say("word " * 120)
+    request = saying("Answer in French.", context="c-1")
+    pinned = msgspec.structs.replace(request.message, metadata={"urn:agentbus:pinned": True})
+    await ops.send_message("greeter", msgspec.structs.replace(request, message=pinned))
+    while "are not shown" not in told(fake)[0]:
+        await said(ops, "more " * 120)
+    assert told(fake)[1] == "Answer in French."
+
+
 async def test_what_was_put_away_can_be_recalled(fake: FakeLlm, stage: tuple[Bench, Agent, Caller]) -> None:
     """In the conversation that it is of, word for word, by the tool that the notice names."""
     _, _, ops = stage

@@ -1,0 +1,1 @@
+"""`agentbus sessions …`: what agents remember of who asks."""
