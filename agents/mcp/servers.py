@@ -1,0 +1,112 @@
+"""All MCP servers of one agent, and their tools as rows of its toolbox.
+
+    async with mcp_servers(agent.file.mcp, agent.folder, audit) as servers:
+        … servers.rows() …
+
+They are started when this is entered, and nothing waits for them: an agent is ready without them. They end with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+from agents import llm
+from agents.context import Context
+from agents.tools.row import Row
+from bus.audit.emit import Audit
+from schemas.a2a import JsonObject
+from schemas.agent import Mcp
+
+from .listing import Listed
+from .server import DEFAULT_TIMES, Server, Times, Told
+
+_PATIENCE_S: Final = 10.0
+"""How long a first request waits for servers that are being started."""
+
+
+class Servers:
+    """Those that run. What they offer changes with them: ask each time."""
+
+    def __init__(self, servers: tuple[Server, ...]) -> None:
+        self.all = servers
+
+    def rows(self) -> tuple[Row, ...]:
+        """The tools that may be used now, and those of servers that are down for a while."""
+        return tuple(_row(server, one) for server in self.all for one in server.offered)
+
+    async def settled(self, timeout_s: float = _PATIENCE_S) -> None:
+        """Return when each server was up once, or could not be; at the latest after `timeout_s`."""
+        waiting = [asyncio.create_task(server.settled()) for server in self.all if server.state == "starting"]
+        if waiting:
+            _, late = await asyncio.wait(waiting, timeout=timeout_s)
+            for task in late:
+                task.cancel()
+
+
+@asynccontextmanager
+async def mcp_servers(section: Mcp, folder: Path, audit: Audit, times: Times = DEFAULT_TIMES) -> AsyncIterator[Servers]:
+    """Start every server of the section; all are ended on leaving, in the task that entered."""
+    told = Told(partial(_up, audit), partial(_down, audit), partial(_refused, audit))
+    wanted = {name: spec for name, spec in section.servers.items() if not spec.disabled}
+    servers = tuple(Server(name, spec, folder, told, times) for name, spec in wanted.items())
+    try:
+        for server in servers:
+            server.start()
+        yield Servers(servers)
+    finally:
+        await asyncio.gather(*(server.close() for server in servers))
+
+
+class _AnyObject:
+    """Arguments as the server's own schema has them, which the server itself is to check.
+
+    A pattern in the schema of somebody else could keep this process busy for hours.
+    """
+
+    def __init__(self, schema: JsonObject) -> None:
+        self.schema = schema
+
+    def read(self, value: JsonObject, _where: str) -> JsonObject:
+        """See `llm.tools.Input`."""
+        return value
+
+    def plain(self, arguments: JsonObject) -> JsonObject:
+        """See `llm.tools.Input`."""
+        return arguments
+
+
+def _row(server: Server, one: Listed) -> Row:
+    async def run(arguments: Any, _context: Context) -> str:
+        return await server.call(one.tool, arguments)
+
+    spec = server.spec
+    return Row(
+        llm.Tool(name=one.name, description=one.description, input=_AnyObject(one.schema)),
+        run,
+        has_effects=one.tool not in spec.read_only,
+        needs_approval=one.tool in spec.needs_approval,
+        timeout_s=spec.timeout_s,
+        origin=f"MCP server {server.name}",
+        provenance="untrusted",
+        ends_itself=True,
+    )
+
+
+def _up(audit: Audit, server: Server) -> None:
+    audit.emit("mcp.connected", action="connect", resource=server.name, metadata={"tools": len(server.offered)})
+
+
+def _down(audit: Audit, server: Server) -> None:
+    audit.emit("mcp.lost", action="connect", resource=server.name, outcome="failure")
+
+
+def _refused(audit: Audit, server: Server, one: Listed) -> None:
+    audit.emit(
+        "mcp.tool_refused", action=one.name, resource=server.name, outcome="denied",
+        reason="its definition is not the one that was allowed",
+    )  # fmt: skip
