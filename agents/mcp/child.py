@@ -30,7 +30,7 @@ GRACE_S: Final = 2.0
 """How long a child may take to end by itself, and then again after SIGTERM."""
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _PR_SET_PDEATHSIG = 1
-_LINES_SHOWN, _WINDOW_S = 50, 10.0
+_CHUNK, _LINES_SHOWN, _WINDOW_S = 64 * 1024, 50, 10.0
 
 _log = structlog.get_logger("mcp")
 
@@ -66,17 +66,30 @@ class Child:
         self._listening = asyncio.create_task(self._listen(process.stderr), name=f"standard error of {name}")
 
     async def end(self) -> None:
-        """Ask it to end, and see to it that it does."""
+        """Ask it to end, and see to it that it does. Nobody else may read its output any more."""
+        draining = asyncio.create_task(self._drain())  # one that cannot write does not get to its end
         with contextlib.suppress(OSError, RuntimeError):  # uvloop: RuntimeError where the pipe is closed already
             self.stdin.close()
         if not await self._has_ended():
             self._signal(signal.SIGTERM)
             await self._has_ended()
-        self._signal(signal.SIGKILL)  # what it started itself may be left, which keeps the pipes open
+        self._signal(signal.SIGKILL)  # what it started itself may be left
         if not await self._has_ended():
             _log.warning("mcp.child_left", server=self._name, pid=self.pid)
-        self._listening.cancel()
-        await asyncio.gather(self._listening, return_exceptions=True)
+        for task in (self._listening, draining):
+            task.cancel()
+        await asyncio.gather(self._listening, draining, return_exceptions=True)
+        self._let_go()
+
+    async def _drain(self) -> None:
+        while await self.stdout.read(_CHUNK):
+            pass
+
+    def _let_go(self) -> None:
+        """Close our ends of pipes whose other ends somebody may still hold; asyncio has no public way to."""
+        transport = getattr(self._process, "_transport", None)
+        if transport is not None:
+            transport.close()
 
     async def _has_ended(self) -> bool:
         try:

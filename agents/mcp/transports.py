@@ -52,10 +52,14 @@ async def over_stdio(
     finally:
         for stream in (hears, says, said, to_say):
             stream.close()
-        await _to_its_end(asyncio.create_task(child.end(), name=f"end of {name}"))
-        for task in (reading, writing):
-            task.cancel()
-        await asyncio.gather(reading, writing, return_exceptions=True)
+        await _to_its_end(asyncio.create_task(_end(child, reading, writing), name=f"end of {name}"))
+
+
+async def _end(child: Child, *tasks: asyncio.Task[None]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    await child.end()
 
 
 async def _to_its_end(task: asyncio.Task[None]) -> None:

@@ -4,7 +4,7 @@ python mcp_child.py FOLDER [MODE]
 
 `FOLDER/tools.json` has its tools, read whenever they are listed; `FOLDER/pid` its process id. What a call of a tool
 does is in `CALLS`. Modes: `mute` answers nothing; `old` speaks a version that nobody does; `stubborn` does not end by
-itself; `endless` begins a message that has no end.
+itself; `endless` begins a message that has no end; `leaving` leaves a process that is not of its session.
 
 Source: MCP 2025-11-25, Lifecycle and Tools.
 """
@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -31,6 +32,9 @@ def main() -> None:
     if mode == "endless":
         while True:
             sys.stdout.write("x" * 65536)
+    if mode == "leaving":
+        left = subprocess.Popen(["sleep", "600"], start_new_session=True)
+        write(folder / "left", str(left.pid))
     print("this is no message", flush=True)
     for line in sys.stdin:
         if "mute" not in mode:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
 import signal
@@ -335,6 +336,18 @@ async def test_a_server_that_cannot_be_spoken_with_is_down(
         assert server.child is not None
         assert not is_there(server.child.pid)
     assert place.told == ["down"]
+
+
+async def test_what_a_child_left_behind_is_let_go(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that moved to a session of its own, and keeps the pipes open, keeps nobody from ending."""
+    monkeypatch.setattr("agents.mcp.child.GRACE_S", 0.1)
+    async with place.running("leaving") as server:
+        await comes((place.folder / "left").exists)
+        left = int((place.folder / "left").read_text())
+    assert server.child is not None
+    assert (is_there(server.child.pid), is_there(left)) == (False, True)
+    os.kill(left, signal.SIGKILL)
+    gc.collect()  # warns of pipes that are still open, and warnings are errors
 
 
 async def test_an_end_that_takes_longer_than_the_start_may_is_waited_for(
