@@ -10,10 +10,14 @@ from __future__ import annotations
 
 import argparse
 import sys
+import tempfile
+from contextlib import AsyncExitStack
+from pathlib import Path
 
 import uvloop
 
 from agents.cli.run import log_quietly
+from tests.bench.agents import agents_section, model_server
 from tests.bench.approvals import approvals_section
 from tests.bench.audit import audit_section
 from tests.bench.report import Report
@@ -25,7 +29,10 @@ from tests.bench.targets import TARGETS, VERIFY, exit_code, table
 
 
 async def _measure(report: Report, *, is_quick: bool) -> None:
-    async with stage() as on:
+    async with AsyncExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="agentbus-bench-"))
+        fake, agents = await stack.enter_async_context(model_server(Path(folder)))
+        on = await stack.enter_async_context(stage(agents))
         report.line("memory of an idle worker", f"{on.resident_mib:>9.1f} MiB")
         await requests_section(on, report)
         stored = await stored_section(on, report)
@@ -35,6 +42,7 @@ async def _measure(report: Report, *, is_quick: bool) -> None:
         await audit_section(on, report, stored)
         if is_quick:  # the whole form leaves it out, since it takes long; its figures are not those of this trail
             await singles_section(on, Report(report.sizes, report.out))
+        await agents_section(on, fake, report)
     await approvals_section(report)
 
 

@@ -6,10 +6,11 @@ import asyncio
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from agents.supervisor.child import Child
 from agents.supervisor.fleet_processes import commands
@@ -44,10 +45,10 @@ class Stage:
 
 
 @asynccontextmanager
-async def stage() -> AsyncIterator[Stage]:
-    """Everything started; everything stopped at the end."""
+async def stage(others: Mapping[str, tuple[str, str]] = MappingProxyType({})) -> AsyncIterator[Stage]:
+    """Everything started; everything stopped at the end. `others` are agents with their files, which are not started."""
     with tempfile.TemporaryDirectory(prefix="agentbus-bench-") as folder:
-        async with bench(Path(folder), agents={AGENT: (_AGENT_FILE, _HANDLER.read_text())}) as running:
+        async with bench(Path(folder), agents={AGENT: (_AGENT_FILE, _HANDLER.read_text()), **others}) as running:
             await _baseline(running)
             stages = commands(running.fleet, running.home, running.server.url)
             agent = Child(next(c for s in stages for c in s if c.name == f"agent-{AGENT}"), lambda _: None)

@@ -36,6 +36,12 @@ TARGETS = (
     Target("audit: emit one event", "emit_us", 15, "µs"),
     *VERIFY,
     Target("approvals.list after {} proposals, median", "list_ms", 100, "ms", size="past"),
+    Target("model call above OpenAI's bare client, p50", "call_overhead_openai_ms", 1, "ms"),
+    Target("model call above Anthropic's bare client, p50", "call_overhead_anthropic_ms", 1, "ms"),
+    Target("conversations that stream at once, whole", "whole_conversations", 200, "", is_floor=True),
+    Target("memory of a conversation", "conversation_mb", 1, "MB"),
+    Target("start of an agent, to ready", "start_s", 1, "s"),
+    Target("start of an agent, to its model's first answer", "first_answer_s", 3, "s"),
 )
 
 

@@ -17,9 +17,10 @@ def test_the_targets_are_those_of_the_design() -> None:
     """Each figure and its limit; the whole form measures as much as they speak of."""
     assert AT_THE_LIMIT == {
         "throughput_ratio": 0.5, "p50_ratio": 1.5, "growth_mib": 1, "emit_us": 15, "verify_s": 60, "verify_mb": 500,
-        "list_ms": 100,
+        "list_ms": 100, "call_overhead_openai_ms": 1, "call_overhead_anthropic_ms": 1, "whole_conversations": 200,
+        "conversation_mb": 1, "start_s": 1, "first_answer_s": 3,
     }  # fmt: skip
-    assert (FULL.many, FULL.trail, FULL.past) == (100_000, 1_000_000, 10_000)
+    assert (FULL.many, FULL.trail, FULL.past, FULL.conversations) == (100_000, 1_000_000, 10_000, 200)
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: str(target.figure))
