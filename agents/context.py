@@ -61,8 +61,8 @@ class Work(Protocol):
     async def progress(self, text: str) -> None:
         """Tell whoever watches."""
 
-    async def give(self, parts: tuple[a2a.Part, ...]) -> None:
-        """Append to the answer."""
+    async def give(self, parts: tuple[a2a.Part, ...], *, anew: bool = False) -> None:
+        """Append to the answer; `anew`: what was given before is void, and this takes its place."""
 
     async def artifact(self, artifact: a2a.Artifact) -> None:
         """Add a result beside the answer."""
@@ -84,7 +84,7 @@ class NoTask:
     async def progress(self, text: str) -> None:
         """Nobody watches."""
 
-    async def give(self, parts: tuple[a2a.Part, ...]) -> None:
+    async def give(self, parts: tuple[a2a.Part, ...], *, anew: bool = False) -> None:
         """The whole answer is sent at the end."""
 
     async def artifact(self, artifact: a2a.Artifact) -> None:

@@ -5,6 +5,7 @@ from .core import Models, RunTool, runner
 from .driver import converse
 from .errors import IllegalStep
 from .layers import ORDER, layers_of, within
+from .outlet import Outlet, Unheard, Way
 from .steps import Guard, Layer, ModelStep, Step, ToolStep
 from .table import TABLE, State, Transition, Trigger, Walk
 from .told import steps_on
@@ -20,6 +21,7 @@ __all__ = [
     "ModelStep",
     "Models",
     "OnStep",
+    "Outlet",
     "Reply",
     "RunTool",
     "State",
@@ -29,7 +31,9 @@ __all__ = [
     "ToolStep",
     "Transition",
     "Trigger",
+    "Unheard",
     "Walk",
+    "Way",
     "converse",
     "layers_of",
     "runner",

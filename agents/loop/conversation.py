@@ -14,6 +14,7 @@ from agents.memory import Forgetful, Memory
 from agents.tools.row import Row
 
 from .core import Models, RunTool
+from .outlet import Unheard, Way
 from .table import Transition
 
 Hear = Callable[[], tuple[Turn, ...]]
@@ -73,6 +74,7 @@ class Conversation:
     memory: Memory = field(default_factory=Forgetful)
     bounds: Bounds = Bounds()
     hear: Hear = _nothing
+    outlet: Way = field(default_factory=Unheard)
     on_step: OnStep = _ignore
 
 

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
 from dataclasses import dataclass
+from typing import Final
 
 from agents.context import Context
-from agents.llm import Answer, Budget, Completion, Pool
+from agents.llm import Answer, Budget, Completion, Finished, Pool, PoolDelta, TextDelta
 from bus import trace
 from bus.audit.emit import Audit
 
 from .layers import within
+from .outlet import Take, Unheard
 from .steps import Guard, Layer, ModelStep, ToolStep
 
+_UNHEARD: Final = Unheard()
 RunTool = Callable[[ToolStep], Awaitable[str]]
 """Runs a tool; returns what it says, cut to what a model may be told."""
 
@@ -37,8 +41,8 @@ class Models:
         """
         return self.context.remaining_s(self.pool.request_timeout_s)
 
-    async def ask(self, question: Completion) -> Answer:
-        """What the models answer.
+    async def ask(self, question: Completion, take: Take = _UNHEARD) -> Answer:
+        """What the models answer; `take` hears it as it comes.
 
         Raises:
             LlmError: as `Pool.stream`. A2AError, AgentbusError: as the layers.
@@ -47,9 +51,24 @@ class Models:
 
         async def asked() -> Answer:
             step.began.at_s = time.perf_counter()
-            return await self.pool.complete(question, self.budget)
+            return await heard(self.pool.stream(question, self.budget), take)
 
         return await within(self.layers, step, asked)
+
+
+async def heard(deltas: AsyncGenerator[PoolDelta], take: Take) -> Answer:
+    """The whole answer, each piece told to `take`. Leaving early closes the HTTP request. Raises as `Pool.stream`."""
+    answer: Answer | None = None
+    async with aclosing(deltas):
+        async for delta in deltas:
+            if isinstance(delta, Finished):
+                answer = delta.answer
+            elif isinstance(delta, TextDelta):
+                take.text(delta.text)
+            else:
+                take.switched(delta)
+    assert answer is not None  # noqa: S101  the pool ends with it, or raises
+    return answer
 
 
 def runner(audit: Audit) -> RunTool:

@@ -91,6 +91,7 @@ class _Driver:
             raise
         finally:
             await self._ahead.close()
+            await self._of.outlet.close()
         return Reply(text=self._answer.text, turns=self._said, rounds=self._rounds, sums=self._sums())
 
     # -- what is done in each state ---------------------------------------------------------------------
@@ -103,7 +104,7 @@ class _Driver:
         models = self._of.models
         question = Completion(system=self._of.prompt, turns=self._said, tools=self._specs, timeout_s=models.timeout_s)
         try:
-            self._answer = await models.ask(question)
+            self._answer = await models.ask(question, self._of.outlet)
         except LlmError as error:
             if not is_overflow(error):
                 raise
@@ -115,10 +116,12 @@ class _Driver:
         answer = self._answer
         if not answer.tool_calls:
             if added := self._of.hear():
-                # Nobody has seen the answer; the next one is to what was asked before as well.
+                # The answer came too early; the next one is to what was asked before as well.
+                self._of.outlet.void()
                 self._said += added
                 return await self._fitted(Trigger.HEARD_MORE)
             self._said += (answer.as_turn(),)
+            await self._of.outlet.finish(answer.text)
             await self._of.memory.save(self._said, counted=self._counted)
             return Trigger.FINISHED
         self._said += (answer.as_turn(),)
@@ -127,6 +130,8 @@ class _Driver:
             raise TooManyRounds("llm", f"the model asked for tools in more than {most} turns")
         self._rounds += 1
         self._calls.extend(answer.tool_calls)
+        await self._of.outlet.flush()
+        self._of.outlet.void()
         return Trigger.TOOLS_WANTED
 
     async def _execute(self) -> Trigger:

@@ -33,6 +33,11 @@ class Declared:
         return {side: schema.document for side, schema in sides.items() if schema}
 
     @property
+    def gives_text(self) -> bool:
+        """Whether its answer is what the model writes, as it comes."""
+        return self._output is None
+
+    @property
     def instruction(self) -> str:
         """What the model is told of the form of its answer."""
         if self._output is None:

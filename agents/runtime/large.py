@@ -161,10 +161,10 @@ class _LargeWork:
         """See `Work`."""
         await self._work.progress(text)
 
-    async def give(self, parts: tuple[a2a.Part, ...]) -> None:
+    async def give(self, parts: tuple[a2a.Part, ...], *, anew: bool = False) -> None:
         """See `Work`."""
         self.has_given = True
-        await self._work.give(await self.lighter(parts))
+        await self._work.give(await self.lighter(parts), anew=anew)
 
     async def artifact(self, artifact: a2a.Artifact) -> None:
         """See `Work`."""

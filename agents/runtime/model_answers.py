@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agents import llm
-from agents.context import Context
-from agents.loop import Bounds, Conversation, Layer, Models, converse, runner, steps_on
+from agents.context import Context, Work
+from agents.loop import Bounds, Conversation, Layer, Models, Outlet, Unheard, Way, converse, runner, steps_on
 from agents.memory import Forgetful, Memories, Memory, Told
 from agents.runtime.answers import named
 from agents.runtime.declared import Declared, kept_in, text_of, turns_of
@@ -57,23 +57,17 @@ class ModelAnswering:
         guard = Guard(self._safety, context, self._equipment.audit)
         guard.admit()
         question = skill.question(context.message) if skill else text_of(context.message)
-        text = await self._said(context, prompt, question, guard)
-        return skill.answer(text) if skill else write_output(text)
-
-    async def _said(self, context: Context, prompt: llm.SystemPrompt, question: str, guard: Guard) -> str:
-        """The answer to all that was said in the task, also while the model was at it."""
         ear = _Ear(context, guard)
         first = llm.UserTurn(text=question, kept=kept_in(context.message))
-        said = guard.turns((first, *turns_of(context.history[1:])))
-        asked = (*said, *await earlier(context))
+        asked = guard.turns((first, *turns_of(context.history[1:])))
+        talk = self._conversation(context, prompt, ear, _outlet_of(context.work, skill))
         try:
-            return (await converse(self._conversation(context, prompt, asked, ear))).text
+            reply = await converse(replace(talk, turns=(*asked, *await earlier(context))))
         except llm.LlmError as error:
             raise Unavailable(f"no model could answer: {error}") from None
+        return skill.answer(reply.text) if skill else write_output(reply.text)
 
-    def _conversation(
-        self, context: Context, prompt: llm.SystemPrompt, asked: tuple[llm.Turn, ...], ear: _Ear
-    ) -> Conversation:
+    def _conversation(self, context: Context, prompt: llm.SystemPrompt, ear: _Ear, outlet: Way) -> Conversation:
         with_, limits = self._equipment, self._limits
         models = Models(
             context=context,
@@ -85,12 +79,13 @@ class ModelAnswering:
         return Conversation(
             models=models,
             prompt=prompt,
-            turns=asked,
+            turns=(),
             rows=with_.toolbox.rows,
             run_tool=runner(with_.audit),
             memory=self._memory_of(models, prompt),
             bounds=Bounds(limits.max_iterations, limits.max_tool_calls),
             hear=ear.heard,
+            outlet=outlet,
             on_step=steps_on(with_.audit, context.agent, context.caller),
         )
 
@@ -104,6 +99,17 @@ class ModelAnswering:
     async def close(self) -> None:
         """Let go of what was opened for it: the providers' connections, and what tools and memory hold."""
         await self._opened.aclose()
+
+
+def _outlet_of(work: Work, skill: Declared | None) -> Way:
+    """Where the text goes as it comes: to the task, if there is one. What has to match a schema is given as a whole."""
+    if not work.task or (skill is not None and not skill.gives_text):
+        return Unheard()
+
+    async def give(parts: tuple[a2a.Part, ...], anew: bool) -> None:  # noqa: FBT001  as `Outlet` calls it
+        await work.give(parts, anew=anew)
+
+    return Outlet(give)
 
 
 class _Ear:

@@ -112,9 +112,10 @@ class Run:
         """See `Work`."""
         await self.save(a2a.WORKING, message=note(self._record.task, text))
 
-    async def give(self, parts: tuple[a2a.Part, ...]) -> None:
+    async def give(self, parts: tuple[a2a.Part, ...], *, anew: bool = False) -> None:
         """See `Work`. The first piece of a run takes the place of what an earlier run gave."""
-        await self._grow(a2a.Artifact(artifact_id=self._answer_id, parts=parts), append=self._has_given)
+        is_more = self._has_given and not anew
+        await self._grow(a2a.Artifact(artifact_id=self._answer_id, parts=parts), append=is_more)
         self._has_given = True
 
     async def artifact(self, artifact: a2a.Artifact) -> None:

@@ -86,8 +86,10 @@ class TrialTask:
         """See `Work`."""
         self.progressed.append(text)
 
-    async def give(self, parts: tuple[a2a.Part, ...]) -> None:
+    async def give(self, parts: tuple[a2a.Part, ...], *, anew: bool = False) -> None:
         """See `Work`."""
+        if anew:
+            self.pieces.clear()
         self.pieces += parts
 
     async def artifact(self, artifact: a2a.Artifact) -> None:
