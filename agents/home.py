@@ -16,6 +16,16 @@ from schemas.errors import InvalidDocument
 from schemas.fleet import Fleet
 
 EXAMPLE = Path(__file__).parent / "examples"
+NEWSROOM = Path(__file__).parent / "newsroom"
+FLEETS = {"example": EXAMPLE, "newsroom": NEWSROOM}
+"""The fleets that come with the product, by the names that `--fleet` takes."""
+
+
+def fleet_folder(wanted: Path | None) -> Path:
+    """The folder of a fleet that `--fleet` names: one that is there, or one of the product's own; the example without it."""
+    if wanted is None:
+        return EXAMPLE
+    return wanted if wanted.exists() else FLEETS.get(str(wanted), wanted)
 
 
 def ensure_home(home: Home, source: Path = EXAMPLE) -> Fleet:

@@ -16,6 +16,7 @@ from agents.cli.audit.app import audit_app
 from agents.cli.chat.app import chat
 from agents.cli.directory.app import agents_app
 from agents.cli.options import HOME, AgentArgument, CallerOption, ExtensionOption, FileOption, HomeOption, JsonOption
+from agents.cli.pipeline.app import pipeline
 from agents.cli.proposals.app import proposals_app, propose
 from agents.cli.proposals.glass_app import glass_app
 from agents.cli.proposals.policy_app import policy_app
@@ -81,7 +82,8 @@ def _options(
 def up(
     home: HomeOption = HOME,
     fleet: Annotated[
-        Path | None, typer.Option(help="Folder with fleet.yaml, policy.yaml and agents/, for a new home.")
+        Path | None,
+        typer.Option(help="Folder with fleet.yaml, policy.yaml and agents/, for a new home; or example, newsroom."),
     ] = None,
     detach: Annotated[
         bool, typer.Option("--detach", help="Return when everything is ready; stop it with agentbus down.")
@@ -122,7 +124,8 @@ def status(home: HomeOption = HOME, as_json: JsonOption = False) -> None:
 def provision(
     home: HomeOption = HOME,
     fleet: Annotated[
-        Path | None, typer.Option(help="Folder with fleet.yaml, policy.yaml and agents/, for a new home.")
+        Path | None,
+        typer.Option(help="Folder with fleet.yaml, policy.yaml and agents/, for a new home; or example, newsroom."),
     ] = None,
     approved: Annotated[
         bool,
@@ -184,6 +187,7 @@ def card(
 
 app.command("propose")(propose)
 app.command("chat")(chat)
+app.command("pipeline")(pipeline)
 
 
 @app.command()

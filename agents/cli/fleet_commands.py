@@ -16,7 +16,7 @@ from typing import Any
 from agents.cli.audit.tail import cancelled, follow, line_of
 from agents.cli.run import STOPPED, log_quietly, run_async
 from agents.cli.terminal import own_foreground
-from agents.home import EXAMPLE, ensure_home
+from agents.home import ensure_home, fleet_folder
 from agents.supervisor.supervisor import Supervisor
 from approvals.applying.control import RestartFailed, ask_supervisor
 from approvals.applying.provisioned import note_by_hand
@@ -36,7 +36,7 @@ def up(root: Path, source: Path | None, *, detach: bool) -> None:
     """Run the fleet in the foreground, or start it and return."""
     log_quietly()
     home = Home(root.resolve())
-    fleet = ensure_home(home, source or EXAMPLE)
+    fleet = ensure_home(home, fleet_folder(source))
     if detach:
         _detach(home)
     else:
@@ -170,7 +170,7 @@ def provision(root: Path, source: Path | None) -> None:
     """Make everything a fleet needs, streams included, and leave nothing running."""
     log_quietly()
     home = Home(root.resolve())
-    fleet = ensure_home(home, source or EXAMPLE)
+    fleet = ensure_home(home, fleet_folder(source))
 
     async def streams() -> None:
         servers = await start_servers(fleet, home)

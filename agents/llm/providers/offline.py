@@ -2,6 +2,7 @@
 
 It answers in the style that its prompt's line `Style: friendly` or `Style: formal` names. Asked for
 another style, it proposes the change of that line through the tool `propose_change`, if it is offered.
+Where its prompt asks for JSON of a schema, it gives a value of that form, which judges nothing.
 The same conversation always gets the same answer.
 """
 
@@ -13,6 +14,7 @@ from typing import Final, Literal
 
 from agents.llm.conversation import Answer, Completion, ToolCall, ToolTurn, Usage, UserTurn
 from agents.llm.deltas import Delta, Finished, TextDelta
+from agents.llm.providers.offline_form import in_form
 
 MODEL: Final = "offline"
 _TOOL: Final = "propose_change"
@@ -59,6 +61,8 @@ def answer_by_rule(completion: Completion) -> Answer:
     last = completion.turns[-1] if completion.turns else UserTurn(text="")
     if isinstance(last, ToolTurn):
         return _said(_report(last))
+    if (form := in_form(completion.system.text)) is not None:
+        return _said(form)
     text = last.text if isinstance(last, UserTurn) else ""
     style = _style_of(completion.system.text)
     wish = _wish_of(text)
