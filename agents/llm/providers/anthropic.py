@@ -18,7 +18,7 @@ from agents.llm.errors import AnswerUnreadable, ExtraMissing
 
 from .anthropic_stream import AnthropicReading
 from .base import Settings
-from .http import Call, answered, read_answer
+from .http import Call, answered, http_client, read_answer
 from .surroundings import without_headers_of
 
 DEFAULT_URL: Final = "https://api.anthropic.com"
@@ -57,6 +57,7 @@ class AnthropicProvider:
             base_url=settings.base_url or DEFAULT_URL,
             max_retries=0,
             open_telemetry=False,
+            http_client=http_client(anthropic),
             default_headers=without_headers_of("ANTHROPIC_CUSTOM_HEADERS", anthropic.Omit(), key),
         )
         self._headers = None if key else {"Authorization": anthropic.Omit()}

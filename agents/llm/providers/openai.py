@@ -13,7 +13,7 @@ from agents.llm.deltas import Delta
 from agents.llm.errors import ExtraMissing
 
 from .base import Settings
-from .http import Call, answered, read_answer
+from .http import Call, answered, http_client, read_answer
 from .openai_request import request_of
 from .openai_stream import OpenAIReading
 from .surroundings import without_headers_of
@@ -94,6 +94,7 @@ def _client(openai: Any, settings: Settings, base_url: str | None) -> Any:
         "api_key": settings.api_key.reveal() if settings.api_key else "unset",
         "admin_api_key": "",
         "max_retries": 0,
+        "http_client": http_client(openai),
         "default_headers": {
             "OpenAI-Organization": omit,
             "OpenAI-Project": omit,
