@@ -86,7 +86,7 @@ def runner(audit: Audit) -> RunTool:
             intent = audit.emit("tool.intended", actor=context.agent, action=row.name, resource=context.caller)
             await audit.confirm()
             here = here.caused_by(intent)
-        step.began.at_s = time.perf_counter()
+        step.began.at_s, step.began.trace = time.perf_counter(), here
         with trace.entered(here):
             return cut(await row.run(step.arguments, context), row.max_result_chars)
 

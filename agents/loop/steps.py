@@ -9,15 +9,18 @@ from typing import Any, Protocol
 from agents.context import Context
 from agents.llm import Completion, ToolCall
 from agents.tools.row import Row
+from bus.trace import Trace
 
 MODELS = "models"
 
 
 class Began:
-    """Whether a call has got through everything around it, and when (`time.perf_counter`)."""
+    """Whether a call has got through everything around it, when (`time.perf_counter`), and what caused its effect."""
 
     def __init__(self) -> None:
         self.at_s: float | None = None
+        self.trace: Trace | None = None
+        """Of a tool: after its intent, where it has one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

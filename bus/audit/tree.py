@@ -19,6 +19,8 @@ from schemas.audit import AuditEvent, Outcome
 
 Kind = Literal["request", "task", "tool", "model", "proposal", "event"]
 OPEN: Outcome = "unknown"
+_WITHIN = frozenset({"conversation.stepped"})
+"""Steps within a piece of work, which the pieces themselves tell of; `replay` without `--tree` lists them."""
 
 
 class Node(msgspec.Struct, kw_only=True, eq=False, omit_defaults=True):
@@ -70,6 +72,8 @@ class _Builder:
         """Take an event; ends are kept until all beginnings are known, for two producers' batches may be in any order."""
         kind = one.event.short_type
         domain = kind.split(".")[0]
+        if kind in _WITHIN:
+            return
         if kind in {"request.received", "request.sent", "tool.intended"}:
             self._begin(one, "tool" if domain == "tool" else "request")
         elif kind in {"request.answered", "request.refused", "request.completed", "tool.finished"}:
