@@ -41,8 +41,8 @@ class Models:
         """
         return self.context.remaining_s(self.pool.request_timeout_s)
 
-    async def ask(self, question: Completion, take: Take = _UNHEARD) -> Answer:
-        """What the models answer; `take` hears it as it comes.
+    async def ask(self, question: Completion, take: Take = _UNHEARD, *, can_compact: bool = False) -> Answer:
+        """What the models answer; `take` hears it as it comes. `can_compact`: as `Pool.stream`.
 
         Raises:
             LlmError: as `Pool.stream`. A2AError, AgentbusError: as the layers.
@@ -51,7 +51,7 @@ class Models:
 
         async def asked() -> Answer:
             step.began.at_s = time.perf_counter()
-            return await heard(self.pool.stream(question, self.budget), take)
+            return await heard(self.pool.stream(question, self.budget, can_compact=can_compact), take)
 
         return await within(self.layers, step, asked)
 

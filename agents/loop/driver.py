@@ -25,6 +25,7 @@ from agents.llm import (
     TooManyRounds,
     Turn,
 )
+from agents.memory import Forgetful
 from agents.tools.errors import ToolRefused
 from bus.errors import AuditUnavailable
 from bus.requests import spending
@@ -79,6 +80,8 @@ class _Driver:
         self._ahead = Ahead(self._result, {row.name: row.at_once for row in conversation.rows if row.at_once > 1})
         self._results: list[ToolResult] = []
         self._refusal: LlmError | None = None
+        self._is_compacted = False
+        """What was too long was compacted since the last answer: if it still is, a larger model has to answer."""
         self._rounds = self._tool_calls = 0
 
     async def run(self) -> Reply:
@@ -104,12 +107,13 @@ class _Driver:
         models = self._of.models
         question = Completion(system=self._of.prompt, turns=self._said, tools=self._specs, timeout_s=models.timeout_s)
         try:
-            self._answer = await models.ask(question, self._of.outlet)
+            self._answer = await models.ask(question, self._of.outlet, can_compact=self._can_compact)
         except LlmError as error:
             if not is_overflow(error):
                 raise
             self._refusal = error
             return Trigger.OVERFLOWED
+        self._is_compacted = False
         return Trigger.ANSWERED
 
     async def _process(self) -> Trigger:
@@ -149,13 +153,18 @@ class _Driver:
     async def _compact(self) -> Trigger:
         refusal, self._refusal = self._refusal, None
         if refusal is not None:
-            fitted = await self._of.memory.fit(self._said, counted=self._counted, is_overflow=True)
-            if fitted == self._said:
+            if not self._can_compact:
                 raise refusal
-            self._said = fitted
+            self._said = await self._of.memory.fit(self._said, counted=self._counted, is_overflow=True)
+            self._is_compacted = True
         return Trigger.COMPACTED
 
     # -- parts of that ----------------------------------------------------------------------------------
+
+    @property
+    def _can_compact(self) -> bool:
+        """Whether what is too long is first made shorter, and not given to a model with a larger window."""
+        return not (self._is_compacted or isinstance(self._of.memory, Forgetful))
 
     @property
     def _counted(self) -> int | None:

@@ -21,9 +21,10 @@ from agents.llm import (
     Turn,
     UserTurn,
 )
-from agents.llm.errors import Overloaded
+from agents.llm.errors import ContextOverflow, Overloaded
 from agents.loop import Bounds, Conversation, Stepped, converse
 from agents.tools.row import Row, Run
+from schemas.a2a import JsonObject
 from schemas.agent import Llm, ModelChoice
 from schemas.documents import Document
 from schemas.errors import InvalidDocument
@@ -273,3 +274,50 @@ async def test_what_is_heard_meanwhile_is_answered_too(fake: FakeLlm) -> None:
     async with pool_of(choice("openai", fake)) as pool:
         reply = await converse(asking(pool, add, hear=lambda: heard.pop(0)))
     assert reply.turns == (UserTurn(text="add"), UserTurn(text="and 2"), AssistantTurn(text="3"))
+
+
+class Shortening:
+    """A memory that puts the oldest turn away when a model finds the conversation too long."""
+
+    metadata: JsonObject = {}
+
+    async def load(self) -> tuple[Turn, ...]:
+        return tuple(UserTurn(text=f"turn {number}") for number in range(2))
+
+    async def fit(
+        self, turns: tuple[Turn, ...], *, counted: int | None = None, is_overflow: bool = False
+    ) -> tuple[Turn, ...]:
+        return turns[1:] if is_overflow else turns
+
+    async def save(self, turns: tuple[Turn, ...], *, counted: int | None = None) -> None:
+        pass
+
+
+TOO_LONG = Fail(400, "invalid_request_error", "context_length_exceeded")
+
+
+async def test_what_is_too_long_is_made_shorter_before_a_larger_model_is_asked(fake: FakeLlm) -> None:
+    """The first refusal is the memory's to deal with; where that was not enough, a model with a larger window answers."""
+    fake.script += [TOO_LONG, Say("now it fits")]
+    async with pool_of(choice("openai", fake, "small"), choice("openai", fake, "large")) as pool:
+        reply = await converse(asking(pool, add, memory=Shortening()))
+        assert reply.text == "now it fits"
+        assert [(each.body["model"], len(each.body["messages"])) for each in fake.requests] == [
+            ("small", 4),
+            ("small", 3),
+        ]
+        fake.requests.clear()
+        fake.script += [TOO_LONG, TOO_LONG, Say("a large window")]
+        reply = await converse(asking(pool, add, memory=Shortening()))
+        assert reply.text == "a large window"
+        assert [each.body["model"] for each in fake.requests] == ["small", "small", "large"]
+
+
+async def test_without_a_memory_a_larger_model_is_asked_at_once(fake: FakeLlm) -> None:
+    """What cannot be made shorter is not sent to the same model again; where no model is large enough, that is told."""
+    fake.script += [TOO_LONG, Say("a large window"), TOO_LONG, TOO_LONG]
+    async with pool_of(choice("openai", fake, "small"), choice("openai", fake, "large")) as pool:
+        assert (await converse(asking(pool, add))).text == "a large window"
+        with pytest.raises(ContextOverflow):
+            await converse(asking(pool, add))
+    assert [each.body["model"] for each in fake.requests] == ["small", "large"] * 2
