@@ -123,11 +123,11 @@ class Trial:
         self, what: Any, answer: type[Any] = str, *, skill: str = "", replies: Sequence[Any] = (),
         adds: Sequence[Any] = (), context_id: str = "",
     ) -> Any:  # fmt: skip
-        """Ask the agent in a task, as `caller`, and return its answer as `answer`; half a minute is the longest.
+        """Ask the agent in a task, as `caller`, and return its answer as `answer` (`dict`: the data as it is).
 
         `what` is text, a value of the skill's input type, or a part; `replies` answer what it asks back, in order;
         `adds` are further messages, which it hears while it works. Requests of one `context_id` are a conversation,
-        for agents with a memory.
+        for agents with a memory. Half a minute is the longest.
 
         Raises:
             AskedBack: it asks one more question than there are replies.
@@ -142,7 +142,7 @@ class Trial:
             task.hear(_said(self.id, added, message))
         async with asyncio.timeout(_LONGEST_S):
             parts = await self._answered(task, message, list(replies))
-        return read_input(a2a.Message(message_id="", role="ROLE_AGENT", parts=parts), answer)
+        return _as(answer, parts)
 
     async def _answered(self, task: TrialTask, message: a2a.Message, replies: list[Any]) -> tuple[a2a.Part, ...]:
         for _ in range(_MOST_RUNS):
@@ -209,3 +209,9 @@ async def trial(
 
 def _said(agent: str, what: Any, first: a2a.Message) -> a2a.Message:
     return msgspec.structs.replace(message_to(agent, what, cause=first), context_id=first.context_id)
+
+
+def _as(kind: type[Any], parts: tuple[a2a.Part, ...]) -> Any:
+    if kind is dict:
+        return next(part.data for part in parts if part.data is not msgspec.UNSET)
+    return read_input(a2a.Message(message_id="", role="ROLE_AGENT", parts=parts), kind)

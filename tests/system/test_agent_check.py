@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from agents.cli.agent.new import TEMPLATES
 from tests.harness.trees import tree
 
 
@@ -33,6 +35,13 @@ def test_an_author_is_told(tmp_path: Path, test: str, code: int, says: str) -> N
     assert as_json.returncode == code
     assert found["passed"] is (code == 0)
     assert found["where"] in done.stdout
+
+
+def test_a_template_with_tools_passes(tmp_path: Path) -> None:
+    """A model that is a script, tools that write files: all of it works in the sandbox, without a socket."""
+    shutil.copytree(TEMPLATES / "tools", tmp_path / "tools")
+    done = check(str(tmp_path / "tools"))
+    assert (done.returncode, done.stdout.startswith("OK valid; 2 tests passed in ")) == (0, True), done
 
 
 def test_a_folder_that_cannot_be_checked_is_a_configuration_error(tmp_path: Path) -> None:

@@ -71,6 +71,30 @@ def agent_validate(
     validate.validate(paths, is_strict=strict, as_json=as_json)
 
 
+@agent_app.command("new")
+def agent_new(
+    name: Annotated[str, typer.Argument(help="The new agent's id: small letters, digits and dashes.")] = "",
+    template: Annotated[str, typer.Option("--template", "-t", help="What to begin with; see --list.")] = "basic",
+    folder: Annotated[
+        Path | None, typer.Option(help="Folder in which to make it: agents/ in a fleet's folder, else here.")
+    ] = None,
+    show_list: Annotated[bool, typer.Option("--list", help="List the templates.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Make an agent from a template: its file, a prompt or a handler, and tests that pass.
+
+    Example: agentbus agent new helper --template basic
+    """
+    from agents.cli.agent import new
+
+    if show_list:
+        new.show_list(as_json=as_json)
+    elif name:
+        new.new(name, template, folder)
+    else:
+        raise typer.BadParameter("name the new agent, or write --list to see the templates")
+
+
 @agent_app.command("check")
 def agent_check(
     folder: Annotated[str, typer.Argument(help="The agent's folder, with agent.yaml; tests are tests/test_*.py.")],

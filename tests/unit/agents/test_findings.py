@@ -21,6 +21,7 @@ llm:
   prompt_file: prompt.md
   pool:
     - provider: openai
+      model: m
       api_key: env:NO_SUCH_API_KEY
       when_key_is_missing: skip
     - provider: offline
@@ -59,7 +60,7 @@ def test_a_sound_agent_is_told(tmp_path: Path) -> None:
         ("when_key_is_missing: skip", "when_key_is_missing: fail",
          "the environment variable NO_SUCH_API_KEY is not set; the agent does not start without it"),
         ("provider: offline", "provider: openai\n      model: ${MODEL}",
-         "agent.yaml:11: llm.pool.1.model: MODEL has no default; a fleet needs one"),
+         "agent.yaml:12: llm.pool.1.model: MODEL has no default; a fleet needs one"),
     ],
 )  # fmt: skip
 def test_what_may_be_right_elsewhere_is_a_warning(tmp_path: Path, old: str, new: str, problem: str) -> None:
