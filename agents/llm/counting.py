@@ -21,7 +21,7 @@ def tokens_of_text(text: str) -> int:
     """The tokens of `text`."""
     if text.isascii():
         return -(-len(text) // _ASCII_PER_TOKEN)
-    others = len(text.encode("utf-8", "replace")) - (ascii_count := sum(map(str.isascii, text)))
+    others = len(text.encode("utf-8", "replace")) - (ascii_count := len(text.encode("ascii", "ignore")))
     return -(-ascii_count // _ASCII_PER_TOKEN) - (-others // _BYTES_PER_TOKEN)
 
 

@@ -1,8 +1,8 @@
 """Which turns leave the window when a conversation grows too long. Pure.
 
 Oldest first, and whole blocks: a model's turn that asks for tools goes together with their results, since providers
-refuse one without the other. What stays: the newest messages, what a caller pinned, and the system prompt, which is
-no turn.
+refuse one without the other. What stays: the newest messages, what is asked now, what a caller pinned, and the system
+prompt, which is no turn.
 """
 
 from __future__ import annotations
@@ -26,13 +26,15 @@ _PINNED_PART: Final = 4
 class Window:
     """A conversation with the weight of each turn in tokens. `fixed` is what stands before it: prompt and tools.
 
-    `marker` is what the notice takes that stands for what was put away before; 0 when nothing was.
+    `marker` is what the notice takes that stands for what was put away before; 0 when nothing was. `held` are the
+    indexes of what is asked now: a model must know what it works at.
     """
 
     turns: Sequence[Turn]
     tokens: Sequence[int]
     fixed: int = 0
     marker: int = 0
+    held: frozenset[int] = frozenset()
 
     @property
     def used(self) -> int:
@@ -86,7 +88,7 @@ def standing_in(gone: int, window: Window, settings: Memory) -> int:
 def _free(window: Window, settings: Memory) -> Iterator[range]:
     """The blocks that may go: not the newest messages, not what is pinned."""
     newest = len(window.turns) - settings.min_messages_to_keep
-    pinned = _pinned(window, settings)
+    pinned = _pinned(window, settings) | window.held
     for block in blocks(window.turns):
         if block.stop > newest:
             return

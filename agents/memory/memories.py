@@ -10,13 +10,14 @@ from weakref import WeakValueDictionary
 import msgspec
 
 from agents.context import Context
-from agents.llm import SystemPrompt, ToolSpec
+from agents.llm import SystemPrompt, Tool
 from bus.audit.emit import Audit
 from bus.sessions import SessionStore
 from schemas import a2a
 from schemas.agent import Llm, Memory
 from schemas.ids import rfc3339, sha256_hex
 
+from .passing import PassingMemory
 from .stored import SessionMemory
 from .summary import Complete, Summariser
 from .weights import fixed_tokens
@@ -31,41 +32,54 @@ class Told:
     """What stands before a conversation, and how models are asked about it: `complete` counts for the task's budget."""
 
     prompt: SystemPrompt
-    tools: Sequence[ToolSpec]
+    tools: Sequence[Tool]
     complete: Complete
 
 
 class Memories:
-    """Made once an agent; `has_recall`: its model is offered the tool that looks into archives."""
+    """Made once an agent. Without `settings` nothing is remembered.
 
-    def __init__(self, settings: Memory, source: Llm, store: SessionStore, audit: Audit, *, has_recall: bool) -> None:
-        self._settings = settings
+    `has_recall`: its model is offered the tool that looks into archives.
+    """
+
+    def __init__(
+        self, settings: Memory | None, source: Llm, store: SessionStore, audit: Audit, *, has_recall: bool
+    ) -> None:
+        self._remembers = settings is not None
+        self._settings = settings = settings or Memory()
         self._store = store
         self._audit = audit
         self._has_recall = has_recall
         most_chars = settings.context_window_size // _TRANSCRIPT_PART
         self._summariser = Summariser(source, most_chars, source.request_timeout_s)
+        self._fixed: dict[int, tuple[SystemPrompt, int]] = {}
+        """By `id` of the prompt, of which an agent has one a skill; it is kept so that no other gets its id."""
         self._at_work: WeakValueDictionary[tuple[str, str, str], SessionMemory] = WeakValueDictionary()
 
-    async def require(self) -> None:
-        """As `SessionStore.require`."""
-        await self._store.require()
-
-    def of(self, context: Context, told: Told) -> SessionMemory:
+    def of(self, context: Context, told: Told) -> SessionMemory | PassingMemory:
         """The memory of the conversation that `context` belongs to. Hold it as long as the request is answered."""
         place = Surroundings(
             settings=self._settings,
-            fixed=fixed_tokens(told.prompt, told.tools),
+            fixed=self._fixed_of(told),
             summariser=self._summariser,
             complete=told.complete,
             stamp=_now,
             on_compacted=lambda what: self._tell(context, what),
             has_recall=self._has_recall,
         )
+        if not self._remembers:
+            return PassingMemory(place)
         key = _key(context)
         memory = SessionMemory(self._store, place, *key)
         self._at_work[key] = memory
         return memory
+
+    def _fixed_of(self, told: Told) -> int:
+        known = self._fixed.get(id(told.prompt))
+        if known is None:
+            specs = [tool.spec() for tool in told.tools]
+            known = self._fixed[id(told.prompt)] = told.prompt, fixed_tokens(told.prompt, specs)
+        return known[1]
 
     def at_work(self, context: Context) -> SessionMemory | None:
         """The memory that `of` gave for the same request; None when there is none."""

@@ -12,7 +12,9 @@ from typing import Final
 import structlog
 
 from agents.llm import Answer, AssistantTurn, Completion, LlmError, SystemPrompt, ToolTurn, Turn, UserTurn
+from bus.errors import AuditUnavailable
 from schemas.agent import Llm
+from schemas.errors import AgentbusError
 
 from .compaction import SUMMARY_TOKENS
 
@@ -46,13 +48,20 @@ class Summariser:
         self._timeout_s = timeout_s
 
     async def summary(self, complete: Complete, earlier: str, turns: Sequence[Turn]) -> Answer | None:
-        """A summary of `turns`, and of the summary of what was `earlier`; None, with a line in the log, when no model gives one."""
+        """A summary of `turns`, and of the summary of what was `earlier`; None, with a line in the log, when no model gives one.
+
+        Raises:
+            AuditUnavailable: the trail does not take that a model was asked.
+        """
         question = UserTurn(text=transcript(earlier, turns, self._most_chars))
         asked = Completion(system=self._prompt, turns=(question,), max_tokens=SUMMARY_TOKENS, timeout_s=self._timeout_s)
         try:
             answer = await complete(asked)
-        except LlmError as error:
-            _log.warning("memory.summary_failed", cause=error.cause, turns=len(turns))
+        except AuditUnavailable:
+            raise
+        except AgentbusError as error:  # of a model, or of what stands around each call
+            cause = error.cause if isinstance(error, LlmError) else type(error).__name__
+            _log.warning("memory.summary_failed", cause=cause, turns=len(turns))
             return None
         if answer.stop_reason != "end" or not answer.text.strip():
             _log.warning("memory.summary_failed", cause=answer.stop_reason, turns=len(turns))

@@ -13,7 +13,7 @@ from itertools import takewhile
 
 import structlog
 
-from agents.llm import Turn, Usage, UserTurn
+from agents.llm import Turn, UserTurn
 from agents.llm.counting import tokens_of_turn
 from schemas.agent import Memory
 
@@ -61,8 +61,8 @@ class ConversationWindow:
         self.archived = tuple(kept for kept in session.archived if kept.exchange != exchange)
         self.forgotten = session.forgotten
         self.summary, self.summary_prompt = session.summary, session.summary_prompt
-        self.usage = Usage(input_tokens=0, output_tokens=0)
-        """Of the summaries."""
+        self._weights: dict[int, tuple[Turn, int]] = {}
+        """By `id` of the turn, which is kept so that no other gets its id."""
         if self.turns == session.turns:
             self._believe(session.used_tokens, self.turns)
 
@@ -109,7 +109,6 @@ class ConversationWindow:
         if answer is None:
             return ""
         self.summary, self.summary_prompt = answer.text.strip(), PROMPT_VERSION
-        self.usage = self.usage.plus(answer.usage)
         return PROMPT_VERSION
 
     def _believe(self, counted: int | None, turns: Sequence[Kept]) -> None:
@@ -122,14 +121,25 @@ class ConversationWindow:
         self._fixed = max(0, counted - self._weighed(turns).used)
 
     def _weighed(self, kept: Sequence[Kept] | None = None) -> Window:
-        turns = [one.turn for one in (self.turns if kept is None else kept)]
+        kept = self.turns if kept is None else kept
+        turns = [one.turn for one in kept]
         marker, scale, weigh = self._marker(), self._scale, self._place.weigh
         return Window(
             turns=turns,
-            tokens=[round(weigh(turn) * scale) for turn in turns],
+            tokens=[round(self._weight(turn) * scale) for turn in turns],
             fixed=self._fixed,
             marker=round(weigh(UserTurn(text=marker)) * scale) if marker else 0,
+            held=frozenset(index for index, one in enumerate(kept) if self._is_asked_now(one)),
         )
+
+    def _is_asked_now(self, kept: Kept) -> bool:
+        return kept.exchange == self._exchange and isinstance(kept.turn, UserTurn)
+
+    def _weight(self, turn: Turn) -> int:
+        known = self._weights.get(id(turn))
+        if known is None:
+            known = self._weights[id(turn)] = turn, self._place.weigh(turn)
+        return known[1]
 
     def _marker(self) -> str:
         """What stands for the archive; empty where nothing was put away."""

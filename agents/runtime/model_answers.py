@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from agents import llm
 from agents.context import Context, Work
 from agents.loop import Bounds, Conversation, Layer, Models, Outlet, Unheard, Way, converse, runner, steps_on
-from agents.memory import Forgetful, Memories, Memory, Told
+from agents.memory import Memories, Memory, Told
 from agents.runtime.answers import named
 from agents.runtime.declared import Declared, kept_in, text_of, turns_of
 from agents.runtime.guard import Guard
@@ -28,7 +28,7 @@ class Equipment:
 
     pool: llm.Pool
     toolbox: Toolbox
-    memories: Memories | None
+    memories: Memories
     audit: Audit
     layers: tuple[Layer, ...]
 
@@ -91,10 +91,7 @@ class ModelAnswering:
 
     def _memory_of(self, models: Models, prompt: llm.SystemPrompt) -> Memory:
         with_ = self._equipment
-        if with_.memories is None:
-            return Forgetful()
-        specs = tuple(tool.spec() for tool in with_.toolbox.tools)
-        return with_.memories.of(models.context, Told(prompt, specs, models.ask))
+        return with_.memories.of(models.context, Told(prompt, with_.toolbox.tools, models.ask))
 
     async def close(self) -> None:
         """Let go of what was opened for it: the providers' connections, and what tools and memory hold."""

@@ -15,14 +15,12 @@ from schemas.agent import AgentFile, Llm
 
 def remembering_of(
     file: AgentFile, section: Llm, store: SessionStore, audit: Audit
-) -> tuple[Memories | None, tuple[Row, ...]]:
-    """None where the file has no section `memory`; notes need none."""
+) -> tuple[Memories, tuple[Row, ...]]:
+    """Without a section `memory` nothing is remembered, but notes, and there is nothing to recall."""
     settings = file.memory
     notes = NoteBook(store, settings.notes if settings else "caller").row()
-    if settings is None:
-        return None, (notes,)
     memories = Memories(settings, section, store, audit, has_recall=file.tools.recall is not None)
-    return memories, (notes, recall_row(memories))
+    return memories, (notes, recall_row(memories)) if settings else (notes,)
 
 
 def remembers(file: AgentFile) -> bool:

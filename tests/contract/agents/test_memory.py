@@ -17,7 +17,7 @@ from bus.sessions import SessionStore, session_key
 from schemas import a2a
 from schemas.errors import TaskNotFound, Unavailable
 from tests.harness.agent import Agent, caller, saying, serving, trail
-from tests.harness.fake_llm import PROXY_VARIABLES, CallTool, FakeLlm, Gate, Held, Say
+from tests.harness.fake_llm import PROXY_VARIABLES, CallTool, Fail, FakeLlm, Gate, Held, Say
 from tests.harness.fleet import Bench, bench, until
 
 AGENT = """\
@@ -170,6 +170,20 @@ async def test_a_pinned_message_stays(fake: FakeLlm, stage: tuple[Bench, Agent, 
     assert told(fake)[1] == "Answer in French."
 
 
+async def test_a_model_that_refuses_is_asked_again_with_less(fake: FakeLlm, stage: tuple[Bench, Agent, Caller]) -> None:
+    """A window that is smaller than the file says: what is oldest goes, and the same question is answered."""
+    _, _, ops = stage
+    fake.default = Say("word " * 20)
+    for number in range(6):
+        await said(ops, f"{number} " + "more " * 20)
+    before = len(told(fake))
+    fake.script = [Fail(400, "invalid_request_error", "context_length_exceeded"), Say("ok")]
+    assert await said(ops, "and now?") == "ok"
+    assert "are not shown" in told(fake)[0]
+    assert len(told(fake)) < before
+    assert told(fake)[-1] == "and now?"
+
+
 async def test_what_was_put_away_can_be_recalled(fake: FakeLlm, stage: tuple[Bench, Agent, Caller]) -> None:
     """In the conversation that it is of, word for word, by the tool that the notice names."""
     _, _, ops = stage
@@ -202,6 +216,21 @@ async def test_notes_outlast_a_conversation(fake: FakeLlm, stage: tuple[Bench, A
     assert [event.data.action for event in events if event.short_type == "tool.intended"] == ["note"] * 5
     assert b"Rex" not in msgspec.json.encode(events)
     assert b"dog" not in msgspec.json.encode(events)
+
+
+async def test_an_agent_without_memory_answers_one_that_refuses_too(fake: FakeLlm, tmp_path: Path) -> None:
+    """Within a task, whose turns with tools have grown too long; and nothing is stored."""
+    key = tmp_path / "key"
+    key.write_text("test-key")
+    key.chmod(0o600)
+    file = AGENT.replace("KEY", str(key)).replace("URL", fake.openai_url).split("memory:")[0] + "tools: [note]\n"
+    fake.script = [CallTool("note", {"do": "list"}, text="x" * 3_000) for _ in range(6)]
+    fake.script += [Fail(400, "invalid_request_error", "context_length_exceeded"), Say("ok")]
+    async with bench(tmp_path, agents={"greeter": (file, "")}) as running, serving(running, "greeter") as agent:
+        assert await said(await caller(running), "go") == "ok"
+        assert (await SessionStore(agent.own).get(session_key("ops", "c-1"))).value == b""
+    assert "are not shown.]" in told(fake)[0]
+    assert told(fake)[1] == "go"
 
 
 async def test_a_conversation_of_a_newer_version_is_refused(fake: FakeLlm, stage: tuple[Bench, Agent, Caller]) -> None:

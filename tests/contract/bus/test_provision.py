@@ -24,6 +24,7 @@ from bus.provision.provision import _set_up, start_server, write_files
 from bus.provision.server_config import server_config
 from bus.provision.streams import streams_of
 from bus.server import LocalServer
+from bus.sessions import SessionStore
 from bus.surroundings import Home
 from schemas import names
 from schemas.fleet import AgentRole, Fleet
@@ -62,6 +63,19 @@ async def test_a_second_start_keeps_keys_and_what_is_stored(fleet_bench: Bench) 
     assert await stored_count(admin, names.TASKS) == 1
     assert (await consumer_state(admin, names.TASKS, "textstats"))["num_pending"] == 1
     assert task == "task-1"
+
+
+async def test_a_home_of_an_older_version_gets_what_it_lacks(fleet_bench: Bench) -> None:
+    """A bucket that an agent's account does not have is told with what to do, and made by the next start."""
+    own = await fleet_bench.connect("greeter", names.OWN_CREDENTIAL)
+    admin = await administrator(fleet_bench, names.own_account("greeter"))
+    await call(admin, f"STREAM.DELETE.KV_{names.SESSION_BUCKET}")
+    with pytest.raises(NotProvisioned, match="bucket sessions does not exist; run: agentbus provision"):
+        await SessionStore(own).require()
+    await fleet_bench.server.stop()
+    fleet_bench.server = await start_server(fleet_bench.fleet, fleet_bench.home)
+    fleet_bench.stack.push_async_callback(fleet_bench.server.stop)
+    await SessionStore(await fleet_bench.connect("greeter", names.OWN_CREDENTIAL)).require()
 
 
 async def test_a_new_agent_is_added_beside_the_others(tmp_path: Path) -> None:

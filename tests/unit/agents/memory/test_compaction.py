@@ -67,6 +67,12 @@ def test_a_call_and_its_results_go_together_or_stay() -> None:
     assert to_put_away(Window(turns, [50_000] * 8), SETTINGS) == (0, 1, 2)
 
 
+def test_what_is_asked_now_stays() -> None:
+    """A question is told to the model however much its tools have said since."""
+    turns = [UserTurn(text="1"), *with_tools("a"), *conversation(5)]
+    assert to_put_away(Window(turns, [50_000] * 8, held=frozenset({0})), SETTINGS) == (1, 2)
+
+
 def test_pinned_messages_stay_in_a_quarter_of_the_window() -> None:
     """The newest that have room there; an older one beyond goes like others."""
     pins = [UserTurn(text=str(n), kept="pinned") for n in range(3)]
