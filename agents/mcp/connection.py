@@ -24,18 +24,18 @@ from mcp.client.session import IncomingMessage
 from mcp.shared.exceptions import MCPError
 
 from schemas.a2a import JsonObject
-from schemas.errors import AgentbusError
 from schemas.text import harmless
 
 from .child import Child
 from .config import Command, Endpoint
-from .errors import McpDown, McpRefused, McpTimedOut
+from .errors import McpDown, McpTimedOut, McpUnreadable
 from .listing import MAX_LISTED
 from .results import text_of
 from .transports import over_http, over_stdio
 
 _MAX_PAGES: Final = 100
 _SAID: Final = 500
+FAILED: Final = "The tool did not do it. It says:"
 _TERMINATED: Final = "Session terminated"
 """What the SDK makes of a 404 to a session that the server has forgotten."""
 
@@ -104,10 +104,12 @@ class Connection:
         return found[:MAX_LISTED]
 
     async def call(self, tool: str, arguments: JsonObject, timeout_s: float) -> str:
-        """What the tool gave, as text. Cancelling it tells the server.
+        """What the tool gave, as text, or what it says of its failure: both are the server's words, and fenced as such.
+
+        Cancelling it tells the server.
 
         Raises:
-            McpTimedOut, McpDown, McpRefused: for the model.
+            McpTimedOut, McpDown, McpUnreadable: for the model, in words of ours.
         """
         request = mcp_types.CallToolRequest(params=mcp_types.CallToolRequestParams(name=tool, arguments=arguments))
         try:
@@ -115,27 +117,25 @@ class Connection:
                 request, mcp_types.CallToolResult, request_read_timeout_seconds=timeout_s
             )
         except MCPError as error:
-            raise self._failure(tool, error, timeout_s) from None
+            return self._refusal(tool, error, timeout_s)
         except pydantic.ValidationError:
-            raise McpRefused(f"{self._name}: {tool} did not answer with a result") from None
+            raise McpUnreadable(f"{self._name}: {tool} did not answer with a result") from None
         except (anyio.ClosedResourceError, anyio.BrokenResourceError):
             raise self._gone(tool) from None
         text = text_of(list(result.content), result.structured_content)
-        if result.is_error:
-            raise McpRefused(f"{self._name}: {tool} failed: {text}")
-        return text
+        return f"{FAILED}\n{text}" if result.is_error else text
 
-    def _failure(self, tool: str, error: MCPError, timeout_s: float) -> AgentbusError:
+    def _refusal(self, tool: str, error: MCPError, timeout_s: float) -> str:
         if error.code == mcp_types.REQUEST_TIMEOUT:
-            return McpTimedOut(
+            raise McpTimedOut(
                 f"{self._name}: {tool} did not answer within {timeout_s:g} s and was told to stop; it may have acted"
             )
         if error.code == mcp_types.CONNECTION_CLOSED:
-            return self._gone(tool)
+            raise self._gone(tool) from None
         if error.message == _TERMINATED:
             self.news.end()
-            return McpDown(f"{self._name} has begun anew and is being connected again; {tool} did nothing, try again")
-        return McpRefused(f"{self._name}: {tool} was refused: {harmless(error.message[:_SAID])}")
+            raise McpDown(f"{self._name} has begun anew and is being connected again; {tool} did nothing, try again")
+        return f"{FAILED}\n{harmless(error.message[:_SAID])}"
 
     def _gone(self, tool: str) -> McpDown:
         self.news.end()

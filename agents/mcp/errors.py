@@ -5,10 +5,11 @@
     └── McpError         a call failed
         ├── McpDown          the server does not run or does not answer; it is tried again by itself
         ├── McpTimedOut      no result in time; the server was told to stop, and may have acted all the same
-        ├── McpRefused       the server answered with an error, or with what is no answer
+        ├── McpUnreadable    the server answered with what is no result
         └── ToolChanged      the tool is not the one that was allowed: its definition has changed
 
-What a server wrote stands in a message only where the model is to read it (`McpRefused`), capped and harmless.
+What a server wrote never stands in a message to the model: an error is not fenced. A refusal of the server itself is a
+result like any other.
 """
 
 from __future__ import annotations
@@ -32,8 +33,8 @@ class McpTimedOut(McpError):
     """Whether it acted is not known."""
 
 
-class McpRefused(McpError):
-    """The server says no."""
+class McpUnreadable(McpError):
+    """The call was made, and what came of it is not known."""
 
 
 class ToolChanged(McpError):

@@ -119,7 +119,7 @@ class Server:
         """
         connection = self._connection
         if connection is None:
-            raise McpDown(f"the server {self.name} is not there now: {self.problem}; do without it, or try again later")
+            raise McpDown(f"the server {self.name} is not there now; do without it, or try again later")
         if not any(one.tool == tool and one.is_offered for one in self.listed):
             raise ToolChanged(f"{self.name} has no tool {tool!r} any more, or another one by that name")
         return await connection.call(tool, arguments, self.spec.timeout_s)

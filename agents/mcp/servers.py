@@ -9,6 +9,8 @@ They are started when this is entered, and nothing waits for them: an agent is r
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -25,8 +27,8 @@ from schemas.agent import Mcp
 from .listing import Listed
 from .server import DEFAULT_TIMES, Server, Times, Told
 
-_PATIENCE_S: Final = 10.0
-"""How long a first request waits for servers that are being started."""
+PATIENCE_S: Final = 10.0
+"""How long after the start a request waits for servers that are being started."""
 
 
 class Servers:
@@ -34,18 +36,30 @@ class Servers:
 
     def __init__(self, servers: tuple[Server, ...]) -> None:
         self.all = servers
+        self._rows: dict[str, tuple[Listed, Row]] = {}
+        self._patient_until_s = time.monotonic() + PATIENCE_S
 
     def rows(self) -> tuple[Row, ...]:
-        """The tools that may be used now, and those of servers that are down for a while."""
-        return tuple(_row(server, one) for server in self.all for one in server.offered)
+        """The tools that may be used now, and those of servers that are down for a while.
 
-    async def settled(self, timeout_s: float = _PATIENCE_S) -> None:
-        """Return when each server was up once, or could not be; at the latest after `timeout_s`."""
-        waiting = [asyncio.create_task(server.settled()) for server in self.all if server.state == "starting"]
-        if waiting:
-            _, late = await asyncio.wait(waiting, timeout=timeout_s)
-            for task in late:
-                task.cancel()
+        A row stays the same as long as its definition does.
+        """
+        return tuple(self._row(server, one) for server in self.all for one in server.offered)
+
+    async def settled(self) -> None:
+        """Return when each server was up once, or could not be; but no later than `PATIENCE_S` after the start."""
+        left_s = self._patient_until_s - time.monotonic()
+        starting = [server for server in self.all if server.state == "starting"]
+        if starting and left_s > 0:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(left_s):
+                    await asyncio.gather(*(server.settled() for server in starting))
+
+    def _row(self, server: Server, one: Listed) -> Row:
+        known = self._rows.get(one.name)
+        if known is None or known[0] != one:
+            known = self._rows[one.name] = (one, _row(server, one))
+        return known[1]
 
 
 @asynccontextmanager

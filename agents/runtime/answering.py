@@ -8,6 +8,7 @@ from pathlib import Path
 
 from agents import llm
 from agents.loop import layers_of
+from agents.mcp.servers import mcp_servers
 from agents.runtime.answers import Answering, SkillAnswering
 from agents.runtime.load import Loaded
 from agents.runtime.model_answers import Equipment, ModelAnswering
@@ -53,7 +54,10 @@ async def answering_of(
         stack.push_async_callback(pool.close)
         store = outside.sessions or SessionStore(own)
         memories, rows = remembering_of(agent.file, section, store, audit)
-        toolbox = Toolbox(rows_of(agent.file.tools, Place(agent.folder, state), rows))
+        servers = await stack.enter_async_context(mcp_servers(agent.file.mcp, agent.folder, audit))
+        toolbox = Toolbox(
+            rows_of(agent.file.tools, Place(agent.folder, state), rows), *([servers] if servers.all else [])
+        )
         equipment = Equipment(
             pool=pool,
             toolbox=toolbox,

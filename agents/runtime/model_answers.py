@@ -37,7 +37,7 @@ class ModelAnswering:
     """Asks the pool of models, with the tools the agent's file allows. `opened` is closed with it."""
 
     def __init__(self, file: AgentFile, section: Llm, equipment: Equipment, opened: AsyncExitStack) -> None:
-        of_fences = INSTRUCTION if equipment.toolbox.rows else ""
+        of_fences = INSTRUCTION if equipment.toolbox else ""
         skills = [Declared(skill) for skill in file.agent.skills]
         self._skills = {
             skill.id: (skill, llm.SystemPrompt(section, "\n\n".join(filter(None, (skill.instruction, of_fences)))))
@@ -56,6 +56,7 @@ class ModelAnswering:
             skill, prompt = named(context.message, self._skills, self._default)
         guard = Guard(self._safety, context, self._equipment.audit)
         guard.admit()
+        await self._equipment.toolbox.settled()
         question = skill.question(context.message) if skill else text_of(context.message)
         ear = _Ear(context, guard)
         first = llm.UserTurn(text=question, kept=kept_in(context.message))

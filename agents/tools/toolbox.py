@@ -7,6 +7,7 @@ loop's: `agents.loop.layers`. Here is what the layer of security asks.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Protocol
 
 from agents import llm
 from agents.loop.steps import Step, ToolStep
@@ -16,6 +17,16 @@ from agents.tools.row import Row
 from agents.tools.sources import require_different
 
 
+class Source(Protocol):
+    """Rows that come and go while the agent runs."""
+
+    def rows(self) -> tuple[Row, ...]:
+        """Those of now; the same tool is the same row. Their names are no other tool's."""
+
+    async def settled(self) -> None:
+        """Return when it is known which there are, after a time of its own at the latest."""
+
+
 class Toolbox:
     """What one agent may use, and nothing else. It is a guard of every conversation.
 
@@ -23,10 +34,24 @@ class Toolbox:
         ToolUnusable: two tools have one name.
     """
 
-    def __init__(self, rows: Iterable[Row]) -> None:
-        self.rows = tuple(rows)
-        require_different(self.rows)
-        self._by_name = {row.name: row for row in self.rows}
+    def __init__(self, rows: Iterable[Row], *sources: Source) -> None:
+        self._rows = tuple(rows)
+        self._sources = sources
+        require_different(self._rows)
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """Those of now."""
+        return (*self._rows, *(row for source in self._sources for row in source.rows()))
+
+    async def settled(self) -> None:
+        """Return when it is known which tools there are."""
+        for source in self._sources:
+            await source.settled()
+
+    def __bool__(self) -> bool:
+        """Whether there may be any."""
+        return bool(self._rows or self._sources)
 
     @property
     def tools(self) -> tuple[llm.Tool, ...]:
@@ -42,7 +67,7 @@ class Toolbox:
         if not isinstance(step, ToolStep):
             return
         row = step.row
-        if self._by_name.get(row.name) is not row:
+        if not any(row is known for known in self.rows):
             raise ToolRefused(f"{row.name} is no tool of this agent")
         require_allowed(row, row.tool.form.plain(step.arguments))
 

@@ -18,7 +18,8 @@ from typing import Any
 import pytest
 import structlog
 
-from agents.mcp.errors import McpDown, McpRefused, McpTimedOut, ToolChanged
+from agents.mcp.connection import FAILED
+from agents.mcp.errors import McpDown, McpTimedOut, McpUnreadable, ToolChanged
 from agents.mcp.listing import MAX_DESCRIPTION, MAX_LISTED, MAX_OFFERED
 from agents.mcp.pins import pin_of
 from agents.mcp.results import MAX_CHARS
@@ -107,17 +108,18 @@ def offered(server: Server) -> set[str]:
 
 
 async def test_results_are_texts(place: Place) -> None:
-    """Texts and data are told, other content is named, and what is no result or an error is an error."""
+    """Texts and data are told, other content is named, a refusal is a result, and what is none is an error."""
+    place.lists(*(tool(name) for name in (*CALLS, "picnic")))
     async with place.running() as server:
         assert json.loads(await server.call("echo", {"a": [1, "ü"]})) == {"a": [1, "ü"]}
         assert await server.call("data", {}) == '{"rows":[1,2]}'
         assert await server.call("picture", {}) == "[not shown: image, image/png, 6 bytes]\na cat"
-        with pytest.raises(McpRefused, match="files: fail failed: the disk is full"):
-            await server.call("fail", {})
-        with pytest.raises(McpRefused, match="did not answer with a result"):
+        assert await server.call("fail", {}) == f"{FAILED}\nthe disk is full"
+        assert await server.call("picnic", {}) == f"{FAILED}\nno method tools/call"
+        with pytest.raises(McpUnreadable, match="did not answer with a result"):
             await server.call("nothing", {})
         assert len(await server.call("many", {"characters": 1_000_000})) == MAX_CHARS
-    assert place.told == [f"up {len(CALLS)}"]
+    assert place.told == [f"up {len(CALLS) + 1}"]
 
 
 async def test_a_message_that_is_too_long_ends_the_connection_and_nothing_else(place: Place) -> None:
@@ -168,8 +170,9 @@ async def test_a_killed_child_is_started_again(place: Place) -> None:
         with pytest.raises(McpDown, match="went away during wait, which may have acted"):
             await call
         await comes(lambda: server.state == "down")
-        with pytest.raises(McpDown, match="the server files is not there now: its connection ended"):
+        with pytest.raises(McpDown, match="the server files is not there now"):
             await server.call("echo", {})
+        assert server.problem == "its connection ended"
         assert offered(server) == set(CALLS), "a model keeps what it was offered"
     async with place.running() as server:
         first = place.pid
@@ -190,7 +193,7 @@ async def test_a_child_ends_with_its_server(place: Place, mode: str, monkeypatch
     with pytest.raises(McpDown):
         await call
     assert not is_there(pid)
-    with pytest.raises(McpDown, match="it is closed"):
+    with pytest.raises(McpDown, match="is not there now"):
         await server.call("echo", {})
 
 
