@@ -16,10 +16,14 @@ def steps_on(audit: Audit, agent: str, caller: str) -> OnStep:
 
     def tell(step: Stepped) -> None:
         before, trigger, after = step.transition
+        sums = step.sums
         audit.emit(
             "conversation.stepped", actor=agent, action=trigger.value, resource=caller,
             outcome=_OUTCOMES.get(trigger, "success"), reason=_reason(step.error),
-            metadata={"from": before.value, "to": after.value, "round": step.round, **_of_the_whole(step.sums)},
+            metadata={"from": before.value, "to": after.value, "round": step.round, **({
+                "input_tokens": sums.input_tokens, "output_tokens": sums.output_tokens, "cost_usd": _usd(sums),
+                "tool_calls": sums.tool_calls,
+            } if sums else {})},
         )  # fmt: skip
 
     return tell
@@ -35,12 +39,5 @@ def _reason(error: BaseException | None) -> str:
     return type(error).__name__
 
 
-def _of_the_whole(sums: Sums | None) -> dict[str, int | float | None]:
-    if sums is None:
-        return {}
-    return {
-        "input_tokens": sums.input_tokens,
-        "output_tokens": sums.output_tokens,
-        "cost_usd": None if sums.cost_usd is None else round(float(sums.cost_usd), 9),
-        "tool_calls": sums.tool_calls,
-    }
+def _usd(sums: Sums) -> float | None:
+    return None if sums.cost_usd is None else round(float(sums.cost_usd), 9)
