@@ -11,6 +11,7 @@ from agents.loop import Bounds, Conversation, Layer, Models, Outlet, Unheard, Wa
 from agents.memory import Memories, Memory, Told
 from agents.runtime.answers import named
 from agents.runtime.declared import Declared, kept_in, text_of, turns_of
+from agents.runtime.failures import for_caller
 from agents.runtime.guard import Guard
 from agents.runtime.typed import write_output
 from agents.safety.fence import INSTRUCTION
@@ -19,7 +20,6 @@ from agents.tools.toolbox import Toolbox
 from bus.audit.emit import Audit
 from schemas import a2a
 from schemas.agent import AgentFile, Llm
-from schemas.errors import Unavailable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +65,7 @@ class ModelAnswering:
         try:
             reply = await converse(replace(talk, turns=(*asked, *await earlier(context))))
         except llm.LlmError as error:
-            raise Unavailable(f"no model could answer: {error}") from None
+            raise for_caller(error) from None
         return skill.answer(reply.text) if skill else write_output(reply.text)
 
     def _conversation(self, context: Context, prompt: llm.SystemPrompt, ear: _Ear, outlet: Way) -> Conversation:

@@ -19,8 +19,6 @@ from schemas.audit import AuditEvent, Outcome
 
 Kind = Literal["request", "task", "tool", "model", "proposal", "event"]
 OPEN: Outcome = "unknown"
-_WITHIN = frozenset({"conversation.stepped"})
-"""Steps within a piece of work, which the pieces themselves tell of; `replay` without `--tree` lists them."""
 
 
 class Node(msgspec.Struct, kw_only=True, eq=False, omit_defaults=True):
@@ -67,13 +65,12 @@ class _Builder:
         self._named: dict[tuple[Kind, str], Node] = {}
         self._ends: list[Told] = []
         self._proposals: list[Told] = []
+        self._steps: list[Told] = []
 
     def add(self, one: Told) -> None:
         """Take an event; ends are kept until all beginnings are known, for two producers' batches may be in any order."""
         kind = one.event.short_type
         domain = kind.split(".")[0]
-        if kind in _WITHIN:
-            return
         if kind in {"request.received", "request.sent", "tool.intended"}:
             self._begin(one, "tool" if domain == "tool" else "request")
         elif kind in {"request.answered", "request.refused", "request.completed", "tool.finished"}:
@@ -82,8 +79,10 @@ class _Builder:
             self._of_task(one)
         elif is_of_proposal(one):
             self._proposals.append(one)
+        elif kind == "conversation.stepped":
+            self._steps.append(one)
         else:
-            self._alone(one, "model" if domain == "llm" else "event")
+            self._alone(one, "model" if kind == "llm.called" else "event")
 
     def finish(self) -> list[Node]:
         """The roots."""
@@ -91,6 +90,8 @@ class _Builder:
             self._end(one)
         for one in sorted(self._proposals, key=when):
             self._of_proposal(one)
+        for one in self._steps:
+            self._of_conversation(one)
         self._link()
         self._fold()
         return _cut_loose(self._nodes)
@@ -162,6 +163,14 @@ class _Builder:
         node.facts.update({key: data.metadata[key] for key in ("digest", "kind", "state") if key in data.metadata})
         if verb in {"decided", "applied", "rolled_back", "refused"}:
             node.outcome, node.reason = data.outcome, data.reason
+
+    def _of_conversation(self, one: Told) -> None:
+        """A step belongs to the work in whose course the models were asked: what they did has lines of its own."""
+        node = self._of_event.get(one.event.causationid or "")
+        if node is None or node.writer != one.writer:
+            self._alone(one, "event")
+        else:
+            self._know(node, one)
 
     def _alone(self, one: Told, kind: Kind) -> None:
         event = one.event

@@ -1,9 +1,9 @@
 """A conversation's tree on a screen, 80 columns wide, and as rows for a machine.
 
-ops → concierge SendMessage  ok 41 ms
-├ concierge → textstats SendMessage  ok 1.3 ms
-└ concierge → greeter SendMessage  ok 20 ms
-  └ model offline/offline, 12+7 tokens  ok 0.1 ms
+ops → concierge SendMessage: ok 41 ms, 12+7 tokens
+├ concierge → textstats SendMessage: ok 1.3 ms
+└ concierge → greeter SendMessage: ok 20 ms, 12+7 tokens
+  └ model offline/offline, 12+7 tokens: ok 0.1 ms
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from bus.audit.tree import Node
+from bus.audit.tree_sums import Sums, sums_of
 from schemas.text import harmless
 
 WIDTH = 80
@@ -22,25 +23,30 @@ _OUTCOMES = {"success": "ok", "failure": "failed", "denied": "denied", "unknown"
 
 
 def rows(roots: Sequence[Node]) -> list[dict[str, Any]]:
-    """Each piece of work as a flat row; `id` and `parent` are positions in the list, `parent` of a root is null."""
+    """Each piece of work as a flat row; `id` and `parent` are positions in the list, `parent` of a root is null.
+
+    `total` is of all model calls in it and below it.
+    """
     found: list[dict[str, Any]] = []
+    sums = sums_of(roots)
     numbers: dict[int, int] = {}
     for node, depth, _ in walk(roots):
         numbers[id(node)] = len(found)
         names = ("kind", "writer", "actor", "action", "resource", "began", "outcome", "reason", "duration_ms")
         more = {name: getattr(node, name) for name in (*names, "steps", "facts", "callers_view", "events")}
         parent = numbers[id(node.parent)] if node.parent is not None else None
-        found.append({"id": len(found), "parent": parent, "depth": depth, **more})
+        found.append({"id": len(found), "parent": parent, "depth": depth, **more, "total": sums[id(node)].row()})
     return found
 
 
 def lines(roots: Sequence[Node], correlation: str) -> list[str]:
     """The tree, and above it what it comes to. Everything that came from a message is made harmless."""
-    found = _head(roots, correlation)
+    sums = sums_of(roots)
+    found = _head(roots, sums, correlation)
     for node, depth, is_last in walk(roots):
         first, rest = _rails(is_last[-min(depth, _DEEPEST) :] if depth else [])
         below = "│ " if node.children and depth < _DEEPEST else "  "
-        text = harmless(" ".join(describe(node).split()))
+        text = harmless(" ".join(describe(node, sums[id(node)]).split()))
         found += textwrap.wrap(
             text, WIDTH, initial_indent=first, subsequent_indent=rest + below, break_on_hyphens=False
         )
@@ -58,8 +64,8 @@ def walk(roots: Sequence[Node]) -> Iterator[tuple[Node, int, list[bool]]]:
         stack += [(child, depth + 1, [*tail, place == last]) for place, child in reversed([*enumerate(node.children)])]
 
 
-def describe(node: Node) -> str:
-    """One piece of work in words."""
+def describe(node: Node, sums: Sums) -> str:
+    """One piece of work in words, with what the model calls below it come to."""
     how = _OUTCOMES.get(node.outcome, node.outcome)
     if node.reason and node.outcome != "success":
         how += f": {node.reason}"
@@ -67,6 +73,8 @@ def describe(node: Node) -> str:
         how += f" {milliseconds(node.duration_ms)}"
     if node.callers_view:
         how += f" (for {node.actor}: {node.callers_view})"
+    if sums.calls and node.kind in {"request", "task"}:
+        how += f", {sums}"
     return f"{_what(node)} {how}"
 
 
@@ -99,28 +107,21 @@ def _tokens(node: Node) -> str:
     return f"{said[0]}+{said[1]} tokens" + (f", {cost} USD" if cost is not None else "")
 
 
-def _head(roots: Sequence[Node], correlation: str) -> list[str]:
+def _head(roots: Sequence[Node], sums: dict[int, Sums], correlation: str) -> list[str]:
     nodes = [node for node, _, _ in walk(roots)]
     agents = {node.writer for node in nodes if node.kind in {"request", "task"}}
-    models = [node for node in nodes if node.kind == "model"]
-    counts = [_many(len(agents), "agent"), _many(len(models), "model call")]
-    if models:
-        counts.append(f"{_sum(models, 'input_tokens')}+{_sum(models, 'output_tokens')} tokens")
-        if any("cost_usd" in node.facts for node in models):
-            counts.append(f"{_sum(models, 'cost_usd')} USD")
+    whole = Sums()
+    for root in roots:
+        whole.add(sums[id(root)])
+    counts = [_many(len(agents), "agent"), _many(whole.calls, "model call")]
+    if whole.calls:
+        counts.append(str(whole))
     began = min((node.began for node in nodes), default="")
     return [harmless(f"{began[:19]}Z  {correlation}")[:WIDTH], ", ".join(counts)]
 
 
 def _many(count: int, what: str) -> str:
     return f"{count} {what}" + ("" if count == 1 else "s")
-
-
-def _sum(models: Sequence[Node], name: str) -> str:
-    """Tokens altogether; `?` behind it where a call did not say."""
-    said = [node.facts.get(name) for node in models]
-    known = [number for number in said if isinstance(number, int | float)]
-    return f"{round(sum(known), 6):g}" + ("?" if len(known) < len(said) else "")
 
 
 def _rails(is_last: Sequence[bool]) -> tuple[str, str]:

@@ -72,12 +72,44 @@ def test_each_piece_hangs_below_what_caused_it() -> None:
     ]
     shown = lines(tree(CONVERSATION), "c")
     assert shown[2:4] == [
-        "ops → a SendMessage: ok 9.0 ms",
-        "├ a → b SendMessage: ok 5.0 ms (for a: failure DEADLINE_EXCEEDED)",
+        "ops → a SendMessage: ok 9.0 ms, 3+4 tokens, 0.0125 USD",
+        "├ a → b SendMessage: ok 5.0 ms (for a: failure DEADLINE_EXCEEDED), 3+4 tokens,",
     ]
     assert shown[1] == "2 agents, 1 model call, 3+4 tokens, 0.0125 USD"
     assert any("model x/y, 3+4 tokens, 0.0125 USD: ok" in line for line in shown)
     assert "sent, made, approve by ada, approved, applied" in " ".join(" ".join(shown).split())
+
+
+def test_tokens_and_money_are_summed_upwards() -> None:
+    """Each piece has what the models below it took; what a call did not tell is no zero."""
+    known = {"input_tokens": 3, "output_tokens": 4, "cost_usd": 0.5}
+    events = [
+        an_event("request.received", "a", "a1", actor="ops"),
+        an_event("llm.called", "a", "a2", "a1", resource="x/y", metadata=known),
+        an_event("request.sent", "a", "a3", "a1", resource="b"),
+        an_event("request.received", "b", "b1", "a3", actor="a"),
+        an_event("llm.called", "b", "b2", "b1", resource="x/y", metadata=known),
+        an_event("llm.called", "b", "b3", "b1", resource="x/z", outcome="unknown", metadata={"input_tokens": 1}),
+    ]
+    found = rows(tree(events))
+    totals = {row["writer"]: row["total"] for row in found if row["kind"] == "request"}
+    assert totals["a"] == {"model_calls": 3, "input_tokens": 7, "output_tokens": 8, "cost_usd": 1.0, "untold": 1}
+    assert totals["b"] == {"model_calls": 2, "input_tokens": 4, "output_tokens": 4, "cost_usd": 0.5, "untold": 1}
+    shown = lines(tree(events), "c")
+    assert shown[1] == "2 agents, 3 model calls, 7+8? tokens, 1? USD"
+    assert shown[2].endswith(", 7+8? tokens, 1? USD")
+
+
+def test_steps_of_a_conversation_belong_to_its_request() -> None:
+    """They have no lines of their own; of another's work nobody's steps are a part."""
+    step = {"metadata": {"from": "start_conversation", "to": "send_message", "round": 0}}
+    events = [
+        an_event("request.received", "a", "a1", actor="ops"),
+        an_event("conversation.stepped", "a", "a2", "a1", **step),
+        an_event("conversation.stepped", "evil", "e1", "a1", **step),
+    ]
+    assert shape(tree(events)) == [(0, "request", "a", "unknown"), (1, "event", "evil", "success")]
+    assert tree(events)[0].events == ["a1", "a2"]
 
 
 @given(st.permutations(CONVERSATION))
