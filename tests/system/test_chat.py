@@ -77,18 +77,21 @@ async def filed(text: str, *arguments: str) -> tuple[int, str, str]:
 @needs_script
 async def test_a_conversation_at_a_terminal(stage: Stage, tmp_path: Path) -> None:
     """Answers, commands, and Ctrl-C: once it stops the answer down to the model's request, twice it leaves."""
-    gate = Gate()
-    stage.fake.script = [Say("Hello Ada."), Say("You are Ada."), Held(Say("never"), gate), Say("Who is that?")]
+    half, gate = Gate(), Gate()
+    hello = Held(Say("Hello there, my very dear friend Ada."), half, is_half_sent=True)
+    stage.fake.script = [hello, Say("You are Ada."), Held(Say("never"), gate), Say("Who is that?")]
     async with typing(*stage.arguments) as typist:
         await typist.sees("> ")
         typist.types("I am Ada.\n")
-        await typist.sees("Hello Ada.")
+        await typist.sees("Hello there")  # the rest is not sent yet
+        half.release.set()
+        await typist.sees(" Ada.")
         await typist.sees("1 %\x1b[0m of 2,000 tokens")  # what the model's server counted
         await typist.sees("> ")
         typist.types("Who am I?\n")
         await typist.sees("You are Ada.")
         assert [message["content"] for message in stage.fake.requests[-1].body["messages"][1:]] == [
-            "I am Ada.", "Hello Ada.", "Who am I?",
+            "I am Ada.", "Hello there, my very dear friend Ada.", "Who am I?",
         ]  # fmt: skip
         await typist.sees("> ")
         typist.types("/cost\n")
@@ -118,7 +121,7 @@ async def test_a_conversation_at_a_terminal(stage: Stage, tmp_path: Path) -> Non
     written = json.loads((tmp_path / "talk.json").read_text())
     assert [message["text"] for message in written["messages"]] == [
         "I am Ada.",
-        "Hello Ada.",
+        "Hello there, my very dear friend Ada.",
         "Who am I?",
         "You are Ada.",
     ]

@@ -10,6 +10,8 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+import msgspec
+
 from bus.requests.caller import Caller
 from schemas import a2a, names
 from schemas.errors import A2AError
@@ -88,10 +90,20 @@ class Answer:
         self.metadata |= status.message.metadata if status.message else {}
 
     def _artifact(self, artifact: a2a.Artifact, *, is_more: bool) -> None:
-        text = "".join(part.text for part in artifact.parts if isinstance(part.text, str))
         before = self.artifacts.get(artifact.artifact_id, "") if is_more else ""
-        self.artifacts[artifact.artifact_id] = before + text
+        self.artifacts[artifact.artifact_id] = before + text_in(artifact)
         self.metadata |= artifact.metadata
+
+
+def text_in(artifact: a2a.Artifact) -> str:
+    """What an artifact says; data as JSON."""
+    return "".join(map(_text_of, artifact.parts))
+
+
+def _text_of(part: a2a.Part) -> str:
+    if isinstance(part.text, str):
+        return part.text
+    return msgspec.json.encode(part.data).decode() if part.data is not msgspec.UNSET else "(a file)"
 
 
 class Dialogue:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any, Final, Protocol
 
-import msgspec
-
-from agents.cli.chat.dialogue import Answer
+from agents.cli.chat.dialogue import Answer, text_in
 from agents.cli.shown import is_colourful, said, state_name
 from schemas import a2a, names, protojson
 from schemas.errors import A2AError
@@ -60,56 +58,84 @@ class Screen(Protocol):
 
 
 class Plain:
-    """Answers alone on standard output, one after the other; all else on standard error."""
-
-    def __init__(self) -> None:
-        self._at = ""
-        """The artifact whose text stands last."""
-        self._is_inside = False
+    """Answers alone on standard output, each when it is whole, since a piece may turn out void; all else on standard error."""
 
     def prompt(self) -> None:
         """Nobody is there to be asked."""
 
     def show(self, update: a2a.StreamResponse) -> None:
-        """Text at once; what is said of the work where `remark` puts it."""
+        """Nobody looks."""
+
+    def end(self, answer: Answer) -> None:
+        """The answer; how it ended, where it is none."""
+        if answer.state in {a2a.COMPLETED, a2a.INPUT_REQUIRED}:
+            print(harmless(answer.text, keep="\n\t"), flush=True)
+        else:
+            self.note(_end_of(answer))
+
+    def failed(self, error: A2AError) -> None:
+        """As every command says it."""
+        self.note(said(error))
+
+    def note(self, text: str) -> None:
+        """On standard error."""
+        print(f"agentbus: {text}", file=sys.stderr, flush=True)
+
+
+class Terminal:
+    """For a person: a prompt, answers as they come, what the agent does meanwhile, and how full its window is."""
+
+    def __init__(self, agent: str) -> None:
+        self._agent = agent
+        self._at = ""
+        """The artifact whose text stands last."""
+        self._is_inside = False
+        """Whether that line may go on."""
+
+    def prompt(self) -> None:
+        """In front of what is typed."""
+        print(coloured("> ", _BOLD), end="", flush=True)
+
+    def show(self, update: a2a.StreamResponse) -> None:
+        """Text at once; what the agent says of its work in a dim line."""
         if update.message is not None:
             self._text(update.message.message_id, update.message.text(), is_more=False)
         elif update.artifact_update is not None:
-            artifact = update.artifact_update.artifact
-            text = "".join(_text_of(part) for part in artifact.parts)
-            self._text(artifact.artifact_id, text, is_more=update.artifact_update.append)
-        elif update.status_update is not None and update.status_update.status.message is not None:
-            status = update.status_update.status
-            if status.state == a2a.WORKING:
-                self.remark(harmless(status.message.text() if status.message else ""))
+            piece = update.artifact_update
+            self._text(piece.artifact.artifact_id, text_in(piece.artifact), is_more=piece.append)
         elif update.task is not None:
             for artifact in update.task.artifacts:
-                self._text(artifact.artifact_id, "".join(map(_text_of, artifact.parts)), is_more=False)
+                self._text(artifact.artifact_id, text_in(artifact), is_more=False)
+        elif update.status_update is not None:
+            status = update.status_update.status
+            if status.state == a2a.WORKING and status.message is not None:
+                self.note(harmless(status.message.text()))
 
     def end(self, answer: Answer) -> None:
-        """The line's end, and how it ended where that is not plain."""
+        """The line's end, how it ended where that is not plain, and the bar."""
         self._end_line()
         self._at = ""
         if answer.state == a2a.INPUT_REQUIRED:
             print(harmless(answer.remark, keep="\n\t"), flush=True)
         elif answer.state != a2a.COMPLETED:
-            self.note(f"{state_name(answer.state or 'unknown')}: {harmless(answer.remark)}")
+            print(coloured(_end_of(answer), _RED), flush=True)
+        if bar := bar_of(answer):
+            print(bar, flush=True)
 
     def failed(self, error: A2AError) -> None:
-        """As every command says it."""
+        """In red."""
         self._end_line()
-        self.note(said(error))
+        print(coloured(f"{self._agent}: {said(error)}", _RED), flush=True)
 
     def note(self, text: str) -> None:
-        """On standard error."""
+        """Beside the conversation."""
         self._end_line()
-        print(f"agentbus: {text}", file=sys.stderr, flush=True)
-
-    def remark(self, text: str) -> None:
-        """What the agent says of its work: not for a pipe."""
+        print(coloured(text, _DIM), flush=True)
 
     def _text(self, artifact: str, text: str, *, is_more: bool) -> None:
-        if not is_more or artifact != self._at:
+        if artifact == self._at and not is_more:
+            self.note("(it begins anew; what stands above is void)")
+        elif artifact != self._at:
             self._end_line()
         self._at, self._is_inside = artifact, True
         print(harmless(text, keep="\n\t"), end="", flush=True)
@@ -118,39 +144,6 @@ class Plain:
         if self._is_inside:
             print(flush=True)
         self._is_inside = False
-
-
-class Terminal(Plain):
-    """The same for a person: a prompt, what the agent does meanwhile, and how full its window is."""
-
-    def __init__(self, agent: str) -> None:
-        super().__init__()
-        self._agent = agent
-
-    def prompt(self) -> None:
-        """In front of what is typed."""
-        print(coloured("> ", _BOLD), end="", flush=True)
-
-    def end(self, answer: Answer) -> None:
-        """And the bar."""
-        super().end(answer)
-        if bar := bar_of(answer):
-            print(bar, flush=True)
-
-    def note(self, text: str) -> None:
-        """Beside the conversation."""
-        self._end_line()
-        print(coloured(text, _DIM), flush=True)
-
-    def failed(self, error: A2AError) -> None:
-        """In red."""
-        self._end_line()
-        print(coloured(f"{self._agent}: {said(error)}", _RED), flush=True)
-
-    def remark(self, text: str) -> None:
-        """A dim line."""
-        if text:
-            self.note(text)
 
 
 class Lines:
@@ -177,10 +170,8 @@ class Lines:
         _line({"note": text})
 
 
-def _text_of(part: a2a.Part) -> str:
-    if isinstance(part.text, str):
-        return part.text
-    return msgspec.json.encode(part.data).decode() if part.data is not msgspec.UNSET else "(a file)"
+def _end_of(answer: Answer) -> str:
+    return f"{state_name(answer.state or 'unknown')}: {harmless(answer.remark)}"
 
 
 def _line(value: Any) -> None:

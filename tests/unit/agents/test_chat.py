@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from agents.cli.chat.dialogue import Answer, Cost
-from agents.cli.chat.screen import Plain, bar_of, context_bar
+from agents.cli.chat.screen import Plain, Terminal, bar_of, context_bar
 from agents.cli.chat.slash import cost_line
 from schemas import a2a, names
 from schemas.usage import USAGE_KEY
@@ -110,15 +110,17 @@ def test_sums_are_unknown_as_soon_as_a_part_is() -> None:
     assert cost_line(cost) == "6 answers, unknown input tokens, unknown output tokens, unknown cost"
 
 
-def test_what_begins_anew_stands_on_a_line_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
-    """Another model took over, or there is another artifact."""
-    screen = Plain()
-    for piece in (
-        update("He", append=False),
-        update("llo", append=True),
-        update("Anew", append=False),
+def test_what_begins_anew_is_said_to_a_person(capsys: pytest.CaptureFixture[str]) -> None:
+    """Another model took over: what stands above is void. Another artifact stands on a line of its own."""
+    pieces = (
+        update("He", append=False), update("llo", append=True), update("Anew", append=False),
         update("x", append=False, artifact="2"),
-    ):
+    )  # fmt: skip
+    screen, answer = Terminal("greeter"), Answer(state=a2a.COMPLETED)
+    for piece in pieces:
         screen.show(piece)
-    screen.end(Answer(state=a2a.COMPLETED))
-    assert capsys.readouterr().out == "Hello\nAnew\nx\n"
+        answer.take(piece)
+    screen.end(answer)
+    assert capsys.readouterr().out == "Hello\n(it begins anew; what stands above is void)\nAnew\nx\n"
+    Plain().end(answer)
+    assert capsys.readouterr().out == "Anew\nx\n"
