@@ -11,14 +11,14 @@ from tests.harness.fake_llm import FakeLlm
 
 
 @contextmanager
-def in_a_thread[F: FakeLlm](fake: F) -> Iterator[F]:
-    """The server, listening; what a test sets on it, or reads, it does from outside its loop."""
+def in_a_thread(fake: FakeLlm) -> Iterator[asyncio.AbstractEventLoop]:
+    """Has the server listen; gives its loop, from outside which a test sets things on it and reads them."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="fake-llm", daemon=True)
     thread.start()
     asyncio.run_coroutine_threadsafe(fake.__aenter__(), loop).result(30)
     try:
-        yield fake
+        yield loop
     finally:
         asyncio.run_coroutine_threadsafe(fake.__aexit__(), loop).result(30)
         loop.call_soon_threadsafe(loop.stop)

@@ -53,7 +53,8 @@ def routed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Routed]:
         asks = ["directory", "greeter", "textstats"]
         document["agents"] |= {name: {"asks": asks, "may_propose": False} for name in ROUTERS}
 
-    with pytest.MonkeyPatch.context() as patch, in_a_thread(FakeLlm()) as fake:
+    fake = FakeLlm()
+    with pytest.MonkeyPatch.context() as patch, in_a_thread(fake):
         for variable in (*PROXY_VARIABLES, "ANTHROPIC_API_KEY", "OPENAI_API_KEY"):
             patch.delenv(variable, raising=False)
         patch.setenv("FAKE_KEY", fake.api_key)
