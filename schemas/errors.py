@@ -14,7 +14,8 @@
         ├── Unavailable      503      ├── ExtendedAgentCardNotConfigured 400
         ├── LoopDetected     409      ├── ExtensionSupportRequired      400
         ├── PartNotFound     404      └── VersionNotSupported           400
-        └── IdempotencyKeyReused 409
+        ├── IdempotencyKeyReused 409
+        └── BudgetExceeded   402
 
 Source: A2A v1.0 §3.3.2 and §11 (HTTP+JSON error bodies, `google.rpc.Status` with `ErrorInfo`).
 """
@@ -178,6 +179,12 @@ class IdempotencyKeyReused(A2AError):
     code, status, reason, fault = 409, "ALREADY_EXISTS", "IDEMPOTENCY_KEY_REUSED", "caller"
 
 
+class BudgetExceeded(A2AError):
+    """The work would cost more than the caller, or the agent's file, lets it: more of that, or less work, is needed."""
+
+    code, status, reason, fault = 402, "FAILED_PRECONDITION", "BUDGET_EXCEEDED", "caller"
+
+
 class TaskNotFound(A2AError):
     """No task of that id belongs to this caller."""
 
@@ -243,7 +250,7 @@ WIRE_ERRORS: dict[str, type[A2AError]] = {
     error.reason: error
     for error in (
         InvalidArgument, PermissionDenied, DeadlineExceeded, PayloadTooLarge, RateLimited, Internal, Unavailable,
-        LoopDetected, PartNotFound, IdempotencyKeyReused,
+        LoopDetected, PartNotFound, IdempotencyKeyReused, BudgetExceeded,
         TaskNotFound, TaskNotCancelable, PushNotificationNotSupported, UnsupportedOperation,
         ContentTypeNotSupported, InvalidAgentResponse, ExtendedAgentCardNotConfigured,
         ExtensionSupportRequired, VersionNotSupported,

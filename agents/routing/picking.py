@@ -17,10 +17,11 @@ from agents.directory.records import AgentRecord
 from agents.routing import finding
 from agents.routing.errors import Unroutable
 from agents.routing.strategies import Choice, among, skill_named, skills_of
+from agents.runtime.failures import for_caller
 from agents.safety.fence import INSTRUCTION, fenced, new_mark
 from agents.safety.keys import without_keys
 from schemas.agent import Llm, Routing
-from schemas.errors import UNREADABLE, Unavailable
+from schemas.errors import UNREADABLE
 
 _MOST_OFFERED = 50
 _LONGEST = 300
@@ -77,13 +78,13 @@ class Picking:
         """What the model says.
 
         Raises:
-            Unavailable: no model could answer.
+            Unavailable, BudgetExceeded: no model could answer.
         """
         question = llm.Completion(system=self._prompt, turns=tuple(turns), timeout_s=self._pool.request_timeout_s)
         try:
             return await self._pool.complete(question, context.budget)
         except llm.LlmError as error:
-            raise Unavailable(f"no model could choose an agent: {error}") from None
+            raise for_caller(error) from None
 
 
 def _question(records: Sequence[AgentRecord], context: Context) -> str:

@@ -22,7 +22,11 @@ from tests.harness.fake_llm import PROXY_VARIABLES, FakeLlm, Gate, Held, Say, St
 from tests.harness.fake_thread import in_a_thread
 from tests.harness.fleet import CHECKOUT, RunningFleet, free_port
 
-ROLES = ("researcher", "writer", "editor", "judge")
+ROLES = {
+    "researcher": "You collect what is known", "writer": "You make a text", "editor": "You edit the text",
+    "judge": "You judge texts",
+}  # fmt: skip
+"""With which words the prompt of each begins."""
 CALLS = {"researcher": 1, "writer": 2, "editor": 2, "judge": 2}
 """Of one run: the judge sends the first draft back."""
 OUTPUT = "edited draft 2"
@@ -47,7 +51,7 @@ class Newsroom(FakeLlm):
 
     def _asked(self) -> tuple[str, str]:
         system, *turns = self.requests[-1].body["messages"]
-        role = next(role for role in ROLES if f"You are a {role}" in system["content"].replace("an editor", "a editor"))
+        role = next(role for role, words in ROLES.items() if system["content"].startswith(words))
         return role, turns[-1]["content"]
 
     async def _answer(self, step: Step, *rest: Any) -> bool:
@@ -64,7 +68,7 @@ def _said(role: str, asked: str) -> str:
         "researcher": "notes",
         "writer": f"draft {draft}",
         "editor": f"edited draft {draft}",
-        "judge": f'{{"points": {9 if draft == 2 else 5}, "remarks": "too long"}}',
+        "judge": f'{{"points": {9 if draft == 2 else 5}, "reason": "too long"}}',
     }[role]
 
 
