@@ -45,7 +45,7 @@ async def answering_of(
         ToolUnusable: a tool that the file names is not to be had here.
     """
     if agent.file.routing is not None:
-        return routing_of(agent.file.routing, audit)
+        return routing_of(agent.file.routing, audit, outside.provider)
     section = agent.file.llm
     if section is None:
         return SkillAnswering(agent.skills)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from agents.llm import Provider
 from agents.routing.picking import Picking
 from agents.routing.router import RouterAnswering
 from agents.routing.strategies import Capability, Static
@@ -10,10 +11,10 @@ from bus.audit.emit import Audit
 from schemas.agent import Routing
 
 
-def routing_of(routing: Routing, audit: Audit) -> RouterAnswering:
-    """The way of answering that the section names; close it at the end. Raises as `Pool.from_choices`."""
+def routing_of(routing: Routing, audit: Audit, instead: Provider | None = None) -> RouterAnswering:
+    """The way of answering that the section names, `instead` in place of its models; close it at the end. Raises as `Pool.from_choices`."""
     if routing.llm is not None:
-        pool = pool_of(routing.llm, audit)
+        pool = pool_of(routing.llm, audit, instead)
         return RouterAnswering(routing, Picking(routing, routing.llm, pool), audit, pool.close)
     kind = Static if routing.strategy == "static" else Capability
     return RouterAnswering(routing, kind(routing), audit, _nothing)

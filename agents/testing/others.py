@@ -9,8 +9,9 @@ from typing import Any
 import msgspec
 
 from agents.runtime.typed import write_output
+from bus.errors import NobodyServes
 from schemas import a2a, names
-from schemas.errors import A2AError, Unavailable
+from schemas.errors import A2AError
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -39,7 +40,7 @@ class Others:
         """As `Caller.send_message`.
 
         Raises:
-            Unavailable: the test says nothing of this agent. A2AError: what it says.
+            NobodyServes: the test says nothing of this agent. A2AError: what it says.
         """
         parts = write_output(await self._answer(_request(agent, request.message)))
         answer = a2a.Message(message_id=f"{request.message.message_id}.answer", role="ROLE_AGENT", parts=parts)
@@ -55,7 +56,7 @@ class Others:
     async def _answer(self, request: Request) -> Any:
         self.asked.append(request)
         if request.agent not in self._answers:
-            raise Unavailable(f"nobody serves {request.agent} here; write trial(…, others={{{request.agent!r}: …}})")
+            raise NobodyServes(f"nobody serves {request.agent} here; write trial(…, others={{{request.agent!r}: …}})")
         answer = self._answers[request.agent]
         if callable(answer):
             answer = answer(request)

@@ -6,67 +6,21 @@ A check looks at the values as they are written, so that it also has its say whe
 from __future__ import annotations
 
 import difflib
-import importlib.util
 import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Final, Literal
+from collections.abc import Iterator
+from typing import Any
 
+from agents.cli.agent.draft import Check, Draft
 from agents.llm import KeyMissing, KeyUnsafe, resolve
 from agents.runtime.agent_folder import AgentFolder, prompt_of
-from agents.runtime.load import Loaded, load_folder
-from schemas.agent.reading import Examined, ReadFile
+from agents.runtime.load import load_folder
+from schemas.agent.reading import ReadFile
 from schemas.errors import InvalidDocument, Problem
 from schemas.masking import names_a_secret
 from schemas.written import Path as Place
-from schemas.written import dotted
 
 _ENV_REFERENCE = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]*")
 _REFERENCE = re.compile(r"(env|file|credential):.+")
-_EXTRAS: Final = ("openai", "anthropic")
-"""Providers whose package is an extra of the same name."""
-
-
-@dataclass(slots=True)
-class Draft:
-    """An agent's file that may not be sound, with what the checks need."""
-
-    path: Path
-    folder: Path
-    examined: Examined
-    environment: Mapping[str, str]
-    loaded: Loaded | None = field(default=None)
-    """Set by the check of the handler, where the agent can be loaded."""
-
-    @property
-    def value(self) -> Any:
-        """What the file says, its variables replaced."""
-        return self.examined.expanded.written.value
-
-    def at(self, *path: Any) -> Any:
-        """The value at this place; None where there is none."""
-        value = self.value
-        for step in path:
-            value = value.get(step) if isinstance(value, dict) else None
-        return value
-
-    def problem(self, path: Place, message: str, level: Literal["error", "warning"] = "error") -> Problem:
-        """Something wrong at this place."""
-        return Problem(str(self.path), self.examined.written.line_of(path), dotted(path), message, level)
-
-    @property
-    def told(self) -> str:
-        """What the agent is, in a few words."""
-        file = self.examined.file
-        if file is None:
-            return ""
-        named = [skill.id for skill in self.loaded.skills] if self.loaded else []
-        answers = f"skills {', '.join(named)}" if named else "a model"
-        return f"agent {file.agent.id} {file.agent.version}, answers with {answers}"
-
-
-Check = Callable[[Draft], Iterator[Problem]]
 
 
 def _handler(draft: Draft) -> Iterator[Problem]:
@@ -154,24 +108,6 @@ def _variables(draft: Draft) -> Iterator[Problem]:
                 yield draft.problem(path, said, "warning")
 
 
-def _providers(draft: Draft) -> Iterator[Problem]:
-    """The packages of the models' providers are installed."""
-    pool = draft.at("llm", "pool")
-    for number, choice in enumerate(pool if isinstance(pool, list) else ()):
-        name = choice.get("provider") if isinstance(choice, dict) else None
-        if name in _EXTRAS and importlib.util.find_spec(name) is None:
-            said = f"its package is not installed here; run: pip install 'agentbus[{name}]'"
-            yield draft.problem(("llm", "pool", number, "provider"), said, "warning")
-
-
-def _unused(draft: Draft) -> Iterator[Problem]:
-    """Sections that are for agents with a model."""
-    if draft.at("handler") is not None and draft.at("llm") is None and draft.at("tools"):
-        yield draft.problem(
-            ("tools",), "tools are for a model; a handler does without, and this has no effect", "warning"
-        )
-
-
 def _name(draft: Draft) -> Iterator[Problem]:
     """In a fleet the folder is called as the agent is."""
     folder = draft.path.parent
@@ -180,7 +116,7 @@ def _name(draft: Draft) -> Iterator[Problem]:
         yield draft.problem(("agent", "id"), f"the folder is called {folder.name}; a fleet looks for {identity} there")
 
 
-CHECKS: tuple[Check, ...] = (_handler, _skills, _prompt, _references, _variables, _providers, _unused, _name)
+CHECKS: tuple[Check, ...] = (_handler, _skills, _prompt, _references, _variables, _name)
 
 
 def _texts(value: Any, path: Place) -> Iterator[tuple[Place, str]]:

@@ -42,7 +42,7 @@ _OPENERS: Final[dict[str, Callable[[Settings], Provider]]] = {
     "anthropic": AnthropicProvider,
     **dict.fromkeys(DIALECTS, OpenAIProvider),
 }
-_PACKAGES: Final = {"anthropic": "anthropic", **dict.fromkeys(DIALECTS, "openai")}
+PACKAGES: Final = {"anthropic": "anthropic", **dict.fromkeys(DIALECTS, "openai")}
 """Provider to the package, and the extra, that it needs."""
 
 
@@ -158,7 +158,7 @@ def keyed(choice: ModelChoice, environment: Mapping[str, str] | None) -> tuple[M
             raise _told(missing, choice) from None
         _log.warning("llm.choice_skipped", provider=choice.provider, model=choice.model, reason=str(missing))
         return None
-    package = _PACKAGES.get(choice.provider)
+    package = PACKAGES.get(choice.provider)
     if package and importlib.util.find_spec(package) is None:
         raise ExtraMissing(
             f"provider {choice.provider}: its package is not installed; run: pip install 'agentbus[{package}]'"

@@ -147,3 +147,37 @@ def test_both_files_and_other_texts_are_problems(tmp_path: Path) -> None:
     (tmp_path / "agent.yaml").unlink()
     with pytest.raises(InvalidDocument, match="cannot read"):
         findings(tmp_path, {})
+
+
+@pytest.mark.parametrize(
+    ("more", "problem"),
+    [
+        ("tools: {read: {arguments: {paht: {allow: [x]}}}}\n", "agent.yaml:12: tools.read: "),
+        ("tools: [recall]\n", "agent.yaml:12: tools.recall: recall needs the section memory"),
+        ("tools: [note]\n", ""),
+        (
+            "budget: {max_cost_per_task_usd: 1}\n",
+            "warning: agent.yaml:8: llm.pool.0.model: its price is not known here",
+        ),
+        ("budget: {max_cost_per_task_usd: 1, unknown_price: allow}\n", ""),
+    ],
+)
+def test_what_a_model_may_use_can_be_used(tmp_path: Path, more: str, problem: str) -> None:
+    """Tools are made as at the start of the agent; a model that a limit of cost rules out is named."""
+    problems = said(tmp_path, {"agent.yaml": MODEL + more, "prompt.md": "p"}, NO_SUCH_API_KEY="k")
+    assert [each for each in problems if not problem or problem not in each] == []
+    assert bool(problems) is bool(problem)
+
+
+def test_sampling_that_a_provider_does_not_take_is_refused(tmp_path: Path) -> None:
+    """Before it is a failed call in the night."""
+    bad = MODEL.replace("- provider: openai", "- provider: anthropic\n      temperature: 0.5")
+    (problem,) = said(tmp_path, {"agent.yaml": bad, "prompt.md": "p"}, NO_SUCH_API_KEY="k")
+    assert "agent.yaml:7: llm.pool.0: provider anthropic: its API has no temperature" in problem
+
+
+def test_a_router_is_told_as_one(tmp_path: Path) -> None:
+    """It answers nothing itself."""
+    file = "agent: {id: r, description: d}\nrouting: {strategy: capability}\n"
+    assert said(tmp_path, {"agent.yaml": file}) == []
+    assert findings(tmp_path, {}).told == "agent r 1.0.0, passes messages on (capability)"
