@@ -118,11 +118,15 @@ class Server:
             McpError: for the model.
         """
         connection = self._connection
-        if connection is None:
+        if connection is None or self.state != "up":
             raise McpDown(f"the server {self.name} is not there now; do without it, or try again later")
         if not any(one.tool == tool and one.is_offered for one in self.listed):
             raise ToolChanged(f"{self.name} has no tool {tool!r} any more, or another one by that name")
-        return await connection.call(tool, arguments, self.spec.timeout_s)
+        try:
+            return await connection.call(tool, arguments, self.spec.timeout_s)
+        except McpDown:
+            self.state = "down" if self.state == "up" else self.state  # the next call need not find out by itself
+            raise
 
     # -- how it is kept ---------------------------------------------------------------------------------
 

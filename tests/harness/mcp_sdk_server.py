@@ -47,8 +47,8 @@ class HttpServer:
 
 
 @asynccontextmanager
-async def http_server() -> AsyncIterator[HttpServer]:
-    """A streamable HTTP server on a free port of loopback, in this loop."""
+async def http_server(port: int = 0) -> AsyncIterator[HttpServer]:
+    """A streamable HTTP server on loopback, in this loop; on a free port unless one is given."""
     app: Any = server_of().streamable_http_app()
     running = HttpServer("")
 
@@ -63,13 +63,12 @@ async def http_server() -> AsyncIterator[HttpServer]:
                 return
         await app(scope, receive, send)
 
-    server = uvicorn.Server(uvicorn.Config(watched, host="127.0.0.1", port=0, log_config=None, lifespan="on"))
+    server = uvicorn.Server(uvicorn.Config(watched, host="127.0.0.1", port=port, log_config=None, lifespan="on"))
     server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign,assignment]
     serving = asyncio.create_task(server.serve())
     while not server.started:
         await asyncio.sleep(0.01)
-    port = server.servers[0].sockets[0].getsockname()[1]
-    running.url = f"http://127.0.0.1:{port}/mcp"
+    running.url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}/mcp"
     try:
         yield running
     finally:
