@@ -76,6 +76,7 @@ class Child:
         self._signal(signal.SIGKILL)  # what it started itself may be left
         if not await self._has_ended():
             _log.warning("mcp.child_left", server=self._name, pid=self.pid)
+        await asyncio.wait({self._listening, draining}, timeout=GRACE_S)  # its last words
         for task in (self._listening, draining):
             task.cancel()
         await asyncio.gather(self._listening, draining, return_exceptions=True)

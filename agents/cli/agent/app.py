@@ -108,3 +108,17 @@ def agent_check(
     from agents.cli import check_commands
 
     check_commands.check(folder, seconds, as_json=as_json)
+
+
+@agent_app.command("mcp")
+def agent_mcp(
+    folder: Annotated[Path, typer.Argument(help="The agent's folder, or its agent.yaml.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Start an agent's MCP servers once: do they answer, what do they list, which pins has it; exit 1 when one is amiss.
+
+    Example: agentbus agent mcp agents/helper
+    """
+    from agents.cli import mcp_commands
+
+    mcp_commands.mcp(folder, as_json=as_json)

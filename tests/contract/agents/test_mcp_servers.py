@@ -169,7 +169,7 @@ async def test_a_killed_child_is_started_again(place: Place) -> None:
         os.kill(first, signal.SIGKILL)
         with pytest.raises(McpDown, match="went away during wait, which may have acted"):
             await call
-        await comes(lambda: server.state == "down")
+        await comes(lambda: place.told[-1] == "down")
         with pytest.raises(McpDown, match="the server files is not there now"):
             await server.call("echo", {})
         assert server.problem == "its connection ended"
