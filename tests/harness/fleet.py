@@ -7,8 +7,10 @@ by the test. `RunningFleet` is the whole product, as `agentbus up --detach` runs
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -38,7 +40,7 @@ from bus.surroundings import Home
 from schemas import names
 from schemas.fleet import Fleet
 from tests.harness.command import agentbus
-from tests.harness.template import provisioned, template_of
+from tests.harness.template import provisioned
 
 CHECKOUT = Path(__file__).parents[2]
 
@@ -67,19 +69,32 @@ async def until[T](look: Callable[[], Awaitable[T]], timeout_s: float = 30, ever
         await asyncio.sleep(every_s)
 
 
+@functools.cache
+def _example() -> str:
+    return json.dumps(yaml.safe_load((EXAMPLE / "fleet.yaml").read_text()))
+
+
+def _document(port: int, change: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+    """What the example's fleet file says, changed."""
+    document: dict[str, Any] = json.loads(_example())
+    document["nats"]["port"] = port
+    change(document)
+    return document
+
+
+def _write_source(folder: Path, document: dict[str, Any]) -> None:
+    shutil.copytree(EXAMPLE, folder, dirs_exist_ok=True)
+    for agent in folder.glob("agents/*/agent.yaml"):
+        agent.write_text(agent.read_text() + UNLIMITED)
+    (folder / "fleet.yaml").write_text(yaml.safe_dump(document, sort_keys=False))
+
+
 def fleet_source(folder: Path, *, port: int, change: Callable[[dict[str, Any]], None] = lambda _: None) -> Path:
     """A copy of the example fleet in `folder` that listens on `port`; `change` edits its fleet file.
 
     Its agents take any number of requests of one caller.
     """
-    subprocess.run(["cp", "-r", f"{EXAMPLE}/.", folder], check=True)
-    for agent in folder.glob("agents/*/agent.yaml"):
-        agent.write_text(agent.read_text() + UNLIMITED)
-    path = folder / "fleet.yaml"
-    document = yaml.safe_load(path.read_text())
-    document["nats"]["port"] = port
-    change(document)
-    path.write_text(yaml.safe_dump(document, sort_keys=False))
+    _write_source(folder, _document(port, change))
     return folder
 
 
@@ -186,17 +201,18 @@ async def bench(
     agents: Mapping[str, tuple[str, str]] = MappingProxyType({}),
 ) -> AsyncIterator[Bench]:
     """A fleet's home in `folder` and its server; `agents` have an agent.yaml and a handler.py of their own."""
-    source = folder / "source"
-    source.mkdir()
-    home = Home(folder / "home")
-    fleet_source(source, port=free_port(), change=change)
-    template = await template_of(source)
-    for name, (file, handler) in agents.items():
-        (source / "agents" / name / "agent.yaml").write_text(file)
-        (source / "agents" / name / "handler.py").write_text(handler)
-    async with AsyncExitStack() as stack:
-        fleet, server = await provisioned(template, source, home)
-        stack.push_async_callback(server.stop)
+    document = _document(free_port(), change)
+
+    def more(source: Path) -> None:
+        for name, (file, handler) in agents.items():
+            (source / "agents" / name / "agent.yaml").write_text(file)
+            (source / "agents" / name / "handler.py").write_text(handler)
+
+    files = functools.partial(_write_source, document=document)
+    async with (
+        provisioned(folder, document, files, more if agents else None) as (home, fleet, server),
+        AsyncExitStack() as stack,
+    ):
         yield Bench(home, fleet, server, stack)
 
 
