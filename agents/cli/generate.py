@@ -18,6 +18,7 @@ import msgspec
 from agents.cli.configuration_page import configuration_page
 from agents.cli.event_page import event_page
 from agents.home import EXAMPLE
+from agents.memory import Session
 from approvals.change.kinds import FLEET_FILE
 from bus.provision.members import servers_of
 from bus.provision.permissions import users_of
@@ -37,7 +38,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SCHEMAS = "schemas/json"
 _SESSIONS = (
     sessions.ListSessionsRequest, sessions.ListSessionsResponse, sessions.SessionRequest, sessions.StoredData,
-    sessions.Deleted,
+    sessions.Deleted, Session,
 )  # fmt: skip
 WIRE: tuple[type[Any], ...] = (
     *A2AObject.__subclasses__(),

@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from agents.llm import Turn
-from schemas.errors import InvalidDocument, Unavailable
+from schemas.errors import Internal, Unavailable
 
 VERSION: Final = 1
 
@@ -68,14 +68,14 @@ def decode(value: bytes) -> Session:
 
     Raises:
         Unavailable: a newer version of agentbus wrote it; an instance of that version can go on with it.
-        InvalidDocument: it is no session.
+        Internal: it is no session.
     """
     try:
         version = _HEAD.decode(value).version
         if version <= VERSION:
             return _SESSION.decode(value)
     except msgspec.DecodeError as error:
-        raise InvalidDocument(
+        raise Internal(
             f"the stored conversation cannot be read: {error}; delete it with agentbus sessions delete"
         ) from None
     raise Unavailable(

@@ -16,13 +16,14 @@ from bus.requests import spending
 from bus.sessions import Found, SessionStore, session_key
 from schemas import names
 from schemas.a2a import JsonObject
-from schemas.errors import AgentbusError
+from schemas.errors import AgentbusError, FieldViolation, InvalidArgument
 
 from .bounds import bounded
 from .session import Kept, Session, decode, encode
 from .window import ConversationWindow, Surroundings
 
 _log = structlog.get_logger("agent")
+MOST_CONTEXT_CHARS: Final = 512
 _NOTHING: Final = Found(b"", 0)
 
 
@@ -48,9 +49,13 @@ class SessionMemory:
         """See `Memory`.
 
         Raises:
+            InvalidArgument: its `contextId` is too long to be kept with it.
             Unavailable: the server stayed away, or a newer agentbus wrote the conversation.
-            InvalidDocument: it cannot be read.
+            Internal: it cannot be read.
         """
+        if len(self._session.context_id) > MOST_CONTEXT_CHARS:
+            violation = FieldViolation("message.contextId", f"longer than {MOST_CONTEXT_CHARS} characters")
+            raise InvalidArgument("this agent remembers conversations by a shorter contextId", violations=(violation,))
         self._found = await self._store.get(self._key)
         if self._found.value:
             self._session = decode(self._found.value)

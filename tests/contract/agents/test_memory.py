@@ -15,7 +15,7 @@ from bus.errors import StorageFull
 from bus.requests.caller import Caller
 from bus.sessions import SessionStore, session_key
 from schemas import a2a
-from schemas.errors import TaskNotFound, Unavailable
+from schemas.errors import InvalidArgument, TaskNotFound, Unavailable
 from tests.harness.agent import Agent, caller, saying, serving, trail
 from tests.harness.fake_llm import PROXY_VARIABLES, CallTool, Fail, FakeLlm, Gate, Held, Say
 from tests.harness.fleet import Bench, bench, until
@@ -240,6 +240,14 @@ async def test_a_conversation_of_a_newer_version_is_refused(fake: FakeLlm, stage
     await SessionStore(agent.own).change(session_key("ops", "c-1"), lambda _: value, ttl_s=60)
     with pytest.raises(Unavailable, match="newer agentbus"):
         await said(ops, "hello")
+    assert fake.requests == []
+
+
+async def test_a_contextid_is_bounded(fake: FakeLlm, stage: tuple[Bench, Agent, Caller]) -> None:
+    """One that would not fit beside the conversation is refused before a model is asked."""
+    _, _, ops = stage
+    with pytest.raises(InvalidArgument, match="shorter contextId"):
+        await said(ops, "hello", context="c" * 513)
     assert fake.requests == []
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from agents.llm import AssistantTurn, ToolCall, ToolResult, ToolTurn, UserTurn
 from agents.memory.session import VERSION, Kept, Session, decode, encode
-from schemas.errors import InvalidDocument, Unavailable
+from schemas.errors import Internal, Unavailable
 
 SESSION = Session(
     caller="ops",
@@ -42,5 +42,5 @@ def test_a_newer_version_is_refused_and_may_be_answered_elsewhere() -> None:
 @pytest.mark.parametrize("value", [b"", b"no", b"[]", b'{"version": 1}'])
 def test_what_is_no_session_is_not_one(value: bytes) -> None:
     """It says what to do about it."""
-    with pytest.raises(InvalidDocument, match="agentbus sessions delete"):
+    with pytest.raises(Internal, match="agentbus sessions delete"):
         decode(value)
