@@ -15,7 +15,16 @@ from agents.cli.agent.app import agent_app
 from agents.cli.audit.app import audit_app
 from agents.cli.chat.app import chat
 from agents.cli.directory.app import agents_app
-from agents.cli.options import HOME, AgentArgument, CallerOption, ExtensionOption, FileOption, HomeOption, JsonOption
+from agents.cli.options import (
+    HOME,
+    AgentArgument,
+    BudgetOption,
+    CallerOption,
+    ExtensionOption,
+    FileOption,
+    HomeOption,
+    JsonOption,
+)
 from agents.cli.pipeline.app import pipeline
 from agents.cli.proposals.app import proposals_app, propose
 from agents.cli.proposals.glass_app import glass_app
@@ -155,6 +164,7 @@ def ask(
     timeout: Annotated[float, typer.Option(help="Seconds to wait.")] = 60.0,
     file: FileOption = None,
     extension: ExtensionOption = None,
+    budget: BudgetOption = "",
     background: Annotated[bool, typer.Option("--background", help="Return a task at once instead of waiting.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -166,7 +176,7 @@ def ask(
 
     extensions = tuple(extension or ())
     what = ask_commands.Question(agent, text, data, skill, timeout, is_background=background, extensions=extensions)
-    ask_commands.ask(home, caller, what.carrying(file), as_json=as_json)
+    ask_commands.ask(home, caller, what.carrying(file, budget), as_json=as_json)
 
 
 @app.command()

@@ -6,6 +6,8 @@ import json
 import mimetypes
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,11 +16,14 @@ from agents.cli.people import operator
 from agents.cli.run import log_quietly, run_async
 from agents.cli.shown import print_json, print_task, text_of, told_plainly
 from agents.context import SKILL_KEY
+from agents.llm.budget import Budget
 from bus.discovery.agent_keys import AgentKeys
+from bus.requests import spending
 from bus.surroundings import Home
 from schemas import a2a
 from schemas.errors import InvalidDocument
 from schemas.ids import ulid
+from schemas.usage import amount_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +39,24 @@ class Question:
     extensions: tuple[str, ...] = ()
     """URIs of the extensions of A2A that the person's program supports."""
     files: tuple[Path, ...] = ()
+    budget: str = ""
+    """US dollars that the work may cost, as typed; no limit without it."""
 
-    def carrying(self, files: list[Path] | None) -> Question:
-        """The same with files."""
-        return replace(self, files=tuple(files or ()))
+    def carrying(self, files: list[Path] | None, budget: str = "") -> Question:
+        """The same with files, and with what the work may cost."""
+        return replace(self, files=tuple(files or ()), budget=budget)
+
+    @contextmanager
+    def paid(self) -> Iterator[None]:
+        """What is asked inside may cost what the question says, and no more.
+
+        Raises:
+            InvalidArgument: that is no amount.
+        """
+        if self.budget:
+            spending.enter(spending.Account(Budget(amount_of(self.budget, "--budget"))))
+        with spending.allotted(fraction=spending.ALL):
+            yield
 
     def request(self) -> a2a.SendMessageRequest:
         """The request it makes.
@@ -67,7 +86,8 @@ def ask(home: Path, caller: str, question: Question, *, as_json: bool) -> None:
     async def main() -> a2a.SendMessageResponse:
         async with operator(home, caller) as calls:
             declaring = calls.declaring(*question.extensions)
-            return await declaring.send_message(question.agent, request, timeout_s=question.timeout_s)
+            with question.paid():
+                return await declaring.send_message(question.agent, request, timeout_s=question.timeout_s)
 
     response = run_async(told_plainly(main()))
     if as_json:

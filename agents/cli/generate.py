@@ -32,6 +32,7 @@ from schemas.approvals import Evaluation, OutcomeRecord, Proposal, Receipt
 from schemas.audit import AuditEvent
 from schemas.documents import Document, parse_yaml
 from schemas.fleet import Fleet
+from schemas.pipeline import Pipeline
 from schemas.policy import Policy
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -49,7 +50,7 @@ WIRE: tuple[type[Any], ...] = (
     OutcomeRecord,
     Evaluation,
 )
-FILES: tuple[type[Document], ...] = (Fleet, Policy, AgentFile)
+FILES: tuple[type[Document], ...] = (Fleet, Policy, AgentFile, Pipeline)
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _HOME = Home(Path("/var/lib/agentbus"))
 

@@ -20,6 +20,7 @@ ExtensionOption = Annotated[
 FileOption = Annotated[
     list[Path] | None, typer.Option("--file", help="A file to send along, at most 64 MiB; may be given several times.")
 ]
+BudgetOption = Annotated[str, typer.Option(help="US dollars that the work may cost, such as 0.25.")]
 AgentArgument = Annotated[str, typer.Argument(help="The agent's id.")]
 TaskArgument = Annotated[str, typer.Argument(help="The task's id.")]
 HOME = Path(".agentbus")

@@ -20,11 +20,12 @@ def begin(limits: BudgetLimits, call: Call, earlier: usage.Usage | None = None, 
     `earlier` is what the task's runs before this one told; `is_same_call`: they were for this call, too, so what they
     spent is taken from what the caller passed on, not from the agent's own limit alone.
     """
-    before = spending.counted(earlier) if earlier else usage.NOTHING
-    own = _less(limits.max_cost_per_task_usd, before)
-    passed_on = _less(call.budget, before) if is_same_call else call.budget
-    known = [limit for limit in (own, passed_on) if limit is not None]
-    budget = Budget(min(known, default=None), unknown_price=limits.unknown_price)
+    own, passed_on = limits.max_cost_per_task_usd, call.budget
+    if earlier is not None:
+        before = spending.counted(earlier)
+        own, passed_on = _less(own, before), _less(passed_on, before) if is_same_call else passed_on
+    limit = own if passed_on is None else passed_on if own is None else min(own, passed_on)
+    budget = Budget(limit, unknown_price=limits.unknown_price)
     spending.enter(spending.Account(budget, earlier))
     return budget
 

@@ -34,6 +34,8 @@ HALF: Final = Decimal("0.5")
 ALL: Final = Decimal(1)
 _PAYS = frozenset({"SendMessage", "SendStreamingMessage"})
 _UNKNOWN = Usage(input_tokens=None, output_tokens=None, cost_usd=None)
+_NOTHING_USED, _NOTHING_TOLD = Usage(), Chain()
+_UNTOLD = Chain(requests=1, input_tokens=None, output_tokens=None, cost_usd=None)
 _MOST_REMEMBERED = 1024
 
 
@@ -64,9 +66,9 @@ class Account:
 
     def __init__(self, purse: Purse, earlier: Usage | None = None) -> None:
         self.purse: Final = purse
-        self._earlier = earlier or Usage()
-        self._own = Usage()
-        self._chain = Chain()
+        self._earlier = earlier or _NOTHING_USED
+        self._own = _NOTHING_USED
+        self._chain = _NOTHING_TOLD
         self._is_used = earlier is not None
         self.further: dict[str, Any] = {}
         """What else the answer's metadata tell, by key."""
@@ -255,20 +257,20 @@ class Share:
     def _settle(self, told: Chain | None) -> None:
         assert self._account is not None and self._part is not None  # noqa: S101, PT018  entered, with an account
         if told is None:
-            told = Chain(requests=1, input_tokens=None, output_tokens=None, cost_usd=None)
+            told = _UNTOLD
         elif self._task:
             told = self._shares.new(self._agent, self._task, told)
         cost = told.cost_usd
         if cost is not None and self._amount is not None:
             cost = min(cost, self._amount)
         self._part.settle(cost)
-        if told != Chain():
+        if told is not _NOTHING_TOLD and told != _NOTHING_TOLD:
             self._account.told(told)
 
 
 def _total(usage: Usage | None) -> Chain:
     """What an answer tells; one that tells nothing did cost nothing."""
-    return usage.total if usage is not None else Chain()
+    return usage.total if usage is not None else _NOTHING_TOLD
 
 
 def _less(told: Chain, before: Chain) -> Chain:

@@ -129,6 +129,18 @@ def test_money_that_is_over_stops_the_run(newsroom: RunningNewsroom) -> None:
     assert dict(newsroom.fake.given) == CALLS
 
 
+def test_a_question_may_cost_so_much(newsroom: RunningNewsroom) -> None:
+    """An operator's budget, of a request and of a durable task: too little is refused, and said."""
+    fleet = newsroom.fleet
+    assert fleet.run("ask", "researcher", "x", "--budget", "1").stdout == "notes\n"
+    done = fleet.run("ask", "researcher", "x", "--budget", "0.001", check=False)
+    assert "BUDGET_EXCEEDED" in done.stderr
+    task = fleet.run("tasks", "add", "researcher", "x", "--budget", "0.001").stdout.strip()
+    shown = fleet.run("tasks", "show", "researcher", task, "--wait", check=False)
+    assert "rejected" in shown.stdout
+    assert "--budget is no amount" in fleet.run("ask", "researcher", "x", "--budget", "x", check=False).stderr
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [

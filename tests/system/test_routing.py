@@ -144,6 +144,10 @@ def test_a_model_asks_whoever_can_do_it(routed: Routed) -> None:
 
 def test_every_choice_is_on_the_trail(routed: Routed) -> None:
     """Which strategy chose whom, and that nobody was known."""
+    routed.ask("sorter", "x", "--skill", "counter")
+    routed.ask("finder", "hello", "--skill", "greet")
+    routed.fake.script += [Say('{"agent": ""}')]
+    routed.ask("chooser", "hello")
     events = routed.fleet.events("request.routed")
     told = {(e["data"]["metadata"]["strategy"], e["data"].get("resource", ""), e["data"]["outcome"]) for e in events}
     assert ("static", "textstats", "success") in told

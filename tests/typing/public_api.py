@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import AsyncGenerator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, assert_type
 
@@ -14,7 +15,7 @@ import msgspec
 import pydantic
 
 from agents.context import Context as AgentContext
-from agents.skill import AskedBack, Context, Skill, skill
+from agents.skill import Ask, AskedBack, Context, Skill, skill
 from bus.discovery.agent_keys import AgentKeys
 from bus.requests.caller import Caller
 from schemas import a2a
@@ -44,6 +45,10 @@ async def answer(request: Question, ctx: Context) -> Answer:
     assert_type(await ctx.ask("greeter", "hello"), str)
     assert_type(await ctx.ask("other", request, Answer, skill="answer", timeout_s=5), Answer)
     assert_type(await ctx.ask("other", Question(text="x"), Question), Question)
+    assert_type(ctx.budget.left, Decimal | None)
+    assert_type(await ctx.ask("greeter", "hello", budget_usd=Decimal("0.1")), str)
+    assert_type(await ctx.gather([Ask("greeter", "hello"), Ask("other", request, Answer)], at_once=2), list[Any])
+    assert_type((await ctx.ask_any([Ask("greeter", "hello", timeout_s=5)])).agent, str)
     assert_type(ctx.ask_stream("greeter", "hello"), AsyncGenerator[str, None])
     assert_type(ctx.ask_stream("other", request, Answer, skill="answer"), AsyncGenerator[Answer, None])
     try:

@@ -9,6 +9,7 @@ import typer
 from agents.cli.options import (
     HOME,
     AgentArgument,
+    BudgetOption,
     CallerOption,
     ExtensionOption,
     FileOption,
@@ -32,6 +33,7 @@ def tasks_add(
     data: Annotated[str, typer.Option(help="JSON for a typed skill, instead of text.")] = "",
     file: FileOption = None,
     extension: ExtensionOption = None,
+    budget: BudgetOption = "",
     key: Annotated[str, typer.Option(help="Idempotency key: the same key within two minutes is one task.")] = "",
     after: Annotated[str, typer.Option("--in", help="Not to be begun before so long: 90s, 10m, 1h30m, 2d.")] = "",
     at: Annotated[str, typer.Option("--at", help="Not to be begun before this moment: 2030-01-31T07:00:00Z.")] = "",
@@ -45,7 +47,7 @@ def tasks_add(
 
     extensions = tuple(extension or ())
     what = ask_commands.Question(agent, text, data, skill, 10.0, is_background=True, extensions=extensions)
-    task_commands.add(home, caller, what.carrying(file), key, (after, at))
+    task_commands.add(home, caller, what.carrying(file, budget), key, (after, at))
 
 
 @tasks_app.command("list")

@@ -80,7 +80,8 @@ def add(home: Path, caller: str, question: Question, key: str, when: tuple[str, 
 
     async def leave(calls: Caller) -> str:
         declaring = calls.declaring(*question.extensions)
-        return await declaring.leave_task(question.agent, request, key=key, not_before=not_before)
+        with question.paid():
+            return await declaring.leave_task(question.agent, request, key=key, not_before=not_before)
 
     print(_asked(home, caller, leave))
 
