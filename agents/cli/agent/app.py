@@ -95,6 +95,19 @@ def agent_new(
         raise typer.BadParameter("name the new agent, or write --list to see the templates")
 
 
+@agent_app.command("show")
+def agent_show(
+    file: Annotated[Path, typer.Argument(help="The agent's folder, or its agent.yaml.")], as_json: JsonOption = False
+) -> None:
+    """Show what holds for an agent: each value and where it came from, its models with prices, tools and skills.
+
+    Example: agentbus agent show agents/greeter
+    """
+    from agents.cli.agent import show
+
+    show.show(file, as_json=as_json)
+
+
 @agent_app.command("check")
 def agent_check(
     folder: Annotated[str, typer.Argument(help="The agent's folder, with agent.yaml; tests are tests/test_*.py.")],

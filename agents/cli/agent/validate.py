@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from agents.cli.agent.findings import Findings, files_of, findings
+from agents.cli.run import log_quietly
 from schemas.errors import InvalidDocument, Problem
 from schemas.text import harmless
 
@@ -19,6 +20,7 @@ CANNOT_TELL = 2
 
 def validate(paths: Sequence[Path], *, is_strict: bool, as_json: bool) -> None:
     """Look at each of them and exit: 0 all can be used, 1 something is wrong, 2 one cannot be read."""
+    log_quietly()
     found: list[Findings] = []
     unreadable: list[str] = []
     for file in dict.fromkeys(file for path in paths for file in files_of(path)):
