@@ -18,7 +18,7 @@ from agents.llm import resolve
 from schemas.agent import AgentFile
 from schemas.agent.mcp import REFERENCE, VARIABLE, Mcp, McpServer, servers_of_file
 from schemas.documents import parse_value
-from schemas.errors import InvalidDocument
+from schemas.errors import InvalidDocument, Problem
 from schemas.redaction import REGISTERED
 from schemas.variables import is_secret_name
 
@@ -59,19 +59,26 @@ def with_servers(file: AgentFile, folder: Path) -> AgentFile:
 
 def _read(path: Path, folder: Path) -> Mcp:
     try:
-        if not path.resolve(strict=True).is_relative_to(folder):
-            raise InvalidDocument(f"mcp: {path} lies outside of the agent's folder")
-        with path.open("rb") as file:
-            data = file.read(_MAX_FILE_BYTES + 1)
+        value = json.loads(_content(path, folder), object_pairs_hook=_once)
     except OSError as error:
-        raise InvalidDocument(f"mcp: cannot read {path}: {error.strerror}") from None
-    if len(data) > _MAX_FILE_BYTES:
-        raise InvalidDocument(f"mcp: {path} has more than {_MAX_FILE_BYTES >> 10} KiB")
-    try:
-        value = json.loads(data, object_pairs_hook=_once)
+        raise _refused(path, f"cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
-        raise InvalidDocument(f"mcp: {path} is not JSON: {error}") from None
+        raise _refused(path, str(error)) from None
     return parse_value(servers_of_file(value), Mcp, str(path))
+
+
+def _content(path: Path, folder: Path) -> bytes:
+    if not path.resolve(strict=True).is_relative_to(folder):
+        raise ValueError("lies outside of the agent's folder")
+    with path.open("rb") as file:
+        data = file.read(_MAX_FILE_BYTES + 1)
+    if len(data) > _MAX_FILE_BYTES:
+        raise ValueError(f"is over {_MAX_FILE_BYTES >> 10} KiB")
+    return data
+
+
+def _refused(path: Path, said: str) -> InvalidDocument:
+    return InvalidDocument.because([Problem(str(path), 0, "", said)])
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -76,12 +76,15 @@ async def _to_its_end(task: asyncio.Task[None]) -> None:
 
 
 async def _read(child: Child, name: str, said: _In) -> None:
+    is_told = False
     with said:
         async for line in _lines(child, name):
             try:
                 message = mcp_types.jsonrpc_message_adapter.validate_json(line, by_name=False)
             except ValueError:  # something that was printed; its text is nobody's business
-                _log.warning("mcp.message_unreadable", server=name)
+                if not is_told:
+                    _log.warning("mcp.message_unreadable", server=name)
+                is_told = True
                 continue
             try:
                 await said.send(SessionMessage(message))

@@ -19,7 +19,7 @@ _PRECEDENCE: tuple[Kind, ...] = ("code", "tool", "model", "budget", "prompt", "c
 BY_SECTION: dict[tuple[str, ...], Kind] = {
     ("handler",): "code",
     ("tools",): "tool",
-    ("mcp",): "tool",
+    ("mcp",): "code",  # it names programs that are started
     ("routing",): "tool",
     ("safety",): "tool",
     ("llm",): "model",

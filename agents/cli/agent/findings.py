@@ -8,6 +8,7 @@ from pathlib import Path
 
 from agents.cli.agent.checks import CHECKS
 from agents.cli.agent.draft import Draft
+from agents.cli.agent.mcp_checks import MCP_CHECKS
 from agents.cli.agent.model_checks import MODEL_CHECKS
 from agents.runtime.agent_folder import file_in, text_of
 from schemas.agent.reading import examine_agent
@@ -73,7 +74,7 @@ def _of_agent(path: Path, environment: Mapping[str, str]) -> Findings:
     found = examine_agent(text, str(path), environment)
     draft = Draft(path, folder, found, environment)
     said = list(found.problems)
-    for check in (*CHECKS, *MODEL_CHECKS):
+    for check in (*CHECKS, *MODEL_CHECKS, *MCP_CHECKS):
         said += check(draft)
     problems = tuple(sorted(dict.fromkeys(said), key=lambda problem: (problem.file != str(path), problem.line)))
     return Findings(str(path), problems, draft.told)

@@ -45,6 +45,12 @@ def test_every_section_has_a_row() -> None:
     assert set(AgentFile.model_fields) <= {section[0] for section in BY_SECTION}
 
 
+def test_a_server_that_is_started_is_code() -> None:
+    """`mcp` names programs, which run with the agent's rights."""
+    after = f"{GREETER}\nmcp: {{files: {{command: sh}}}}\n".encode()
+    assert kind_of({AGENT_FILE: GREETER.encode()}, {AGENT_FILE: after}) == "code"
+
+
 def test_a_section_without_a_row_is_code() -> None:
     """What nobody thought of is judged as the most sensitive kind."""
     after = f"{GREETER}\nsomething_new: 1\n".encode()
