@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
 from contextlib import aclosing
 from decimal import Decimal
 from typing import Any
@@ -10,10 +11,12 @@ from typing import Any
 import msgspec
 import pytest
 
+from agents.changes import Asked
 from agents.llm import Budget
+from agents.runtime.continuation import Continuation
 from agents.skill import Context, Skill, skill
 from bus.requests import spending
-from schemas import a2a, names
+from schemas import a2a, names, protojson
 from schemas.agent import BudgetLimits
 from schemas.errors import Unavailable, error_from_body
 from schemas.usage import NOTHING, USAGE_KEY, Chain, Usage
@@ -190,6 +193,29 @@ async def test_a_durable_task_carries_it_too(fleet_bench: Bench) -> None:
     assert _told(ended.metadata).cost_usd == Decimal("0.01")
     assert account.purse.left == Decimal("0.6")
     assert account.usage.chain.cost_usd is None
+
+
+async def test_a_task_that_is_put_off_keeps_its_budget(fleet_bench: Bench) -> None:
+    """What it may spend waits with it."""
+    seen: list[Decimal | None] = []
+    soon = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=1)
+    async with serving(fleet_bench, "textstats", _spender(seen)):
+        ops = await caller(fleet_bench)
+        _within("1")
+        with spending.allotted(Decimal("0.4")):
+            task = await ops.leave_task("textstats", saying("0.01"), not_before=soon)
+        await reaches(ops, task, a2a.COMPLETED)
+    assert seen == [Decimal("0.4")]
+
+
+def test_a_task_that_waits_for_people_keeps_its_budget() -> None:
+    """It is taken up again without its caller, with what the caller passed on."""
+    task = a2a.Task(id="t", status=a2a.TaskStatus(state=a2a.WORKING))
+    kept = Continuation((Asked("p-1"),), "case-7", "ops", "", Decimal("0.25"))
+    read = protojson.decode(protojson.encode(kept.on(task)), a2a.Task)
+    found = Continuation.of(read)
+    assert found is not None
+    assert found.call("textstats", "ops").budget == Decimal("0.25")
 
 
 async def test_a_durable_task_without_an_amount_is_no_task(fleet_bench: Bench) -> None:
