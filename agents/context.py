@@ -33,11 +33,15 @@ SKILL_KEY = names.SKILL_KEY
 
 
 class InputRequired(Exception):
-    """The work cannot go on before the caller answers `question`. Raised by `Context.input_required`; let it pass."""
+    """The work cannot go on before the caller answers `question`. Raised by `Context.input_required`; let it pass.
 
-    def __init__(self, question: str) -> None:
+    `metadata` is kept with the question, where the next run finds it in the history, and the caller sees it.
+    """
+
+    def __init__(self, question: str, metadata: a2a.JsonObject | None = None) -> None:
         super().__init__(question)
         self.question = question
+        self.metadata = metadata or {}
 
 
 class Work(Protocol):

@@ -15,6 +15,7 @@ import msgspec
 from agents.asking import AskedBack, parts_of
 from agents.context import Context
 from agents.routing.errors import NobodyAnswered, Unroutable
+from agents.routing.relay import hand_back, hand_on, waiting
 from agents.routing.strategies import Choice, Strategy
 from agents.safety.provenance import marked
 from bus.audit.emit import Audit
@@ -45,8 +46,18 @@ class RouterAnswering:
 
         Raises:
             Unroutable: nobody is known for it. NobodyAnswered: those who are known are away.
-            A2AError: what the other agent answered with; AskedBack: it asks its caller, which the router cannot do.
+            A2AError: what the other agent answered with. InputRequired: it asks its caller, who is the router's.
         """
+        try:
+            return await self._answered(context)
+        except AskedBack as back:
+            raise hand_on(back) from None
+
+    async def _answered(self, context: Context) -> Parts:
+        relayed = waiting(context)
+        if relayed is not None:
+            with spending.allotted(fraction=spending.ALL):
+                return await hand_back(context, relayed, context.remaining_s(self._routing.timeout_s))
         failures: dict[str, A2AError] = {}
         try:
             async with aclosing(self._strategy.choices(context)) as choices:

@@ -191,7 +191,7 @@ class Operations:
             try:
                 parts = await self._parts.answering.answer(self._context(call, message))
             except InputRequired as wanted:
-                task = await self._waiting_task(call, message, settings, wanted.question)
+                task = await self._waiting_task(call, message, settings, wanted)
                 return a2a.SendMessageResponse(task=with_history(task, settings.history_length))
         return a2a.SendMessageResponse(message=reply_to(message, parts))
 
@@ -271,11 +271,11 @@ class Operations:
             raise Unavailable(f"task {task.id} is between two workers; try again", retry_after_s="5")
 
     async def _waiting_task(
-        self, call: Call, message: a2a.Message, settings: a2a.SendMessageConfiguration, question: str
+        self, call: Call, message: a2a.Message, settings: a2a.SendMessageConfiguration, wanted: InputRequired
     ) -> a2a.Task:
         self._parts.push.require_good(settings)
         record, _ = await self._open(call, message)
-        record.task, asked = spending.told_on(record.task), note(record.task, question)
+        record.task, asked = spending.told_on(record.task), note(record.task, wanted.question, wanted.metadata)
         await self._parts.book.save(record, a2a.INPUT_REQUIRED, message=asked, history=(asked,))
         await self._parts.push.add_from(call.caller, record.task.id, settings)
         return record.task

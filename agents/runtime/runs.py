@@ -259,16 +259,16 @@ class Runs:
 
 def _wait(task: a2a.Task, wanted: InputRequired | AuthRequired) -> _End:
     if isinstance(wanted, InputRequired):
-        question = note(task, wanted.question)
+        question = note(task, wanted.question, wanted.metadata)
         return _End(a2a.INPUT_REQUIRED, question, (question,))
     return _End(a2a.AUTH_REQUIRED, note(task, str(wanted)))  # no turn of the conversation: its caller is not asked
 
 
-def note(task: a2a.Task, text: str) -> a2a.Message:
+def note(task: a2a.Task, text: str, metadata: a2a.JsonObject | None = None) -> a2a.Message:
     """What the agent says of a task."""
     return a2a.Message(
         message_id=ulid(time.time_ns(), os.urandom(10)), role="ROLE_AGENT", task_id=task.id,
-        context_id=task.context_id, parts=(a2a.Part(text=text),),
+        context_id=task.context_id, parts=(a2a.Part(text=text),), metadata=metadata or {},
     )  # fmt: skip
 
 
