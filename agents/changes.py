@@ -1,4 +1,5 @@
-"""Changes that an agent asks for while it works: sent once, waited for by the task, answered with what became of them.
+"""Changes, and calls of tools, that an agent asks for while it works: sent once, waited for by the task, answered with
+what became of them.
 
 What a task has asked for is kept with it, and written before it is sent. So a run after a crash finds it and
 does not ask again; what was written and never arrived is asked for anew.
@@ -7,15 +8,17 @@ does not ask again; what was written and never arrived is asked for anew.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import msgspec
 
 from approvals.change.edits import Change
 from approvals.errors import CannotPropose, ProposalNotFound
-from schemas.approvals import Receipt, Standing, name_of
+from schemas.approvals import Receipt, Standing, ToolCall, name_of
 from schemas.errors import DeadlineExceeded, Unavailable, UnknownOutcome
 from schemas.ids import sha256_hex
+
+Stage = Literal["", "begun", "ended"]
 
 
 class AuthRequired(Exception):
@@ -30,10 +33,23 @@ class AuthRequired(Exception):
 
 
 class Asked(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A proposal that a task has sent, or was about to send; `problem`: why nobody was asked to review it."""
+    """A proposal that a task has sent, or was about to send; `problem`: why nobody was asked to review it.
+
+    `digest` is that of the whole proposal, for one of a tool's call; of the call nothing else is kept. `stage` says
+    whether it has `begun` to run, and `ended`: it never begins twice.
+    """
 
     proposal: str
     problem: str = ""
+    digest: str = ""
+    stage: Stage = ""
+
+
+class Outcome(NamedTuple):
+    """What became of a proposal; `ended` is None for a call that has begun already: what people said is used up."""
+
+    asked: Asked
+    ended: Standing | CannotPropose | None
 
 
 class Changes(Protocol):
@@ -44,6 +60,13 @@ class Changes(Protocol):
 
     async def send(self, proposal: bytes) -> Receipt:
         """Hand it in; raises as `ProposalDesk.propose`."""
+
+    async def build_call(self, call: ToolCall, rationale: str, task: str) -> bytes:
+        """The bytes of a proposal to make one call of a tool; raises CannotPropose."""
+
+    async def call_of(self, proposal: str, digest: str, task: str) -> ToolCall | None:
+        """The call that was proposed, from the record; None where that is not exactly what the agent, as it is now,
+        proposed for this task. Raises as `ProposalDesk.history`."""
 
     async def standing(self, proposal: str) -> Standing:
         """What became of it; raises as `ProposalDesk.standing`."""
@@ -67,6 +90,11 @@ class Memory(Protocol):
         """Take the place of `asked`; returns when it is stored."""
 
 
+class _Grant(NamedTuple):
+    place: int
+    until_ns: int
+
+
 class Asking:
     """One run's way of asking. `place` counts what it has asked for, so that a later run finds each in its order."""
 
@@ -75,10 +103,14 @@ class Asking:
         self._memory = memory
         self._place = 0
 
+        self._granted: dict[ToolCall, _Grant] = {}
+
     @property
     def is_waiting(self) -> bool:
         """Whether an answer may be waited for: there is a task."""
         return bool(self._memory.task)
+
+    # -- changes of the agent -----------------------------------------------------------------------------
 
     async def at_once(self, changes: Sequence[Change], rationale: str) -> Receipt:
         """See `Context.propose`."""
@@ -91,29 +123,95 @@ class Asking:
         place = self._place
         self._place += 1
         known = self._memory.asked[place : place + 1]
-        return (await self._outcome(known[0]) if known else None) or await self._ask(place, changes, rationale)
+        outcome = await self._outcome(known[0]) if known else None
+        if outcome is None:
+            proposal = await self._changes.build(changes, rationale, self._memory.task)
+            outcome = await self._ask(place, proposal, Asked(name_of(sha256_hex(proposal))))
+        return outcome
 
-    async def earlier(self) -> list[Standing | CannotPropose]:
+    # -- calls of tools -----------------------------------------------------------------------------------
+
+    async def ask_call(self, call: ToolCall, rationale: str) -> None:
+        """Ask people to let a tool run once, with exactly these arguments.
+
+        Raises:
+            AuthRequired: they are asked; the task waits. CannotPropose: they are not.
+        """
+        place = self._place
+        self._place += 1
+        proposal = await self._changes.build_call(call, rationale, self._memory.task)
+        digest = sha256_hex(proposal)
+        standing = await self._ask(place, proposal, Asked(name_of(digest), digest=digest))
+        raise CannotPropose(f"{standing.proposal} is {standing.state}")
+
+    async def call_of(self, asked: Asked) -> ToolCall | None:
+        """The call that was proposed; None where it is not exactly what this agent, as it is now, proposed.
+
+        Raises:
+            AuthRequired: nobody can say now.
+        """
+        try:
+            return await self._changes.call_of(asked.proposal, asked.digest, self._memory.task)
+        except ProposalNotFound:
+            return None
+        except (Unavailable, DeadlineExceeded):
+            raise AuthRequired(asked.proposal) from None
+
+    def grant(self, call: ToolCall, place: int, until_ns: int) -> None:
+        """People have allowed this call, the one asked for at `place`."""
+        self._granted[call] = _Grant(place, until_ns)
+
+    def is_granted(self, call: ToolCall) -> bool:
+        """Whether people have allowed exactly this call, and it has not begun."""
+        return call in self._granted
+
+    async def begin(self, call: ToolCall, now_ns: int) -> int:
+        """Use up what people have allowed: from here on the call has begun, whatever happens. Returns its place.
+
+        Raises:
+            CannotPropose: they have not, or not any more. StaleTask, Unavailable, UnknownOutcome: it may not begin.
+        """
+        grant = self._granted.pop(call, None)
+        if grant is None or self._memory.asked[grant.place].stage:
+            raise CannotPropose("nobody has allowed exactly this call, or it has begun already")
+        if now_ns > grant.until_ns:
+            raise CannotPropose("it was allowed, and not begun in time")
+        await self._mark(grant.place, "begun")
+        return grant.place
+
+    async def end(self, place: int) -> None:
+        """The call that had begun has ended, well or not."""
+        await self._mark(place, "ended")
+
+    async def _mark(self, place: int, stage: Stage) -> None:
+        asked = list(self._memory.asked)
+        asked[place] = msgspec.structs.replace(asked[place], stage=stage)
+        await self._memory.keep_asked(tuple(asked))
+
+    # -- both ---------------------------------------------------------------------------------------------
+
+    async def earlier(self) -> list[Outcome]:
         """What became of what earlier runs of the task asked for, as far as it arrived; the next call asks anew.
 
         Raises:
             AuthRequired: the last of it is not decided yet.
         """
-        found: list[Standing | CannotPropose] = []
+        found: list[Outcome] = []
         for asked in self._memory.asked:
+            if asked.stage:
+                found.append(Outcome(asked, None))
+                continue
             try:
                 outcome: Standing | CannotPropose | None = await self._outcome(asked)
             except CannotPropose as refusal:
                 outcome = refusal
             if outcome is None:
                 break
-            found.append(outcome)
+            found.append(Outcome(asked, outcome))
         self._place = len(found)
         return found
 
-    async def _ask(self, place: int, changes: Sequence[Change], rationale: str) -> Standing:
-        proposal = await self._changes.build(changes, rationale, self._memory.task)
-        asked = Asked(name_of(sha256_hex(proposal)))
+    async def _ask(self, place: int, proposal: bytes, asked: Asked) -> Standing:
         before = self._memory.asked[:place]
         await self._memory.keep_asked((*before, asked))
         try:
@@ -124,7 +222,7 @@ class Asking:
             raise AuthRequired(asked.proposal)
         outcome = await self._outcome(asked)  # on record after all, where it could be applied once
         if outcome is None:
-            await self._memory.keep_asked((*before, Asked(asked.proposal, receipt.problem)))
+            await self._memory.keep_asked((*before, msgspec.structs.replace(asked, problem=receipt.problem)))
             raise CannotPropose(receipt.problem)
         return outcome
 

@@ -14,8 +14,9 @@ import msgspec
 from schemas.errors import UNREADABLE, InvalidDocument
 from schemas.ids import proposal_id, sha256_hex
 
-Kind = Literal["config", "prompt", "code", "tool", "model", "budget", "authority", "policy", "halt", "revert"]
-"""`authority` is what an agent may do on the bus, `policy` who decides; `halt` and `revert` break the glass."""
+Kind = Literal["config", "prompt", "code", "tool", "model", "budget", "authority", "policy", "halt", "revert", "call"]
+"""`authority` is what an agent may do on the bus, `policy` who decides; `halt` and `revert` break the glass; `call` is
+no change but one call of a tool."""
 PROTECTED: frozenset[Kind] = frozenset({"authority", "policy", "halt", "revert"})
 """Kinds that no rule can make lenient: always the highest quorum."""
 Scope = Literal["agent", "fleet"]
@@ -37,12 +38,20 @@ class ChangedFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     sha256: str = ""
 
 
+class ToolCall(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One call of a tool, exactly: `arguments` is the canonical JSON (RFC 8785) of all of them, defaults included."""
+
+    tool: str
+    arguments: str
+
+
 class Proposal(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A change to one agent's folder (scope `agent`), or to the fleet's own files (scope `fleet`).
+    """A change to one agent's folder (scope `agent`), or to the fleet's own files (scope `fleet`); or one call of a tool.
 
     `base` and `tree` are git tree ids of that folder before and after (of the fleet: everything but `agents/`);
     `diff` is `git diff --full-index --no-renames` between them; times are nanoseconds since the Unix epoch.
     `agent` is whom the change is about; empty where it is about nobody alone. Who proposes is the subject's word.
+    With `call` nothing changes: `base` and `tree` are both the tree of the agent that wants to make it.
     """
 
     agent: str
@@ -58,6 +67,7 @@ class Proposal(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     task: str = ""
     correlation: str = ""
     scope: Scope | msgspec.UnsetType = msgspec.UNSET
+    call: ToolCall | msgspec.UnsetType = msgspec.UNSET
 
     @property
     def is_of_fleet(self) -> bool:
@@ -118,7 +128,8 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
     """What a proposer is told of a proposal: its state as in the state machine, and why.
 
-    `is_final`: nothing will change any more. Times are nanoseconds since the Unix epoch.
+    `is_final`: nothing will change any more. Times are nanoseconds since the Unix epoch. `until_ns`: a call that is
+    allowed may be begun until then.
     """
 
     proposal: str
@@ -135,6 +146,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     rationale: str
     note: str = ""
     commit: str = ""
+    until_ns: int = 0
 
 
 class Vote(msgspec.Struct, frozen=True, kw_only=True):

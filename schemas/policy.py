@@ -19,7 +19,9 @@ class Rule(Document):
     paths: Annotated[tuple[str, ...], Field(min_length=1)] = Field(
         description="globs over agents/<agent>/<file>, fleet.yaml and policy.yaml"
     )
-    kinds: tuple[Kind, ...] = Field((), description="kinds this rule is for; empty means all")
+    kinds: tuple[Kind, ...] = Field(
+        (), description="kinds this rule is for; empty means all changes. Calls of tools are no changes: say `call`"
+    )
     quorum: int = Field(1, ge=1, le=16, description="distinct reviewers that must approve")
     groups: tuple[Group, ...] = Field((), description="groups whose members may vote; empty means all")
     risk: Risk = Field("medium", description="what reviewers are shown of such a change")

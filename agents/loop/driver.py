@@ -17,6 +17,7 @@ from agents.changes import AuthRequired
 from agents.context import InputRequired
 from agents.llm import (
     Answer,
+    AssistantTurn,
     Completion,
     LlmError,
     ToolCall,
@@ -101,6 +102,11 @@ class _Driver:
 
     async def _start(self) -> Trigger:
         self._said = (*await self._of.memory.load(), *self._of.turns)
+        last = self._said[-1] if self._said else None
+        if isinstance(last, AssistantTurn) and last.tool_calls:
+            self._said = self._said[:-1]
+            self._answer = Answer(text=last.text, model="", stop_reason="tool_calls", tool_calls=last.tool_calls)
+            return Trigger.TAKEN_UP
         return await self._fitted(Trigger.BEGUN)
 
     async def _send(self) -> Trigger:

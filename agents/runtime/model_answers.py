@@ -15,7 +15,7 @@ from agents.runtime.failures import for_caller
 from agents.runtime.guard import Guard
 from agents.runtime.typed import write_output
 from agents.safety.fence import INSTRUCTION
-from agents.tools.propose_change import earlier
+from agents.tools.approval import earlier
 from agents.tools.toolbox import Toolbox
 from bus.audit.emit import Audit
 from schemas import a2a

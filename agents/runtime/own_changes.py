@@ -6,14 +6,17 @@ import asyncio
 import time
 from collections.abc import Sequence
 
+import msgspec
+
 from agents.runtime.load import Loaded
 from approvals.change.edits import Change
-from approvals.change.propose import Origin, build_proposal
+from approvals.change.propose import Origin, build_call_proposal, build_proposal
+from approvals.git import tree_of_folder
 from approvals.reviewing.desk import ProposalDesk
 from bus import trace
 from bus.audit.emit import Audit
 from bus.connection import Connection
-from schemas.approvals import Receipt, Standing, name_of
+from schemas.approvals import Proposal, Receipt, Standing, ToolCall, name_of
 from schemas.ids import sha256_hex
 
 
@@ -24,6 +27,7 @@ class OwnChanges:
         self._agent = agent
         self._audit = audit
         self._desk = ProposalDesk(own, agent.id)
+        self._known_tree: str | None = None
 
     async def build(self, changes: Sequence[Change], rationale: str, task: str) -> bytes:
         """See `Changes`."""
@@ -36,6 +40,33 @@ class OwnChanges:
         return build_proposal(
             agent.id, agent.folder, changes, rationale=rationale, now_ns=time.time_ns(), origin=origin
         )
+
+    async def build_call(self, call: ToolCall, rationale: str, task: str) -> bytes:
+        """See `Changes`."""
+        here = trace.current()
+        origin = Origin(task, here.correlation if here else "")
+        tree = await self._tree()
+        return build_call_proposal(
+            self._agent.id, tree, call, rationale=rationale, now_ns=time.time_ns(), origin=origin
+        )
+
+    async def call_of(self, proposal: str, digest: str, task: str) -> ToolCall | None:
+        """See `Changes`."""
+        found = await self._desk.history(proposal)
+        try:
+            proposed = msgspec.convert(found.get("proposal"), Proposal)
+        except msgspec.ValidationError:
+            return None
+        # what the service says it is counts for nothing: the bytes have the digest that the task kept, or they are not it
+        is_ours = sha256_hex(msgspec.json.encode(proposed)) == digest and isinstance(proposed.call, ToolCall)
+        is_here = (proposed.agent, proposed.task, proposed.base) == (self._agent.id, task, await self._tree())
+        return proposed.call if is_ours and is_here and isinstance(proposed.call, ToolCall) else None
+
+    async def _tree(self) -> str:
+        """What the agent is: a release folder never changes, so it is computed once."""
+        if self._known_tree is None:
+            self._known_tree = await asyncio.to_thread(tree_of_folder, self._agent.folder)
+        return self._known_tree
 
     async def send(self, proposal: bytes) -> Receipt:
         """See `Changes`."""

@@ -105,7 +105,7 @@ class Run:
         kept = Continuation(asked, call.trace.correlation, call.chain, call.extensions, call.budget)
         async with self._writing:
             self._record.task, self._record.is_durable = kept.on(self._record.task), True
-            said = note(self._record.task, f"asks for a change, {asked[-1].proposal}")
+            said = note(self._record.task, _told(asked))
             await self._book.save(self._record, a2a.WORKING, message=said)
 
     async def progress(self, text: str) -> None:
@@ -255,6 +255,17 @@ class Runs:
         if left_s <= 0:
             raise DeadlineExceeded("the task's deadline passed before it could be started")
         return min(self.limit_s, left_s)
+
+
+def _told(asked: tuple[Asked, ...]) -> str:
+    """What a caller hears of it."""
+    running = [one.proposal for one in asked if one.stage == "begun"]
+    if running:
+        return f"runs what people have allowed, {running[-1]}"
+    last = asked[-1]
+    if last.stage:
+        return "goes on"
+    return f"asks people, {last.proposal}"
 
 
 def _wait(task: a2a.Task, wanted: InputRequired | AuthRequired) -> _End:

@@ -16,11 +16,12 @@ from bus.audit.emit import Audit
 from bus.sessions import Change as Rewrite
 from bus.sessions import Found, SessionStore
 from schemas import a2a
-from schemas.approvals import Receipt, Standing, name_of
+from schemas.approvals import Receipt, Standing, ToolCall, name_of
 from schemas.audit import CATALOGUE
 from schemas.ids import sha256_hex
 
-_OPEN: Final = "open"
+_OPEN, _APPLIED, _ALLOWED = "open", "applied", "allowed"
+_HOUR_NS: Final = 3600 * 1_000_000_000
 
 
 class Event(msgspec.Struct, frozen=True):
@@ -116,6 +117,8 @@ class Reviewers:
         self._outcome = outcome
         self._numbers = itertools.count(1)
         self.proposed: list[Proposed] = []
+        self.calls: dict[str, ToolCall] = {}
+        """Calls of tools that people were asked about, by proposal."""
 
     @property
     def is_undecided(self) -> bool:
@@ -127,6 +130,18 @@ class Reviewers:
         self.proposed.append(Proposed(tuple(changes), rationale))
         return f"{next(self._numbers)} {task}".encode()
 
+    async def build_call(self, call: ToolCall, rationale: str, task: str) -> bytes:
+        """See `Changes`. What becomes of changes becomes of calls: `applied` is `allowed`."""
+        self.proposed.append(Proposed((), rationale))
+        proposal = f"{next(self._numbers)} {task}".encode()
+        self.calls[name_of(sha256_hex(proposal))] = call
+        return proposal
+
+    async def call_of(self, proposal: str, digest: str, task: str) -> ToolCall | None:
+        """See `Changes`."""
+        del digest, task
+        return self.calls.get(proposal)
+
     async def send(self, proposal: bytes) -> Receipt:
         """See `Changes`."""
         digest = sha256_hex(proposal)
@@ -135,11 +150,13 @@ class Reviewers:
     async def standing(self, proposal: str) -> Standing:
         """See `Changes`."""
         now_ns = time.time_ns()
-        last = self.proposed[-1]
+        is_call = proposal in self.calls
+        state = _ALLOWED if is_call and self._outcome == _APPLIED else self._outcome
         return Standing(
-            proposal=proposal, digest="", agent=self._agent, kind="config", proposer=self._agent, state=self._outcome,
-            is_final=self._outcome != _OPEN, approvals=0, quorum=1, proposed_at_ns=now_ns, expires_at_ns=now_ns,
-            rationale=last.rationale,
+            proposal=proposal, digest="", agent=self._agent, kind="call" if is_call else "config",
+            proposer=self._agent, state=state, is_final=state != _OPEN, approvals=0, quorum=1, proposed_at_ns=now_ns,
+            expires_at_ns=now_ns, rationale=self.proposed[-1].rationale,
+            until_ns=now_ns + _HOUR_NS if is_call else 0,
         )  # fmt: skip
 
     async def withdraw(self, proposal: str, reason: str) -> Receipt:

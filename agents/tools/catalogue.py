@@ -10,6 +10,7 @@ from typing import Any
 from agents import llm
 from agents.routing import ask_agent
 from agents.tools import propose_change
+from agents.tools.errors import ToolUnusable
 from agents.tools.files.tools import edit_row, read_row, write_row
 from agents.tools.files.workspace import Workspace
 from agents.tools.row import Row
@@ -40,7 +41,9 @@ Maker = Callable[[Any, Place], Row]
 """Takes the tool's own kind of settings. Raises ToolUnusable: it cannot work here."""
 
 
-def _propose_change(_settings: Any, _place: Place) -> Row:
+def _propose_change(settings: Any, _place: Place) -> Row:
+    if settings.approval == "always":
+        raise ToolUnusable("tools.propose_change.approval: people decide about every change anyway; leave it out")
     return Row(
         llm.Tool(name=propose_change.NAME, description=propose_change.DESCRIPTION, input=propose_change.ProposeChange),
         propose_change.propose_change,

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from agents import llm
 from agents.context import Context
 from approvals.change.edits import Edit
-from approvals.errors import CannotPropose
 from schemas.approvals import Standing
 from schemas.documents import Document
 
@@ -59,22 +57,3 @@ def told(standing: Standing) -> str:
     """How a proposal ended, for the model."""
     end = _ENDS.get(standing.state, f"is {standing.state}: nothing has changed")
     return f"Proposal {standing.proposal} {end}" + (f" ({standing.note})" if standing.note else "")
-
-
-async def earlier(context: Context) -> tuple[llm.Turn, ...]:
-    """The turns in which earlier runs of this task asked for changes, each with its outcome as the tool's result.
-
-    Of its arguments only the reason is kept: what it changed is in the proposal, and in force where it was applied.
-
-    Raises:
-        AuthRequired: the last proposal is not decided yet.
-    """
-    turns: list[llm.Turn] = []
-    for number, outcome in enumerate(await context.asking.earlier(), 1):
-        is_error = isinstance(outcome, CannotPropose)
-        why = "" if isinstance(outcome, CannotPropose) else outcome.rationale
-        text = str(outcome) if isinstance(outcome, CannotPropose) else told(outcome)
-        call = llm.ToolCall(id=f"change-{number}", name=NAME, input={"rationale": why})
-        result = llm.ToolResult(call_id=call.id, name=NAME, text=text, is_error=is_error)
-        turns += [llm.AssistantTurn(tool_calls=(call,)), llm.ToolTurn(results=(result,))]
-    return tuple(turns)

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from agents import llm
 from agents.loop.steps import Step, ToolStep
+from agents.tools.approval import once, require_approval
 from agents.tools.errors import ToolRefused
 from agents.tools.policy import require_allowed
 from agents.tools.row import Row
@@ -35,14 +36,18 @@ class Toolbox:
     """
 
     def __init__(self, rows: Iterable[Row], *sources: Source) -> None:
-        self._rows = tuple(rows)
+        self._rows = tuple(once(row) for row in rows)
         self._sources = sources
+        self._known: dict[int, tuple[Row, Row]] = {}
+        """Rows of the sources by identity, each as it came and as it is offered."""
         require_different(self._rows)
 
     @property
     def rows(self) -> tuple[Row, ...]:
         """Those of now."""
-        return (*self._rows, *(row for source in self._sources for row in source.rows()))
+        given = [row for source in self._sources for row in source.rows()]
+        self._known = {id(row): self._known.get(id(row)) or (row, once(row)) for row in given}
+        return (*self._rows, *(self._known[id(row)][1] for row in given))
 
     async def settled(self) -> None:
         """Return when it is known which tools there are."""
@@ -59,10 +64,10 @@ class Toolbox:
         return tuple(row.tool for row in self.rows)
 
     async def let_through(self, step: Step) -> None:
-        """Return when the agent's file has this tool, and allows these arguments.
+        """Return when the agent's file has this tool, and allows these arguments, and people do where they have to.
 
         Raises:
-            ToolRefused: it does not; the model is told what it may do.
+            ToolRefused: they do not; the model is told what it may do. AuthRequired: people are asked.
         """
         if not isinstance(step, ToolStep):
             return
@@ -70,6 +75,7 @@ class Toolbox:
         if not any(row is known for known in self.rows):
             raise ToolRefused(f"{row.name} is no tool of this agent")
         require_allowed(row, row.tool.form.plain(step.arguments))
+        await require_approval(step)
 
     def shown(self, step: ToolStep, text: str) -> str:
         """The text as it is."""

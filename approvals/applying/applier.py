@@ -154,7 +154,7 @@ class Applier:
             await self._conclude(case, "expired", "nobody decided in time")
         elif case.state == "open" and (problem := await self._examiner.problem_of(case, self._ledger)):
             await self._conclude(case, "refused", problem)
-        elif case.state == "open" and not case.checks and case.id not in self._checking:
+        elif case.state == "open" and _is_to_be_tried(case) and case.id not in self._checking:
             self._begin_check(case)
         elif case.state in {"approved", "broken", "lifted"} and self._is_free(case):
             self._begin(case)  # a check that is under way ends first, so that it cannot close what is being applied
@@ -269,3 +269,8 @@ class Applier:
         while True:
             await looked(self._drift, self._ledger.rules.fleet, self._busy)
             await asyncio.sleep(_COMPARE_S)
+
+
+def _is_to_be_tried(case: Case) -> bool:
+    """Whether the change was not tried yet. A call of a tool changes nothing: there is nothing to try, nor to apply."""
+    return not case.checks and case.proposal.kind != "call"

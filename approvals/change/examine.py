@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from approvals.change.calls import flags_of_call, problem_of_call
 from approvals.change.examine_fleet import problem_of_fleet
 from approvals.change.flags import flags_of
 from approvals.change.kinds import AGENT_FILE, AGENT_FILES, Contents, kind_of
@@ -16,7 +17,7 @@ from approvals.change.leaks import secret_in
 from approvals.errors import GitFailed
 from approvals.git import Entry, Git
 from schemas.agent.reading import parse_agent
-from schemas.approvals import ChangedFile, FileMode, Proposal
+from schemas.approvals import ChangedFile, FileMode, Proposal, ToolCall
 from schemas.errors import InvalidDocument
 from schemas.ids import sha256_hex
 
@@ -49,6 +50,14 @@ def _examine(git: Git, proposal: Proposal) -> Examination:
     if base is None or base != proposal.base:
         about = "the fleet" if proposal.is_of_fleet else proposal.agent
         return Examination(f"the base has moved: {about} is at {str(base)[:12]} now; propose again from there")
+    if isinstance(proposal.call, ToolCall):
+        problem = problem_of_call(proposal.call)
+        return Examination(problem, flags=() if problem else flags_of_call(proposal.call))
+    return _examine_change(git, proposal)
+
+
+def _examine_change(git: Git, proposal: Proposal) -> Examination:
+    base = proposal.base
     tree = git.apply(base, proposal.diff)
     if tree != proposal.tree:
         return Examination(f"the diff gives tree {tree[:12]}, not the proposed {proposal.tree[:12]}")
@@ -61,11 +70,11 @@ def _examine(git: Git, proposal: Proposal) -> Examination:
     files = tuple(_changed_file(git, entry) for entry in entries)
     if files != proposal.files:
         return Examination("the list of files is not what the diff changes")
-    problem = problem_of_fleet if proposal.is_of_fleet else _problem_of_agent
+    problem_of = problem_of_fleet if proposal.is_of_fleet else _problem_of_agent
     before = {entry.path: git.file(proposal.base, entry.path) for entry in entries}
     after = {entry.path: None if entry.is_removed else git.blob(entry.blob) for entry in entries}
     executable = {entry.path for entry in entries if entry.mode == "100755" != entry.old_mode}
-    said = problem(git, proposal, before, after) or secret_in(before, after)
+    said = problem_of(git, proposal, before, after) or secret_in(before, after)
     return Examination(said, files, flags_of(before, after, executable))
 
 

@@ -12,14 +12,15 @@ from pathlib import Path
 
 import msgspec
 
+from approvals.change.calls import problem_of_call
 from approvals.change.edits import Change, Edit, Scratch
 from approvals.change.kinds import Contents, kind_of, kind_of_fleet
 from approvals.errors import CannotPropose
 from approvals.git import AGENTS, Git, add_folder, new_repository
-from schemas.approvals import ChangedFile, FileMode, Kind, Proposal
+from schemas.approvals import ChangedFile, FileMode, Kind, Proposal, ToolCall
 from schemas.ids import sha256_hex
 
-__all__ = ["Edit", "Origin", "build_fleet_proposal", "build_proposal", "files_in_force"]
+__all__ = ["Edit", "Origin", "build_call_proposal", "build_fleet_proposal", "build_proposal", "files_in_force"]
 
 _DAY_NS = 24 * 3600 * 1_000_000_000
 MAX_RATIONALE = 2000
@@ -72,6 +73,20 @@ def build_fleet_proposal(folder: Path, changes: Sequence[Change], *, rationale: 
     kind, agent = kind_of_fleet(found.before, found.after)
     proposal = _proposal(agent, kind, found, (rationale, now_ns), Origin())
     return _encoded(msgspec.structs.replace(proposal, scope="fleet"))
+
+
+def build_call_proposal(agent: str, tree: str, call: ToolCall, *, rationale: str, now_ns: int, origin: Origin) -> bytes:
+    """The proposal to let the agent, as it is in `tree`, make one call of a tool, once.
+
+    Raises:
+        CannotPropose: its arguments are too long for people, or hold a secret.
+    """
+    problem = problem_of_call(call)
+    if problem:
+        raise CannotPropose(problem)
+    nothing = _Difference(tree, tree, "", (), {}, {})
+    proposal = _proposal(agent, "call", nothing, (rationale, now_ns), origin)
+    return _encoded(msgspec.structs.replace(proposal, call=call))
 
 
 @contextmanager

@@ -49,7 +49,7 @@ def standing(case: Case) -> Standing:
         proposal=case.id, digest=case.digest, agent=case.proposal.agent, kind=case.proposal.kind,
         proposer=case.proposer, state=case.state, is_final=case.state in FINAL, approvals=case.approvals(),
         quorum=case.requirement.quorum, proposed_at_ns=case.at_ns, expires_at_ns=case.expires_at_ns,
-        rationale=case.proposal.rationale, note=case.note, commit=case.commit,
+        rationale=case.proposal.rationale, note=case.note, commit=case.commit, until_ns=case.until_ns,
     )  # fmt: skip
 
 

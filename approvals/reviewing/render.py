@@ -9,9 +9,10 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable
 
+from approvals.change.calls import lines_of
 from approvals.verdict.machine import VOTABLE, Case, Evaluated
 from approvals.verdict.panel import Panel
-from schemas.approvals import ChangedFile
+from schemas.approvals import ChangedFile, ToolCall
 from schemas.ids import rfc3339
 from schemas.text import harmless
 
@@ -54,7 +55,7 @@ def show(case: Case, now_ns: int) -> str:
         *[line for number, panel in enumerate(case.panels) for line in _panel(case, number, panel)],
         *_field("note", case.note),
         *_field("why", proposal.rationale or "(none given)"),
-        *_field("checks", case.checks or ("" if case.state != "open" else "not finished yet")),
+        *_field("checks", case.checks or _not_tried(case)),
         *[line for flag in case.flags for line in _field("mind", flag)],
         *[line for told in case.evaluations for line in _field("evaluated", evaluated(told))],
         *[line for cast in case.votes for line in _vote_line(cast.reviewer, cast.vote.verb, cast.vote.reason)],
@@ -77,12 +78,18 @@ def evaluated(told: Evaluated) -> str:
     return f"by {told.operator}, {about.passed} of {about.cases} {same}{cost}{said}"
 
 
+def _not_tried(case: Case) -> str:
+    return "not finished yet" if case.state == "open" and case.proposal.kind != "call" else ""
+
+
 _GLASS = {"halt": "stopped", "revert": "took back the last change of"}
 
 
 def _asks(case: Case) -> str:
     """Who wants what, in one clause."""
     kind, about = case.proposal.kind, case.proposal.agent
+    if isinstance(case.proposal.call, ToolCall):
+        return f"{about} asks to run its tool {harmless(case.proposal.call.tool)} once, with these arguments"
     if kind in _GLASS:
         return f"{case.proposer} broke the glass and {_GLASS[kind]} {about}"
     if case.proposer == about:
@@ -123,7 +130,10 @@ def voted(case: Case, verb: str, *, is_new: bool) -> str:
     done = {"approve": "approved", "reject": "rejected", "revoke": "revoked your vote on"}[verb]
     first = f"OK you {done} {case.id}" + ("" if is_new else " (already recorded)")
     state = f"{case.approvals()} of {case.requirement.quorum} approvals; the proposal is {_words(case)}"
-    following = {"approved": "The applier puts it to work now; see approvals.history " + case.id}
+    following = {
+        "approved": "The applier puts it to work now; see approvals.history " + case.id,
+        "allowed": "The agent runs it once, with these arguments",
+    }
     return _text([first, state, *([following[case.state]] if case.state in following else [])])
 
 
@@ -142,9 +152,23 @@ def _file_line(file: ChangedFile) -> list[str]:
     return _wrapped(f"{file.mode} {file.path}{'' if file.sha256 else ' (removed)'}", "file      ", " " * 10)
 
 
+def _call(call: ToolCall) -> list[str]:
+    """The arguments whole, however long: whoever allows them has been shown them. Nothing of them begins a line."""
+    pieces = [piece for line in lines_of(call) for piece in _pieces(harmless(line), WIDTH - 4)]
+    return [f"  {piece}" for piece in pieces] or ["  (no arguments)"]
+
+
+def _pieces(line: str, width: int) -> list[str]:
+    """The line in as many as it takes; each that goes on ends in a backslash."""
+    pieces = [line[begin : begin + width] for begin in range(0, len(line), width)] or [""]
+    return [*(f"{piece}\\" for piece in pieces[:-1]), pieces[-1]]
+
+
 def _diff(case: Case) -> list[str]:
     if case.state == "invalid":
         return ["(its diff is not shown: nobody checked that it says what would change)"]
+    if isinstance(case.proposal.call, ToolCall):
+        return _call(case.proposal.call)
     diff = case.proposal.diff
     # Only a newline ends a line: what follows another break must not pass for a header, which is left out.
     whole = diff.removesuffix("\n").split("\n") if diff else []

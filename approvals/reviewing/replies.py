@@ -157,7 +157,10 @@ class Replies:
         if judgement.case is None:
             return asked.refusal(judgement.refusal, _HINT)
         case = judgement.case
-        if case.state == "approved":  # perhaps by this vote: what cannot be applied must not be answered with OK
+        if case.state in {
+            "approved",
+            "allowed",
+        }:  # perhaps by this vote: what cannot be applied must not be answered with OK
             problem = await self._examiner.problem_of(replace(case, state="open"), self._desk.ledger)
             if problem:
                 return asked.refusal(f"this proposal cannot be applied: {problem}", _HINT)

@@ -118,12 +118,18 @@ def _is_open(case: Case, ledger: Ledger) -> bool:
     return case.state == "open" and ledger.cases[case.id].state == "open"
 
 
+def _what(case: Case) -> str:
+    """In the words of the fleet's files, and of nobody who proposes."""
+    kind, about = case.proposal.kind, case.proposal.agent or "the fleet"
+    return "run a tool once" if kind == "call" else f"change the {kind} of {about}"
+
+
 def _news_of(stream: str, case: Case) -> str:
     """One line for people, without anything that a proposer wrote."""
     about, read = case.proposal.agent or "the fleet", f"nats req approvals.show {case.id}"
     if stream == names.PROPOSALS:
         asks = {
-            "open": f"{case.proposer} asks to change the {case.proposal.kind} of {about}",
+            "open": f"{case.proposer} asks to {_what(case)}",
             "broken": f"GLASS BROKEN: {case.proposer} did {case.proposal.kind} to {about}; to be reviewed",
         }
         said = asks.get(case.state, f"{case.id} is {case.state}")

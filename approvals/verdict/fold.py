@@ -41,7 +41,7 @@ from schemas.ids import sha256_hex
 from schemas.policy import Policy
 
 _DAY_NS = 24 * 3600 * 1_000_000_000
-_ADDS_UP = frozenset({"open", "approved", "applied"})
+_ADDS_UP = frozenset({"open", "approved", "applied", "allowed"})
 """States of a proposal whose changes are, or may come to be, live."""
 _S = 1_000_000_000
 _EVALUATIONS = 10
@@ -260,6 +260,8 @@ class Ledger:
                 raise IllegalStep(f"{subject.reviewer} is not a reviewer of this fleet")
             cast = Cast(subject.reviewer, vote, record.sequence, record.at_ns)
             after = with_vote(case, cast, self._panels(case))
+            if after.state == "allowed" and after is not case:
+                after = replace(after, until_ns=record.at_ns + self.rules.policy.apply_within_s * _S)
         except (IllegalStep, InvalidDocument, InvalidSubject) as error:
             return Judgement(None, str(error))
         return Judgement(self.put(after), is_new=after is not case)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from schemas.approvals import Proposal
+from schemas.approvals import Proposal, ToolCall
 
 _HUNK = re.compile(r"@@ -\d+(?:,(\d+))? \+\d+(?:,(\d+))? @@")
 _FILE = "diff --git "
@@ -14,9 +14,11 @@ _FILE = "diff --git "
 def changed_lines(proposal: Proposal) -> dict[str, int]:
     """Lines removed and added by full path (`agents/<agent>/…`, or a file of the fleet), from the diff.
 
-    A file that the diff does not name (an empty one, a mode) counts as no line. Whether the diff is true is checked
+    A call of a tool is one line at `agents/<agent>/call:<tool>`, which is the path of no file. A file that the diff does not name (an empty one, a mode) counts as no line. Whether the diff is true is checked
     elsewhere; one that is not can never be applied.
     """
+    if isinstance(proposal.call, ToolCall):
+        return {f"agents/{proposal.agent}/call:{proposal.call.tool}": 1}
     counted = _counts(proposal.diff)
     folder = "" if proposal.is_of_fleet else f"agents/{proposal.agent}/"
     return {f"{folder}{file.path}": counted.get(file.path, 0) for file in proposal.files}

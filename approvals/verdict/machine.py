@@ -7,7 +7,8 @@ streams gives the same states. A step that the table does not have raises and ch
      │ ├──veto─────▶ rejected     ├──rolled_back──▶ rolled_back
      │ ├──withdrawn▶ withdrawn    └──refused──▶ refused
      │ └──expired──▶ expired
-     └────refused──▶ refused
+     ├────refused──▶ refused
+     └────granted──▶ allowed      a call of a tool: nothing is applied, and what was decided is the end
 
 Where an operator broke the glass, the step comes first and the people after it:
 
@@ -31,15 +32,16 @@ from schemas.approvals import Evaluation, Proposal, Result, Vote
 
 State = Literal[
     "open", "invalid", "approved", "rejected", "withdrawn", "expired", "applied", "rolled_back", "refused",
-    "broken", "in_force", "confirmed", "lifted", "overturned",
+    "broken", "in_force", "confirmed", "lifted", "overturned", "allowed",
 ]  # fmt: skip
 Step = Literal[
-    "vote", "quorum", "veto", "withdrawn", "expired", "applied", "rolled_back", "refused", "overturned"
+    "vote", "quorum", "granted", "veto", "withdrawn", "expired", "applied", "rolled_back", "refused", "overturned"
 ]  # fmt: skip
 
 TRANSITIONS: dict[tuple[State, Step], State] = {
     ("open", "vote"): "open",
     ("open", "quorum"): "approved",
+    ("open", "granted"): "allowed",
     ("open", "veto"): "rejected",
     ("open", "withdrawn"): "withdrawn",
     ("open", "expired"): "expired",
@@ -56,7 +58,18 @@ TRANSITIONS: dict[tuple[State, Step], State] = {
     ("lifted", "overturned"): "overturned",
 }
 FINAL: frozenset[State] = frozenset(
-    {"invalid", "rejected", "withdrawn", "expired", "applied", "rolled_back", "refused", "confirmed", "overturned"}
+    {
+        "invalid",
+        "rejected",
+        "withdrawn",
+        "expired",
+        "applied",
+        "rolled_back",
+        "refused",
+        "confirmed",
+        "overturned",
+        "allowed",
+    }
 )
 VOTABLE: frozenset[State] = frozenset(state for state, step in TRANSITIONS if step == "vote")
 
@@ -102,6 +115,8 @@ class Case:
     checks: str = ""
     """What ran in the sandbox and passed."""
     commit: str = ""
+    until_ns: int = 0
+    """A call that is allowed may be begun until then."""
     flags: tuple[str, ...] = field(default=())
     evaluations: tuple[Evaluated, ...] = ()
     """The last ones, oldest first. They are shown and decide nothing."""
@@ -147,7 +162,7 @@ def _plain(state: State) -> str:
 
 
 def _verb(name: Step) -> str:
-    return "decide" if name in {"vote", "quorum", "veto", "withdrawn", "expired"} else "apply"
+    return "decide" if name in {"vote", "quorum", "granted", "veto", "withdrawn", "expired"} else "apply"
 
 
 def with_vote(case: Case, cast: Cast, panels: tuple[Panel, ...]) -> Case:
@@ -188,7 +203,8 @@ def _judged(case: Case, cast: Cast) -> Case:
     if cast.vote.verb == "reject":
         return replace(case, state=step(case.state, "veto"), verdict_sequence=cast.sequence, note=cast.vote.reason)
     if all(panel.is_met(case.approving()) for panel in case.panels):
-        return replace(case, state=step(case.state, "quorum"), verdict_sequence=cast.sequence)
+        met: Step = "granted" if case.proposal.kind == "call" else "quorum"
+        return replace(case, state=step(case.state, met), verdict_sequence=cast.sequence)
     return case
 
 

@@ -93,7 +93,7 @@ def _match(policy: Policy, kind: Kind, path: str, lines: int) -> Match:
     numbered = [
         Match(path, number, rule)
         for number, rule in enumerate(policy.rules, start=1)
-        if (not rule.kinds or kind in rule.kinds)
+        if (kind in rule.kinds or (not rule.kinds and kind != "call"))  # who wrote it thought of changes
         and (rule.max_lines is None or lines <= rule.max_lines)
         and any(path_matches(pattern, path) for pattern in rule.paths)
     ]

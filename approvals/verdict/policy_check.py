@@ -71,6 +71,8 @@ def _covers(later: Rule, rule: Rule) -> bool:
     """Whether `later` matches whatever `rule` does; False where that is not plain to see."""
     if later.max_lines is not None and (rule.max_lines is None or rule.max_lines > later.max_lines):
         return False
+    if not later.kinds and "call" in rule.kinds:
+        return False
     if later.kinds and not (rule.kinds and set(rule.kinds) <= set(later.kinds)):
         return False
     return all(any(_pattern_covers(wide, path) for wide in later.paths) for path in rule.paths)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from schemas.approvals import PROTECTED, Proposal
+from schemas.approvals import PROTECTED, Proposal, ToolCall
 from schemas.fleet import Fleet
 
 _FLEET_KINDS = frozenset({"authority", "policy"})
@@ -17,6 +17,10 @@ def problem_of_proposer(fleet: Fleet, proposer: str, proposal: Proposal) -> str:
 
 
 def _problem_of_form(proposal: Proposal) -> str:
+    is_call = isinstance(proposal.call, ToolCall)
+    if is_call or proposal.kind == "call":
+        changes = (proposal.files, proposal.diff, proposal.is_of_fleet, proposal.base != proposal.tree)
+        return "" if is_call and proposal.kind == "call" and not any(changes) else "a call of a tool changes nothing"
     if not proposal.files:
         return "the proposal changes nothing"
     if proposal.is_of_fleet and proposal.kind not in _FLEET_KINDS:
@@ -27,6 +31,10 @@ def _problem_of_form(proposal: Proposal) -> str:
 
 
 def _problem_of_authority(fleet: Fleet, proposer: str, proposal: Proposal) -> str:
+    if proposal.kind == "call" and (proposer != proposal.agent or proposer not in fleet.agents):
+        return (
+            f"{proposer} asks for a call that {proposal.agent or 'nobody'} would make; an agent asks for its own alone"
+        )
     if proposer in fleet.operators:
         known = not proposal.agent if proposal.is_of_fleet else False
         return "" if known or proposal.agent in fleet.agents else f"there is no agent {proposal.agent} in this fleet"

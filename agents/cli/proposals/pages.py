@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from agents.cli.shown import is_colourful
-from schemas.approvals import Standing
+from approvals.change.calls import lines_of
+from schemas.approvals import Standing, ToolCall
 from schemas.ids import rfc3339
 from schemas.text import harmless
 
@@ -37,10 +38,9 @@ def table(found: Sequence[Standing]) -> str:
 def page(found: dict[str, Any]) -> str:
     """Everything about one, from its history as JSON."""
     proposal = found["proposal"]
-    about = f"{found['proposer']} asks to change the {proposal['kind']} of {proposal['agent'] or 'the fleet'}"
     lines = [
         f"{harmless(found['id'])} is {_state(found['state'])}, {found['approvals']} of {found['quorum']} approvals",
-        *_field("what", about),
+        *_field("what", _about(found["proposer"], proposal)),
         *_field("why", proposal["rationale"] or "(none given)"),
         *_field("proposed", found["proposed"]),
         *_field("expires", found["expires"] if found["state"] == "open" else ""),
@@ -51,8 +51,21 @@ def page(found: dict[str, Any]) -> str:
         *_field("digest", found["digest"]),
         "",
         *[cut(harmless(line, keep="\t").expandtabs(4), WIDTH) for line in proposal["diff"].splitlines()],
+        *_call(proposal),
     ]
     return "\n".join(lines).rstrip()
+
+
+def _about(proposer: str, proposal: dict[str, Any]) -> str:
+    if "call" in proposal:
+        return f"{proposer} asks to run its tool {proposal['call']['tool']} once, with these arguments"
+    return f"{proposer} asks to change the {proposal['kind']} of {proposal['agent'] or 'the fleet'}"
+
+
+def _call(proposal: dict[str, Any]) -> list[str]:
+    if "call" not in proposal:
+        return []
+    return [f"  {harmless(line)}" for line in lines_of(ToolCall(**proposal["call"]))]
 
 
 def state_in_words(standing: Standing) -> str:

@@ -22,6 +22,8 @@ from schemas.fleet import Fleet
 from schemas.policy import Policy
 
 _GLASS = frozenset({"halt", "revert"})
+_CALL = "call:"
+"""How the path of a tool's call begins, in the agent's folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +94,10 @@ def _row(policy: Policy, fleet: Fleet, change: Change, agent: str) -> dict[str, 
 
 def _kinds(asked: Asked) -> list[Kind]:
     of_fleet = not asked.agent
-    possible: list[Kind] = [k for k in get_args(Kind) if (k in PROTECTED) == of_fleet and k not in _GLASS]
+    is_call = asked.path.startswith(_CALL)
+    possible: list[Kind] = [
+        k for k in get_args(Kind) if (k in PROTECTED) == of_fleet and k not in _GLASS and (k == "call") == is_call
+    ]
     if not asked.kind:
         return possible
     found = [kind for kind in possible if kind == asked.kind]
