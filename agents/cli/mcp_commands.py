@@ -13,7 +13,8 @@ from typing import Any
 from agents.cli.run import log_quietly
 from agents.mcp.config import with_servers
 from agents.mcp.listing import Listed
-from agents.mcp.server import Server, Told
+from agents.mcp.pins import Seen
+from agents.mcp.server import Around, Server, Told
 from agents.runtime.agent_folder import read_folder
 from schemas.agent import McpServer
 from schemas.agent.mcp import EVERY_TOOL
@@ -65,7 +66,7 @@ async def _asked(servers: dict[str, McpServer], folder: Path) -> list[Found]:
 
 
 async def _one(name: str, spec: McpServer, folder: Path) -> Found:
-    server = Server(name, spec, folder, Told(_ignore, _ignore, lambda *_: None))
+    server = Server(name, spec, Around(folder, Seen(), Told(_ignore, _ignore, lambda *_: None)))
     server.start()
     try:
         await server.settled()

@@ -31,7 +31,7 @@ from .child import Child
 from .config import reached_by
 from .errors import McpDown, ToolChanged
 from .listing import Listed, listed
-from .pins import Pins
+from .pins import Pins, Seen
 from .problems import why
 
 if TYPE_CHECKING:
@@ -62,6 +62,16 @@ DEFAULT_TIMES: Final = Times()
 
 
 @dataclass(frozen=True, slots=True)
+class Around:
+    """What a server of an agent has around it: its folder, what was seen of it, and who is told what becomes of it."""
+
+    folder: Path
+    seen: Seen
+    told: Told
+    times: Times = DEFAULT_TIMES
+
+
+@dataclass(frozen=True, slots=True)
 class Told:
     """Who is told what becomes of a server."""
 
@@ -74,7 +84,7 @@ class Told:
 class Server:
     """Runs from `start` to `close`, both called in one task."""
 
-    def __init__(self, name: str, spec: McpServer, folder: Path, told: Told, times: Times = DEFAULT_TIMES) -> None:
+    def __init__(self, name: str, spec: McpServer, around: Around) -> None:
         self.name = name
         self.spec = spec
         self.state: State = "starting"
@@ -87,10 +97,9 @@ class Server:
         """The one that was started last."""
         self.last_words = ""
         """The last that the last child said on its standard error, for people."""
-        self._folder = folder
-        self._told = told
-        self._times = times
-        self._pins = Pins(spec.pins)
+        self._folder, self._told, self._times = around.folder, around.told, around.times
+        self._seen = around.seen
+        self._pins = Pins(spec.pins, around.seen.of(name, spec))
         self._connection: Connection | None = None
         self._settled = asyncio.Event()
         self._keeping: asyncio.Task[None] | None = None
@@ -187,6 +196,7 @@ class Server:
         definitions = await connection.definitions()
         before = {one.tool for one in self.listed if one.is_changed}
         self.listed = listed(self.name, self.spec, definitions, self._pins)
+        await self._seen.keep()
         for one in self.listed:
             if one.is_allowed and one.problem:
                 _log.warning("mcp.tool_left_out", server=self.name, tool=one.name, problem=one.problem)

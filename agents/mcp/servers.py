@@ -25,7 +25,8 @@ from schemas.a2a import JsonObject
 from schemas.agent import Mcp
 
 from .listing import Listed
-from .server import DEFAULT_TIMES, Server, Times, Told
+from .pins import Seen
+from .server import Around, Server, Told
 
 PATIENCE_S: Final = 10.0
 """How long after the start a request waits for servers that are being started."""
@@ -63,11 +64,15 @@ class Servers:
 
 
 @asynccontextmanager
-async def mcp_servers(section: Mcp, folder: Path, audit: Audit, times: Times = DEFAULT_TIMES) -> AsyncIterator[Servers]:
-    """Start every server of the section; all are ended on leaving, in the task that entered."""
+async def mcp_servers(section: Mcp, folder: Path, state: Path, audit: Audit) -> AsyncIterator[Servers]:
+    """Start every server of the section; all are ended on leaving.
+
+    `folder` is the agent's, `state` the one that its process writes to.
+    """
     told = Told(partial(_up, audit), partial(_down, audit), partial(_refused, audit))
     wanted = {name: spec for name, spec in section.servers.items() if not spec.disabled}
-    servers = tuple(Server(name, spec, folder, told, times) for name, spec in wanted.items())
+    around = Around(folder, Seen(state if wanted else None), told)
+    servers = tuple(Server(name, spec, around) for name, spec in wanted.items())
     try:
         for server in servers:
             server.start()

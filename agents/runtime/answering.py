@@ -54,7 +54,7 @@ async def answering_of(
         stack.push_async_callback(pool.close)
         store = outside.sessions or SessionStore(own)
         memories, rows = remembering_of(agent.file, section, store, audit)
-        servers = await stack.enter_async_context(mcp_servers(agent.file.mcp, agent.folder, audit))
+        servers = await stack.enter_async_context(mcp_servers(agent.file.mcp, agent.folder, state, audit))
         toolbox = Toolbox(
             rows_of(agent.file.tools, Place(agent.folder, state), rows), *([servers] if servers.all else [])
         )

@@ -13,7 +13,8 @@ import pytest
 
 from agents.mcp.connection import FAILED
 from agents.mcp.errors import McpDown, McpTimedOut
-from agents.mcp.server import Server, Times, Told
+from agents.mcp.pins import Seen
+from agents.mcp.server import Around, Server, Times, Told
 from schemas.agent import McpServer
 from tests.harness.fleet import until
 from tests.harness.mcp_sdk_server import HttpServer, http_server
@@ -34,7 +35,9 @@ async def client(http: HttpServer, folder: Path, **spec: Any) -> AsyncIterator[S
     """A server's client that was up, or could not be."""
     whole = {"url": http.url, "tools": ("*",), "timeout_s": 30, **spec}
     told = Told(on_up=lambda _: None, on_down=lambda _: None, on_changed=lambda *_: None)
-    server = Server("sums", McpServer(**whole), folder, told, Times(first_wait_s=0.01, longest_wait_s=0.02))
+    server = Server(
+        "sums", McpServer(**whole), Around(folder, Seen(), told, Times(first_wait_s=0.01, longest_wait_s=0.02))
+    )
     server.start()
     try:
         await server.settled()

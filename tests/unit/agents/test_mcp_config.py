@@ -151,9 +151,14 @@ def test_a_pin_is_of_the_whole_definition() -> None:
 
 
 def test_a_tool_stays_what_it_was() -> None:
-    """A pin of the file counts; without one, what was seen first."""
-    pins = Pins({"read": "sha256:1"})
+    """A pin of the file counts; without one, what was seen first. Who lists ever new names is not remembered for ever."""
+    seen: dict[str, str] = {}
+    pins = Pins({"read": "sha256:1"}, seen)
     assert not pins.holds("read", "sha256:2")
     assert pins.holds("read", "sha256:1")
     assert pins.holds("write", "sha256:3")
     assert not pins.holds("write", "sha256:4")
+    assert seen == {"write": "sha256:3"}
+    assert not all(pins.holds(f"t{number}", "sha256:5") for number in range(3_000))
+    assert pins.holds("write", "sha256:3")
+    assert len(seen) < 3_000
