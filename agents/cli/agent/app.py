@@ -78,6 +78,9 @@ def agent_new(
     folder: Annotated[
         Path | None, typer.Option(help="Folder in which to make it: agents/ in a fleet's folder, else here.")
     ] = None,
+    fleet: Annotated[
+        Path | None, typer.Option(help="A fleet's folder, made if need be; the agent is written into its fleet.yaml.")
+    ] = None,
     show_list: Annotated[bool, typer.Option("--list", help="List the templates.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -90,7 +93,7 @@ def agent_new(
     if show_list:
         new.show_list(as_json=as_json)
     elif name:
-        new.new(name, template, folder)
+        new.new(name, template, new.Where(folder, fleet))
     else:
         raise typer.BadParameter("name the new agent, or write --list to see the templates")
 

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from agents.cli.agent.new_fleet import FLEET_FILE, add_to_fleet, begin_fleet
 from schemas.errors import InvalidDocument
 from schemas.names import RESERVED
 from schemas.subjects import AGENT_ID
 
 TEMPLATES: Final = Path(__file__).parents[2] / "templates"
 _FILE: Final = "agent.yaml"
-_FLEET_FILE, _AGENTS = "fleet.yaml", "agents"
+_AGENTS: Final = "agents"
 _RIGHTS = "# In fleet.yaml: "
 
 
@@ -49,7 +50,22 @@ def show_list(*, as_json: bool) -> None:
         print(f"{each.name:<{width}}  {each.meaning}")
 
 
-def new(name: str, template: str, folder: Path | None) -> None:
+@dataclass(frozen=True, slots=True)
+class Where:
+    """Where the new agent goes: into `folder`, or into the fleet whose folder is `fleet`, which is made if need be."""
+
+    folder: Path | None = None
+    fleet: Path | None = None
+
+    @property
+    def around(self) -> Path:
+        """The folder in which its folder is made."""
+        if self.fleet is not None:
+            return self.fleet / _AGENTS
+        return self.folder if self.folder is not None else _usual_folder()
+
+
+def new(name: str, template: str, where: Where) -> None:
     """Make the agent's folder and say what to do next. What is there already is never touched.
 
     Raises:
@@ -57,11 +73,13 @@ def new(name: str, template: str, folder: Path | None) -> None:
     """
     chosen = _chosen(template)
     _require_name(name)
-    around = folder if folder is not None else _usual_folder()
-    made = _made(chosen, name, around / name)
+    made = _made(chosen, name, where.around / name)
     print(f"made {made} from template {chosen.name}: {', '.join(_files_of(made))}")
+    if where.fleet is not None:
+        change = add_to_fleet if (where.fleet / FLEET_FILE).exists() else begin_fleet
+        print(change(where.fleet, name, chosen.rights or "{}"))
     print("next:")
-    for step in _next_steps(made, chosen, name):
+    for step in _next_steps(made, chosen, where):
         print(f"  {step}")
 
 
@@ -83,7 +101,7 @@ def _require_name(name: str) -> None:
 
 def _usual_folder() -> Path:
     """Where a fleet keeps its agents, when this is the folder of one; else here."""
-    return Path(_AGENTS) if Path(_FLEET_FILE).is_file() else Path()
+    return Path(_AGENTS) if Path(FLEET_FILE).is_file() else Path()
 
 
 def _made(template: Template, name: str, target: Path) -> Path:
@@ -107,16 +125,14 @@ def _files_of(folder: Path) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
 
 
-def _next_steps(made: Path, template: Template, name: str) -> list[str]:
-    entry = f"{name}: {template.rights or '{}'}"
-    fleet = made.parent.parent if made.parent.name == _AGENTS else None
-    start = f"agentbus up --fleet {fleet}" if fleet and (fleet / _FLEET_FILE).is_file() else ""
-    steps = [
-        f"agentbus agent validate {made}",
-        f"agentbus agent check {made}          # runs its tests in a sandbox",
-        f"write into agents of {_FLEET_FILE}:  {entry}",
-    ]
-    return [*steps, f"{start}          # a new fleet"] if start else steps
+def _next_steps(made: Path, template: Template, where: Where) -> list[str]:
+    steps = [f"agentbus agent validate {made}", f"agentbus agent check {made}          # runs its tests in a sandbox"]
+    if where.fleet is None:
+        steps.append(f"write into agents of {FLEET_FILE}:  {made.name}: {template.rights or '{}'}")
+    fleet = where.fleet or (made.parent.parent if made.parent.name == _AGENTS else None)
+    if fleet is not None and (fleet / FLEET_FILE).is_file():
+        steps.append(f"agentbus up --fleet {fleet}          # a new home is made of it: .agentbus, or --home")
+    return steps
 
 
 def _read(folder: Path) -> Template:

@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
-from agents.cli.agent.new import new, templates
+from agents.cli.agent.new import Where, new, templates
 from schemas import a2a
 from tests.harness.agent import caller, saying, sending, serving
 from tests.harness.fleet import bench
@@ -19,7 +19,7 @@ async def test_all_templates_serve_on_one_fleet(tmp_path: Path) -> None:
     def with_templates(document: dict[str, Any]) -> None:
         document["agents"] = {name: {} for name in names}
         for name in names:
-            new(name, name, tmp_path / "source" / "agents")
+            new(name, name, Where(tmp_path / "source" / "agents"))
 
     async with bench(tmp_path, with_templates) as fleet, AsyncExitStack() as stack:
         for name in names:
