@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from agents.cli.agent.new import TEMPLATES
-from agents.home import EXAMPLE, NEWSROOM
+from agents.home import EXAMPLE, NEWSROOM, fleet_folder
+from agents.runtime.load import load_agent
+from schemas.documents import parse_yaml
+from schemas.fleet import Fleet
 
 
 @pytest.mark.parametrize("role", ["researcher", "writer", "editor", "judge"])
@@ -21,3 +26,11 @@ def test_the_rest_is_that_of_the_example() -> None:
     """Its directory and its policy."""
     for name in ("policy.yaml", "agents/directory/agent.yaml", "agents/directory/handler.py"):
         assert (NEWSROOM / name).read_bytes() == (EXAMPLE / name).read_bytes()
+
+
+def test_it_can_be_brought_up_by_its_name() -> None:
+    """Each agent of its fleet file loads; a folder that is there comes before a name of the product's own."""
+    assert (fleet_folder(Path("newsroom")), fleet_folder(None)) == (NEWSROOM, EXAMPLE)
+    assert fleet_folder(NEWSROOM / "agents") == NEWSROOM / "agents"
+    fleet = parse_yaml((NEWSROOM / "fleet.yaml").read_text(), Fleet, "fleet.yaml")
+    assert [load_agent(NEWSROOM / "agents" / agent / "agent.yaml").id for agent in fleet.agents] == list(fleet.agents)
