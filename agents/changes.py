@@ -110,6 +110,11 @@ class Asking:
         """Whether an answer may be waited for: there is a task."""
         return bool(self._memory.task)
 
+    @property
+    def place(self) -> int:
+        """How many questions to people this run has behind it: those of earlier runs, and those that it asked."""
+        return self._place
+
     # -- changes of the agent -----------------------------------------------------------------------------
 
     async def at_once(self, changes: Sequence[Change], rationale: str) -> Receipt:

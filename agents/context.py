@@ -10,7 +10,7 @@ import asyncio
 import itertools
 import os
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from decimal import Decimal
 from typing import Any, Protocol, overload
 
@@ -59,6 +59,13 @@ class Work(Protocol):
     def asked(self) -> tuple[Asked, ...]:
         """See `agents.changes.Memory`."""
 
+    @property
+    def is_durable(self) -> bool:
+        """Whether it is begun again when its process ends."""
+
+    def when_over(self, do: Callable[[], Awaitable[None]]) -> None:
+        """Have `do` called when the task has ended, and that is stored. It must not raise."""
+
     async def keep_asked(self, asked: tuple[Asked, ...]) -> None:
         """See `agents.changes.Memory`."""
 
@@ -81,6 +88,10 @@ class NoTask:
     history: tuple[a2a.Message, ...] = ()
     task = ""
     asked: tuple[Asked, ...] = ()
+    is_durable = False
+
+    def when_over(self, do: Callable[[], Awaitable[None]]) -> None:
+        """There is no end to wait for."""
 
     async def keep_asked(self, asked: tuple[Asked, ...]) -> None:
         """Nothing outlives the request."""

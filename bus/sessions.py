@@ -55,6 +55,11 @@ def notes_key(caller: str = "") -> str:
     return f"NOTES.{subjects.require_token('caller', caller) if caller else _SHARED}"
 
 
+def work_key(caller: str, task: str) -> str:
+    """The key of how far a caller's task is."""
+    return f"WORK.{subjects.require_token('caller', caller)}.{subjects.require_token('task', task)}"
+
+
 class SessionStore:
     """The bucket `sessions` of one agent; `own` is the connection to the agent's account."""
 

@@ -3,9 +3,11 @@
 from .conversation import Bounds, Conversation, OnStep, Reply, Stepped, Sums
 from .core import Models, RunTool, runner
 from .driver import converse
-from .errors import IllegalStep
+from .errors import IllegalStep, NotKept
+from .journal import Journal, Progress, Unkept
 from .layers import ORDER, layers_of, within
 from .outlet import Outlet, Unheard, Way
+from .pending import Pending
 from .steps import Guard, Layer, ModelStep, Step, ToolStep
 from .table import TABLE, State, Transition, Trigger, Walk
 from .told import steps_on
@@ -17,11 +19,15 @@ __all__ = [
     "Conversation",
     "Guard",
     "IllegalStep",
+    "Journal",
     "Layer",
     "ModelStep",
     "Models",
+    "NotKept",
     "OnStep",
     "Outlet",
+    "Pending",
+    "Progress",
     "Reply",
     "RunTool",
     "State",
@@ -32,6 +38,7 @@ __all__ = [
     "Transition",
     "Trigger",
     "Unheard",
+    "Unkept",
     "Walk",
     "Way",
     "converse",

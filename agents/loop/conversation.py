@@ -14,6 +14,7 @@ from agents.memory import Forgetful, Memory
 from agents.tools.row import Row
 
 from .core import Models, RunTool
+from .journal import Journal, Progress, Unkept
 from .outlet import Unheard, Way
 from .table import Transition
 
@@ -75,6 +76,9 @@ class Conversation:
     bounds: Bounds = Bounds()
     hear: Hear = _nothing
     outlet: Way = field(default_factory=Unheard)
+    journal: Journal = field(default_factory=Unkept)
+    begun: Progress = field(default_factory=Progress)
+    """How far an earlier run got; its turns stand behind `turns`."""
     on_step: OnStep = _ignore
 
 

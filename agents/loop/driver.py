@@ -1,16 +1,14 @@
 """Walks a conversation through its table: model → tool calls → results → … → text.
 
-What the model does wrong (a tool that there is not, arguments of a wrong form) is answered to the
-model, which can do better in the next round. What a tool refuses with an `AgentbusError` is too: its
-text is advice and holds no secrets. Anything else a tool raises ends the conversation, as does
-cancelling it, and as does a trail that does not take what a tool is about to do: no other try helps.
+What a model does wrong is told to the model (`calls`), which can do better in the next round. What a tool raises
+beside refusals ends the conversation, as does cancelling it, and as does a trail, or a journal, that does not take what
+a tool is about to do.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 
 from agents.changes import AuthRequired
@@ -20,28 +18,19 @@ from agents.llm import (
     AssistantTurn,
     Completion,
     LlmError,
-    ToolCall,
-    ToolResult,
-    ToolTurn,
     TooManyRounds,
     Turn,
 )
 from agents.memory import Forgetful
-from agents.tools.errors import ToolRefused
 from bus.errors import AuditUnavailable
 from bus.requests import spending
 from schemas import usage
-from schemas.errors import AgentbusError
 
-from .ahead import Ahead
+from .calls import Calls
 from .conversation import Conversation, Reply, Stepped, Sums
-from .core import cut
-from .layers import within
+from .journal import Progress
 from .overflow import is_overflow
-from .steps import ToolStep
 from .table import State, Trigger, Walk
-
-_MAX_REFUSAL_CHARS = 20_000
 
 
 async def converse(conversation: Conversation) -> Reply:
@@ -73,17 +62,19 @@ class _Driver:
             State.TOOL_RESULT: self._tell_result,
             State.COMPACT_MEMORY: self._compact,
         }
-        self._rows = {row.name: row for row in conversation.rows}
         self._specs = tuple(row.tool.spec() for row in conversation.rows)
         self._said: tuple[Turn, ...] = ()
+        self._added: tuple[Turn, ...] = ()
+        """Of what was said: what came after the turns that the conversation began with."""
         self._answer = Answer(text="", model="", stop_reason="end")
-        self._calls: deque[ToolCall] = deque()
-        self._ahead = Ahead(self._result, {row.name: row.at_once for row in conversation.rows if row.at_once > 1})
-        self._results: list[ToolResult] = []
+        self._calls = Calls(conversation, self._keep)
+        self._keeping = asyncio.Lock()
+        self._has_answered = False
+        """Whether a model has answered in this run."""
         self._refusal: LlmError | None = None
         self._is_compacted = False
         """What was too long was compacted since the last answer: if it still is, a larger model has to answer."""
-        self._rounds = self._tool_calls = 0
+        self._rounds = conversation.begun.rounds
 
     async def run(self) -> Reply:
         """From the first state to the last."""
@@ -94,20 +85,22 @@ class _Driver:
             self._end(error)
             raise
         finally:
-            await self._ahead.close()
+            await self._calls.close()
             await self._of.outlet.close()
         return Reply(text=self._answer.text, turns=self._said, rounds=self._rounds, sums=self._sums())
 
     # -- what is done in each state ---------------------------------------------------------------------
 
     async def _start(self) -> Trigger:
-        self._said = (*await self._of.memory.load(), *self._of.turns)
-        last = self._said[-1] if self._said else None
-        if isinstance(last, AssistantTurn) and last.tool_calls:
-            self._said = self._said[:-1]
-            self._answer = Answer(text=last.text, model="", stop_reason="tool_calls", tool_calls=last.tool_calls)
-            return Trigger.TAKEN_UP
-        return await self._fitted(Trigger.BEGUN)
+        begun = self._of.begun
+        self._said = (*await self._of.memory.load(), *self._of.turns, *begun.turns)
+        self._added = begun.turns
+        last = self._added[-1] if self._added else None
+        if not isinstance(last, AssistantTurn):
+            return await self._fitted(Trigger.BEGUN)
+        self._said, self._added = self._said[:-1], self._added[:-1]
+        self._answer = Answer(text=last.text, model="", stop_reason="tool_calls", tool_calls=last.tool_calls)
+        return Trigger.TAKEN_UP
 
     async def _send(self) -> Trigger:
         models = self._of.models
@@ -120,40 +113,41 @@ class _Driver:
             self._refusal = error
             return Trigger.OVERFLOWED
         self._is_compacted = False
+        self._has_answered = True
         return Trigger.ANSWERED
 
     async def _process(self) -> Trigger:
-        answer = self._answer
+        answer, of = self._answer, self._of
+        if not answer.tool_calls and (added := of.hear()):
+            # The answer came too early; the next one is to what was asked before as well.
+            of.outlet.void()
+            self._add(*added)
+            return await self._fitted(Trigger.HEARD_MORE)
+        self._add(answer.as_turn())
         if not answer.tool_calls:
-            if added := self._of.hear():
-                # The answer came too early; the next one is to what was asked before as well.
-                self._of.outlet.void()
-                self._said += added
-                return await self._fitted(Trigger.HEARD_MORE)
-            self._said += (answer.as_turn(),)
-            await self._of.outlet.finish(answer.text)
-            await self._of.memory.save(self._said, counted=self._counted)
+            await self._keep()
+            await of.outlet.finish(answer.text)
+            await of.memory.save(self._said, counted=self._counted)
             return Trigger.FINISHED
-        self._said += (answer.as_turn(),)
-        most = self._of.bounds.max_iterations
-        if self._rounds >= most:
+        if self._rounds >= of.bounds.max_iterations:
+            most = of.bounds.max_iterations
             raise TooManyRounds("llm", f"the model asked for tools in more than {most} turns")
+        self._take_calls(answer)
         self._rounds += 1
-        self._calls.extend(answer.tool_calls)
-        await self._of.outlet.flush()
-        self._of.outlet.void()
+        await self._keep()
+        await of.outlet.flush()
+        of.outlet.void()
         return Trigger.TOOLS_WANTED
 
     async def _execute(self) -> Trigger:
-        call = self._calls.popleft()
-        self._results.append(await self._ahead.result(call, self._calls))
+        await self._calls.run_next()
         return Trigger.RAN
 
     async def _tell_result(self) -> Trigger:
-        if self._calls:
+        if self._calls.is_left:
             return Trigger.NEXT_CALL
-        self._said += (ToolTurn(results=tuple(self._results)),)
-        self._results.clear()
+        self._add(self._calls.told())
+        await self._keep()
         return await self._fitted(Trigger.ALL_TOLD)
 
     async def _compact(self) -> Trigger:
@@ -186,28 +180,27 @@ class _Driver:
         is_same, self._said = fitted == self._said, fitted
         return otherwise if is_same else Trigger.TOO_LONG
 
-    async def _result(self, call: ToolCall) -> ToolResult:
-        try:
-            text, is_error = await self._ran(call), False
-        except AuditUnavailable:
-            raise
-        except AgentbusError as error:
-            text, is_error = cut(str(error), _MAX_REFUSAL_CHARS), True
-        return ToolResult(call_id=call.id, name=call.name, text=text, is_error=is_error)
+    def _add(self, *turns: Turn) -> None:
+        self._said += turns
+        self._added += turns
 
-    async def _ran(self, call: ToolCall) -> str:
-        of = self._of
-        most = of.bounds.max_tool_calls
-        if most is not None and self._tool_calls >= most:
-            raise ToolRefused(f"all {most} calls of tools that this task may make are made: answer with what you have")
-        row = self._rows.get(call.name)
-        if row is None:
-            raise ToolRefused(f"there is no tool {call.name!r}; there are: {', '.join(sorted(self._rows)) or 'none'}")
-        arguments = row.tool.arguments(call)
-        self._tool_calls += 1
-        models = of.models
-        step = ToolStep(context=models.context, call=call, row=row, arguments=arguments, guards=models.guards)
-        return await within(models.layers, step, lambda: of.run_tool(step))
+    def _take_calls(self, answer: Answer) -> None:
+        """Those of the first turn of a run were asked for by an earlier one, unless a model has answered in this one."""
+        begun = self._of.begun
+        self._calls.take(answer.tool_calls, *(() if self._has_answered else (begun.results, begun.begun)))
+
+    async def _keep(self, is_waiting: bool = False) -> None:  # noqa: FBT001, FBT002  as `Calls` calls it
+        """Write down how far it is. Two at a time would overtake each other."""
+        async with self._keeping:
+            pending = self._calls.pending
+            progress = Progress(
+                turns=self._added,
+                results=pending.results,
+                begun=pending.begun,
+                rounds=self._rounds - bool(pending.results),
+                tool_calls=self._calls.made,
+            )
+            await self._of.journal.keep(progress, is_waiting=is_waiting)
 
     # -- what is told of it -----------------------------------------------------------------------------
 
@@ -226,7 +219,7 @@ class _Driver:
         own = account.own if account else usage.Usage(cost_usd=None)
         return Sums(
             input_tokens=own.input_tokens, output_tokens=own.output_tokens, cost_usd=own.cost_usd,
-            tool_calls=self._tool_calls,
+            tool_calls=self._calls.made,
         )  # fmt: skip
 
 

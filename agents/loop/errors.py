@@ -14,3 +14,7 @@ class IllegalStep(AgentbusError):
 
     def __init__(self, state: str, trigger: str) -> None:
         super().__init__(f"a conversation in state {state} cannot take the step {trigger}; this is a defect, report it")
+
+
+class NotKept(AgentbusError):
+    """How far a durable task is could not be stored, or not be read. It stops before its next effect."""

@@ -62,6 +62,7 @@ async def answering_of(
             pool=pool,
             toolbox=toolbox,
             memories=memories,
+            store=store,
             audit=audit,
             layers=layers_of(agent.file.resilience, audit),
         )

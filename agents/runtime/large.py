@@ -7,7 +7,7 @@ and go here, before the task hears of them.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import msgspec
@@ -156,6 +156,15 @@ class _LargeWork:
     def task(self) -> str:
         """See `Work`."""
         return self._work.task
+
+    @property
+    def is_durable(self) -> bool:
+        """See `Work`."""
+        return self._work.is_durable
+
+    def when_over(self, do: Callable[[], Awaitable[None]]) -> None:
+        """See `Work`."""
+        self._work.when_over(do)
 
     async def progress(self, text: str) -> None:
         """See `Work`."""

@@ -2,24 +2,45 @@
 
 from __future__ import annotations
 
+import contextlib
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 
+import msgspec
+
 from agents import llm
 from agents.context import Context, Work
-from agents.loop import Bounds, Conversation, Layer, Models, Outlet, Unheard, Way, converse, runner, steps_on
+from agents.loop import (
+    Bounds,
+    Conversation,
+    Journal,
+    Layer,
+    Models,
+    NotKept,
+    Outlet,
+    Progress,
+    Unheard,
+    Way,
+    converse,
+    runner,
+    steps_on,
+)
 from agents.memory import Memories, Memory, Told
 from agents.runtime.answers import named
 from agents.runtime.declared import Declared, kept_in, text_of, turns_of
 from agents.runtime.failures import for_caller
 from agents.runtime.guard import Guard
+from agents.runtime.kept_turns import KeptTurns, without_asking
 from agents.runtime.typed import write_output
 from agents.safety.fence import INSTRUCTION
 from agents.tools.approval import earlier
 from agents.tools.toolbox import Toolbox
 from bus.audit.emit import Audit
+from bus.sessions import SessionStore
+from bus.tasks.states import StaleTask
 from schemas import a2a
 from schemas.agent import AgentFile, Llm
+from schemas.errors import Unavailable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +50,7 @@ class Equipment:
     pool: llm.Pool
     toolbox: Toolbox
     memories: Memories
+    store: SessionStore
     audit: Audit
     layers: tuple[Layer, ...]
 
@@ -60,13 +82,34 @@ class ModelAnswering:
         question = skill.question(context.message) if skill else text_of(context.message)
         ear = _Ear(context, guard)
         first = llm.UserTurn(text=question, kept=kept_in(context.message))
-        asked = guard.turns((first, *turns_of(context.history[1:])))
         talk = self._conversation(context, prompt, ear, _outlet_of(context.work, skill))
         try:
-            reply = await converse(replace(talk, turns=(*asked, *await earlier(context))))
+            talk = await self._taken_up(talk, ear, first)
+            reply = await converse(talk)
         except llm.LlmError as error:
+            await _rest(talk.journal)
             raise for_caller(error) from None
+        except NotKept as error:
+            raise Unavailable(str(error), retry_after_s="5") from None
         return skill.answer(reply.text) if skill else write_output(reply.text)
+
+    async def _taken_up(self, talk: Conversation, ear: _Ear, first: llm.UserTurn) -> Conversation:
+        """The conversation from where an earlier run of its task left it, with what people have decided since."""
+        context = talk.models.context
+        progress, begun_with, told = Progress(), len(context.history), 0
+        if context.work.is_durable:
+            journal = KeptTurns(self._equipment.store, context, ear.count)
+            kept = await journal.begin()
+            context.work.when_over(journal.forget)
+            ear.begin(kept.heard)
+            progress, begun_with, told = kept.progress, kept.first, kept.asked
+            talk = replace(talk, journal=journal)
+        decided = (await earlier(context))[2 * told :]  # two turns each: what was asked for, and what became of it
+        if decided:
+            progress = without_asking(progress)
+            progress = msgspec.structs.replace(progress, turns=progress.turns + decided)
+        asked = ear.guard.turns((first, *turns_of(context.history[1:begun_with])))
+        return replace(talk, turns=asked, begun=progress)
 
     def _conversation(self, context: Context, prompt: llm.SystemPrompt, ear: _Ear, outlet: Way) -> Conversation:
         with_, limits = self._equipment, self._limits
@@ -99,6 +142,13 @@ class ModelAnswering:
         await self._opened.aclose()
 
 
+async def _rest(journal: Journal) -> None:
+    """Say that this run has ended in order. Where that cannot be stored, the next one takes it for one that was cut short."""
+    if isinstance(journal, KeptTurns):
+        with contextlib.suppress(NotKept, StaleTask):
+            await journal.rest()
+
+
 def _outlet_of(work: Work, skill: Declared | None) -> Way:
     """Where the text goes as it comes: to the task, if there is one. What has to match a schema is given as a whole."""
     if not work.task or (skill is not None and not skill.gives_text):
@@ -117,6 +167,14 @@ class _Ear:
         self._context = context
         self.guard = guard
         self._heard = len(context.history)
+
+    def begin(self, heard: int) -> None:
+        """So many messages of the task are in the turns that an earlier run left."""
+        self._heard = heard
+
+    def count(self) -> int:
+        """How many messages of the task were heard by now."""
+        return self._heard
 
     def heard(self) -> tuple[llm.Turn, ...]:
         """What came since the last time."""

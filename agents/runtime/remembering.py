@@ -39,5 +39,5 @@ async def require_room_to_remember(file: AgentFile, own: Connection) -> None:
     Raises:
         NotProvisioned: provisioning has not made it.
     """
-    if remembers(file):
+    if remembers(file) or file.llm is not None:  # a durable task keeps its turns there
         await SessionStore(own).require()

@@ -68,6 +68,7 @@ class Run:
         self._answer_id = f"{record.task.id}.1"
         self._has_given = False
         self._account: spending.Account | None = None
+        self._when_over: list[Callable[[], Awaitable[None]]] = []
         self.is_canceled = False
         self.handler: asyncio.Task[tuple[a2a.Part, ...]] | None = None
 
@@ -97,6 +98,21 @@ class Run:
     def asked(self) -> tuple[Asked, ...]:
         """See `Work`."""
         return asked_in(self._record.task)
+
+    @property
+    def is_durable(self) -> bool:
+        """See `Work`."""
+        return self._record.is_durable
+
+    def when_over(self, do: Callable[[], Awaitable[None]]) -> None:
+        """See `Work`."""
+        self._when_over.append(do)
+
+    async def settle(self) -> None:
+        """Do what was left for the end, if this is it."""
+        if self._record.task.is_final:
+            for do in self._when_over:
+                await do()
 
     async def keep_asked(self, asked: tuple[Asked, ...]) -> None:
         """See `Work`. From here on the task is taken up again wherever it is left."""
@@ -215,6 +231,7 @@ class Runs:
                 await run.save(end.state, message=end.message, history=end.history)
                 if end.error is not None:
                     raise end.error
+            await run.settle()
         finally:
             self.commands.forget(listening)
 

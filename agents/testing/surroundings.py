@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, Final, cast
 
 import msgspec
@@ -61,6 +61,7 @@ class TrialTask:
         self.task = task
         self.history: tuple[a2a.Message, ...] = (first,)
         self.asked: tuple[Asked, ...] = ()
+        self.is_durable = False
         self.progressed: list[str] = []
         self.pieces: list[a2a.Part] = []
         self.artifacts: dict[str, a2a.Artifact] = {}
@@ -78,6 +79,9 @@ class TrialTask:
     def begin(self) -> None:
         """A run begins: its pieces take the place of those of the one before."""
         self.pieces.clear()
+
+    def when_over(self, do: Callable[[], Awaitable[None]]) -> None:
+        """See `Work`."""
 
     async def keep_asked(self, asked: tuple[Asked, ...]) -> None:
         """See `Work`."""

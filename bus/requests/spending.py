@@ -17,6 +17,7 @@ own. What another agent tells is taken from the budget up to the part that it wa
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -70,6 +71,7 @@ class Account:
         self._own = _NOTHING_USED
         self._chain = _NOTHING_TOLD
         self._is_used = earlier is not None
+        self._caught_up = NOTHING
         self.further: dict[str, Any] = {}
         """What else the answer's metadata tell, by key."""
 
@@ -77,6 +79,14 @@ class Account:
         """A model of the agent's own was called."""
         self._own = self._own.plus(usage)
         self._is_used = True
+
+    def catch_up(self, earlier: Usage) -> None:
+        """Earlier runs did cost this, as they wrote down themselves; what they told is less where one was cut short."""
+        more = counted(earlier) - counted(self._earlier)
+        if earlier == Usage() or more < 0 or _tokens(earlier) < _tokens(self._earlier):
+            return
+        self._earlier, self._is_used, self._caught_up = earlier, True, more
+        self.purse.reserve(NOTHING).settle(more)
 
     def told(self, chain: Chain) -> None:
         """Another agent told what its answer did cost."""
@@ -94,7 +104,7 @@ class Account:
         usage = self._earlier.plus(msgspec.structs.replace(self._own, chain=self._chain))
         if usage.total.cost_usd is not None:
             return usage
-        return msgspec.structs.replace(usage, counted_usd=counted(self._earlier) + self.purse.spent)
+        return msgspec.structs.replace(usage, counted_usd=counted(self._earlier) + self.purse.spent - self._caught_up)
 
     def metadata(self) -> dict[str, Any]:
         """For the metadata of the answer; nothing where nothing was used."""
@@ -111,6 +121,12 @@ def counted(usage: Usage) -> Decimal:
     if usage.counted_usd is not None:
         return usage.counted_usd
     return usage.total.cost_usd or NOTHING
+
+
+def _tokens(usage: Usage) -> float:
+    """Of a model's own and others' tokens; unknown is more than any number."""
+    sides = (usage.input_tokens, usage.output_tokens, usage.chain.input_tokens, usage.chain.output_tokens)
+    return math.inf if None in sides else sum(side for side in sides if side is not None)
 
 
 _account: ContextVar[Account | None] = ContextVar("account", default=None)

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from agents.demo.stage import eventually
-from tests.harness.fake_llm import FakeLlm, Gate, Held, Say
+from tests.harness.fake_llm import CallTool, FakeLlm, Gate, Held, Say
 from tests.harness.fleet import CHECKOUT, RunningFleet, fleet_source, free_port, running_fleet, until
 from tests.system.model import with_model
 
@@ -147,10 +147,10 @@ async def test_foreground_up_ends_in_order_on_ctrl_c(tmp_path: Path) -> None:
 
 @pytest.mark.timeout(120)
 async def test_a_task_survives_kill_9_of_its_worker(tmp_path: Path) -> None:
-    """kill -9 of the greeter in the middle of a task: it is started again and the task is completed, once."""
+    """kill -9 of the greeter in the middle of a task: it is started again and goes on where it was; the task ends once."""
     async with FakeLlm(api_key="fake-key") as llm:
         gate = Gate()
-        llm.script.extend([Held(Say("never heard"), gate), Say("at last")])
+        llm.script.extend([CallTool("no_such_tool", {}), Held(Say("never heard"), gate), Say("at last")])
         with running_fleet(tmp_path, prepare=lambda source: with_model(llm, source)) as fleet:
             task = (await asyncio.to_thread(fleet.run, "tasks", "add", "greeter", "hello")).stdout.strip()
             await asyncio.wait_for(gate.reached.wait(), 20)
@@ -169,6 +169,8 @@ async def test_a_task_survives_kill_9_of_its_worker(tmp_path: Path) -> None:
             assert kinds.count("completed") == 1
             assert await asyncio.to_thread(fleet.events, "task.redelivered")
             assert (await asyncio.to_thread(fleet.run, "audit", "verify")).stdout.startswith("sound")
+        roles = [[turn["role"] for turn in request.body["messages"]] for request in llm.requests]
+        assert roles == [["system", "user"], *[["system", "user", "assistant", "tool"]] * 2]
 
 
 @pytest.mark.timeout(120)

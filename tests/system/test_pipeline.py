@@ -33,8 +33,11 @@ def _document(newsroom: RunningNewsroom, *options: str) -> dict[str, Any]:
     return dict(json.loads(newsroom.pipeline("--json", "--tree", *options).stdout))
 
 
-def _require_once(newsroom: RunningNewsroom, document: dict[str, Any]) -> None:
-    """Each step's answer was given once, the text is right, and the trail's cost is what the server counted."""
+def _require_once(newsroom: RunningNewsroom, document: dict[str, Any], *, was_cut: bool = False) -> None:
+    """Each step's answer was given once, the text is right, and the trail's cost is what the server counted.
+
+    `was_cut`: an agent was killed while its model answered, and nobody knows what its provider took for that.
+    """
     assert dict(newsroom.fake.given) == CALLS
     assert (document["output"], document["is_good_enough"]) == (OUTPUT, True)
     steps = [(step["step"], step["round"]) for step in document["steps"]]
@@ -43,7 +46,7 @@ def _require_once(newsroom: RunningNewsroom, document: dict[str, Any]) -> None:
     ]  # fmt: skip
     assert len({step["task"] + step["agent"] for step in document["steps"]}) == 7
     cost = newsroom.fake.given.total() * TOKENS * USD_PER_MILLION / 1e6
-    assert document["cost"]["cost_usd"] == pytest.approx(cost, abs=1e-9)
+    assert document["cost"]["cost_usd"] == (None if was_cut else pytest.approx(cost, abs=1e-9))
     models = [node for node in document["tree"] if node["kind"] == "model" and node["outcome"] == "success"]
     assert sum(node["facts"]["cost_usd"] for node in models) == pytest.approx(cost, abs=1e-9)
     assert len([node for node in document["tree"] if node["kind"] == "task"]) == 7
@@ -87,7 +90,7 @@ def test_a_killed_agent_takes_its_step_up_again(newsroom: RunningNewsroom, role:
         os.kill(newsroom.pid(role), signal.SIGKILL)
         eventually(gate.abandoned.is_set, "nobody waits for the answer")
         assert process.wait(60) == 0
-    _require_once(newsroom, _document(newsroom, "--resume", run))
+    _require_once(newsroom, _document(newsroom, "--resume", run), was_cut=True)
 
 
 def test_both_killed_at_once(newsroom: RunningNewsroom) -> None:
@@ -102,7 +105,7 @@ def test_both_killed_at_once(newsroom: RunningNewsroom) -> None:
         process.kill()
     os.kill(newsroom.pid("writer"), signal.SIGKILL)
     eventually(second.abandoned.is_set, "nobody waits for the answer")
-    _require_once(newsroom, _document(newsroom, "--resume", "both"))
+    _require_once(newsroom, _document(newsroom, "--resume", "both"), was_cut=True)
 
 
 def test_a_task_whose_number_was_not_written_down_is_found(newsroom: RunningNewsroom) -> None:

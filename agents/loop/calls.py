@@ -1,0 +1,106 @@
+"""The calls of tools that a model's turn asks for, from the first to the last result.
+
+What the model does wrong (a tool that there is not, arguments of a wrong form) is its result, as is what a tool refuses
+with an `AgentbusError`: its text is advice and holds no secrets. Anything else that a tool raises ends the conversation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+
+from agents.changes import AuthRequired
+from agents.context import InputRequired
+from agents.llm import ToolCall, ToolResult, ToolTurn
+from agents.tools.errors import ToolRefused
+from bus.errors import AuditUnavailable
+from bus.tasks.states import StaleTask
+from schemas.errors import AgentbusError
+
+from .ahead import Ahead
+from .conversation import Conversation
+from .core import cut
+from .errors import NotKept
+from .layers import within
+from .pending import Pending
+from .steps import ToolStep
+
+_MAX_REFUSAL_CHARS = 20_000
+ENDS = (AuditUnavailable, NotKept, StaleTask)
+"""Of ours, and no refusals: no other try by the model helps."""
+
+
+class Calls:
+    """Those of one turn after the other. `keep` writes down how far they are; True: the last one waits for somebody."""
+
+    def __init__(self, conversation: Conversation, keep: Callable[[bool], Awaitable[None]]) -> None:
+        self._of = conversation
+        self._keep = keep
+        self._rows = {row.name: row for row in conversation.rows}
+        self._ahead = Ahead(self._result, {row.name: row.at_once for row in conversation.rows if row.at_once > 1})
+        self.pending = Pending()
+        self.made = conversation.begun.tool_calls
+
+    def take(
+        self, calls: Sequence[ToolCall], results: Sequence[ToolResult | None] = (), begun: Sequence[int] = ()
+    ) -> None:
+        """The calls of a new turn, or of one that an earlier run left, with what is known of them."""
+        self.pending = Pending(calls, results, begun)
+
+    @property
+    def is_left(self) -> bool:
+        """Whether one has still to run."""
+        return bool(self.pending.waiting)
+
+    async def run_next(self) -> None:
+        """Run the next one, unless it has run, and those behind it that may run at the same time."""
+        call = self.pending.waiting.popleft()
+        await self._ahead.result(call, self.pending.waiting)
+
+    def told(self) -> ToolTurn:
+        """The results of all of them; the turn is over."""
+        turn = ToolTurn(results=self.pending.whole())
+        self.pending = Pending()
+        return turn
+
+    async def close(self) -> None:
+        """Stop what still runs."""
+        await self._ahead.close()
+
+    async def _result(self, call: ToolCall) -> ToolResult:
+        pending = self.pending
+        known = pending.known(call)
+        if known is not None:
+            return known
+        try:
+            text, is_error = await self._ran(call), False
+        except ENDS:
+            raise
+        except (AuthRequired, InputRequired):
+            pending.take_back(call)
+            await self._keep(True)
+            raise
+        except AgentbusError as error:
+            text, is_error = cut(str(error), _MAX_REFUSAL_CHARS), True
+        result = ToolResult(call_id=call.id, name=call.name, text=text, is_error=is_error)
+        if pending.end(call, result):
+            await self._keep(False)
+        return result
+
+    async def _ran(self, call: ToolCall) -> str:
+        most = self._of.bounds.max_tool_calls
+        if most is not None and self.made >= most:
+            raise ToolRefused(f"all {most} calls of tools that this task may make are made: answer with what you have")
+        row = self._rows.get(call.name)
+        if row is None:
+            raise ToolRefused(f"there is no tool {call.name!r}; there are: {', '.join(sorted(self._rows)) or 'none'}")
+        arguments = row.tool.arguments(call)
+        self.made += 1
+        models = self._of.models
+        step = ToolStep(context=models.context, call=call, row=row, arguments=arguments, guards=models.guards)
+        return await within(models.layers, step, lambda: self._with_effects(step))
+
+    async def _with_effects(self, step: ToolStep) -> str:
+        if step.row.has_effects:
+            self.pending.begin(step.call)
+            await self._keep(False)
+        return await self._of.run_tool(step)
