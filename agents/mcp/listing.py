@@ -27,7 +27,9 @@ MAX_OFFERED: Final = 128
 MAX_LISTED: Final = 1_000
 """Tools that a server may list; what is behind them is not read."""
 MAX_DESCRIPTION: Final = 2_000
-MAX_SCHEMA_BYTES: Final = 16 * 1024
+MAX_NAME: Final = 128
+MAX_BYTES: Final = 16 * 1024
+"""Of a description with its schema."""
 _NOT_AT_THE_TOP: Final = ("oneOf", "anyOf", "allOf", "not", "enum")
 """Keywords of a schema that providers refuse there, and with it the whole request."""
 _WORDS: Final = ("description", "title")
@@ -92,30 +94,34 @@ def _one(server: str, spec: McpServer, definition: Definition, pins: Pins) -> Li
         tool=tool,
         name=tool_name(server, tool),
         description=_description(definition.description or ""),
-        schema=_readable(schema),
+        schema={},
         is_allowed=spec.allows_every_tool or tool in spec.tools,
         is_pinned=tool in spec.pins,
     )
+    if problem := _problem_of(definition):  # first: what is too long is looked at no further
+        return replace(one, problem=problem)
     try:
-        one = replace(one, pin=pin_of(tool, definition.description or "", schema))
+        pin = pin_of(tool, definition.description or "", schema)
     except ValueError as error:
         return replace(one, problem=f"its definition cannot be pinned: {error}")
-    if problem := _problem_of(schema):
-        return replace(one, problem=problem)
+    one = replace(one, pin=pin, schema=_readable(schema))
     if one.is_allowed and not pins.holds(tool, one.pin):
         said = "its definition is not the pinned one" if one.is_pinned else "its definition has changed since the start"
         return replace(one, is_changed=True, problem=f"{said}; look at it, and pin the new one if it is right")
     return one
 
 
-def _problem_of(schema: JsonObject) -> str:
-    """What keeps a provider, or us, from taking these arguments."""
+def _problem_of(definition: Definition) -> str:
+    """What keeps a provider, or us, from taking this tool."""
+    schema = definition.input_schema
+    if len(definition.name) > MAX_NAME:
+        return f"its name has over {MAX_NAME} characters"
+    if len(definition.description or "") + len(msgspec.json.encode(schema)) > MAX_BYTES:
+        return f"its description and the schema of its arguments are over {MAX_BYTES >> 10} KiB"
     if schema.get("type") != "object":
         return "its arguments are no object"
     if found := [key for key in _NOT_AT_THE_TOP if key in schema]:
         return f"its arguments have {found[0]!r} at the top, which providers refuse"
-    if len(msgspec.json.encode(schema)) > MAX_SCHEMA_BYTES:
-        return f"the schema of its arguments is over {MAX_SCHEMA_BYTES >> 10} KiB"
     return ""
 
 

@@ -313,6 +313,8 @@ async def test_a_pin_of_the_file_holds_from_the_start(place: Place) -> None:
     [
         (tool("echo", anyOf=[{}]), "'anyOf' at the top"),
         (tool("echo", properties={"a": {"enum": ["x" * 20_000]}}), "over 16 KiB"),
+        (tool("echo", "d" * 20_000), "over 16 KiB"),
+        (tool("e" * 129), "over 128 characters"),
         (tool("echo", maximum=2**60), "cannot be pinned"),
     ],
 )
