@@ -97,7 +97,7 @@ async def test_what_was_done_for_a_task_belongs_to_it(tmp_path: Path) -> None:
 
         await until(both_ended)
         found = [_event(record) async for record in selected(reader, Selection(task=first))]
-        assert {event.data.resource for event in found} <= {"", "offline/offline", f"greeter/{first}"}
+        assert {event.data.resource for event in found} <= {"", "ops", "offline/offline", f"greeter/{first}"}
         assert [event.short_type for event in found][:2] == ["task.received", "task.changed"]
         assert [event.short_type for event in found].count("llm.called") == 1
         assert f"greeter/{second}" not in {event.data.resource for event in found}
