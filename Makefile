@@ -5,9 +5,6 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-# Compiled modules are kept, whatever the shell says: workers and processes of the tests read them again and again.
-unexport PYTHONDONTWRITEBYTECODE
-
 .DEFAULT_GOAL := help
 .PHONY: help up demo test check fmt bench tamper chaos adversary injections selfmod lock schemas nats-cli clean
 

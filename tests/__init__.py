@@ -3,7 +3,7 @@
 import os
 import sys
 
-# A run starts thousands of Python processes. Where bytecode may not be kept, each compiles all that it imports again:
-# half of the processor time of the whole run, and of no use to a run.
+# A run starts thousands of Python processes. Where bytecode may not be kept, each compiles all that it imports again,
+# which takes longer than the import itself.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
