@@ -33,6 +33,7 @@ def _keep_folders_in_memory() -> None:
     if "TMPDIR" in os.environ or not os.access(_MEMORY, os.W_OK) or shutil.disk_usage(_MEMORY).free < _ENOUGH_BYTES:
         return
     folder = tempfile.mkdtemp(prefix="ab-", dir=_MEMORY)
+    Path(folder).chmod(0o711)  # a sandbox of another user passes through it, as through /tmp
     os.environ["TMPDIR"] = tempfile.tempdir = folder
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
 

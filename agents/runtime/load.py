@@ -18,8 +18,11 @@ from agents.runtime.agent_folder import AgentFolder, read_folder
 from agents.runtime.declared import Declared
 from agents.runtime.typed import FILE, TEXT, json_schema
 from agents.skill import Skill
+from agents.tools.errors import ToolUnusable
+from agents.tools.others import other_row
 from schemas import a2a
 from schemas.agent import AgentFile, SkillText
+from schemas.agent.tools import OWN
 from schemas.errors import InvalidDocument, Problem
 from schemas.sessions import SESSIONS_URI
 
@@ -58,7 +61,18 @@ def load_folder(read: AgentFolder) -> Loaded:
     found = _handler(read.folder, file.handler) if file.handler else ()
     skills = tuple(item for item in found if isinstance(item, Skill))
     lifespans = tuple(item for item in found if isinstance(item, Lifespan))
+    _require_own_tools(file, read.folder)
     return Loaded(file, read.path, read.folder, skills, lifespans)
+
+
+def _require_own_tools(file: AgentFile, folder: Path) -> None:
+    """Import the tools in the agent's folder: a change that breaks one is refused before anybody reads it."""
+    for name in file.tools.named if file.llm else ():
+        if OWN.fullmatch(name):
+            try:
+                other_row(name, folder)
+            except ToolUnusable as error:
+                raise InvalidDocument(f"{folder / 'agent.yaml'}: {error}") from error
 
 
 def _handler(folder: Path, handler: str) -> tuple[Skill | Lifespan, ...]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from agents.tools.catalogue import MAKERS, Place
 from agents.tools.errors import ToolUnusable
+from agents.tools.others import other_row
 from agents.tools.policy import require_known
 from agents.tools.row import Row
 from schemas.agent import Tools, ToolSettings
@@ -39,13 +40,20 @@ def require_different(rows: Iterable[Row]) -> None:
         known[row.name] = row.origin
 
 
+def _other(name: str, place: Place) -> Row:
+    row = other_row(name, place.folder)
+    if row is None:
+        raise ToolUnusable(f"tools: {name} cannot be used by this agent")
+    return row
+
+
 def _row(name: str, settings: ToolSettings, place: Place, others: dict[str, Row]) -> Row:
     if name in MAKERS:
         row = MAKERS[name](settings, place)
     elif name in others:
         row = others[name]
     else:
-        raise ToolUnusable(f"tools: {name} cannot be used by this agent")
+        row = _other(name, place)
     row = row.under(settings)
     require_known(row)
     return row

@@ -1,4 +1,4 @@
-"""The skills on the page for agent authors, run as an agent: they do what the page says."""
+"""The skills on the page on agents in detail, run as an agent: they do what the page says."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.harness.fleet import CHECKOUT, Bench, until
 
 async def test_the_page_turns_a_file_around(fleet_bench: Bench, tmp_path: Path) -> None:
     """The page's last handler, loaded as the page says, takes and gives a large file; its card says bytes, without a schema."""
-    page = (CHECKOUT / "agents" / "README.md").read_text()
+    page = (CHECKOUT / "agents" / "SKILLS.md").read_text()
     (tmp_path / "handler.py").write_text(re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)[-1])
     (tmp_path / "agent.yaml").write_text("agent: {id: textstats, description: Turns.}\nhandler: handler.py:turn\n")
     loaded = load_agent(tmp_path / "agent.yaml")
@@ -44,7 +44,7 @@ async def test_answers_in_pieces_and_questions_of_another_agent(
     fleet_bench: Bench, agent: Agent, tmp_path: Path
 ) -> None:
     """Pieces are handed on as they come, and a question is answered: both as the page's third handler says."""
-    page = (CHECKOUT / "agents" / "README.md").read_text()
+    page = (CHECKOUT / "agents" / "SKILLS.md").read_text()
     folder = tmp_path / "asking"
     folder.mkdir()
     (folder / "handler.py").write_text(re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)[2])
@@ -62,7 +62,7 @@ async def test_answers_in_pieces_and_questions_of_another_agent(
 @pytest.fixture
 async def agent(fleet_bench: Bench, tmp_path: Path) -> AsyncIterator[Agent]:
     """textstats with the page's skills."""
-    page = (CHECKOUT / "agents" / "README.md").read_text()
+    page = (CHECKOUT / "agents" / "SKILLS.md").read_text()
     folder = tmp_path / "page"
     folder.mkdir()
     (folder / "handler.py").write_text(re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)[1])

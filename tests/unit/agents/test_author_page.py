@@ -1,4 +1,4 @@
-"""The page for agent authors: its code is loaded as an agent would be."""
+"""The page on agents in detail: its code is loaded as an agent would be."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.harness.fleet import CHECKOUT
 
 
 def _blocks(language: str) -> list[str]:
-    page = (CHECKOUT / "agents" / "README.md").read_text()
+    page = (CHECKOUT / "agents" / "SKILLS.md").read_text()
     return re.findall(rf"^```{language}\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
 
 
