@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help up demo test check fmt bench tamper chaos adversary injections selfmod lock schemas nats-cli clean
+.PHONY: help up demo test check fmt bench tamper chaos adversary injections selfmod install lock schemas nats-cli clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -52,6 +52,8 @@ schemas: $(STAMP) ## write the JSON Schemas and the documents that are generated
 
 nats-cli: $(STAMP) ## build the `nats` command into the environment, where Go is installed
 	@PYTHON=$(PYTHON) .ci/nats-cli $(BIN)
+
+install: $(STAMP) ## make the environment
 
 lock: $(STAMP) ## resolve the dependencies again
 	@$(BIN)/pip install --quiet uv

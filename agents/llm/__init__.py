@@ -1,38 +1,43 @@
 """Models: a pool of providers behind one neutral conversation.
 
-Importing this package imports no provider's client.
+Importing this package imports no provider's client. A name's module is imported when the name is first used: agents
+without a model have budgets too, and need nothing else of it.
 """
 
-from .budget import Budget, Reservation
-from .conversation import (
-    Answer,
-    AssistantTurn,
-    Completion,
-    SystemPrompt,
-    ToolCall,
-    ToolResult,
-    ToolSpec,
-    ToolTurn,
-    Turn,
-    Usage,
-    UserTurn,
-)
-from .deltas import Delta, Finished, PoolDelta, SwitchedOver, TextDelta
-from .errors import (
-    AllFailed,
-    BudgetExhausted,
-    ContextOverflow,
-    ExtraMissing,
-    KeyMissing,
-    KeyUnsafe,
-    LlmError,
-    PoolUnusable,
-    TooManyRounds,
-)
-from .pool import CallReport, Clock, Failover, OnBreaker, OnCall, Pool
-from .providers.base import Provider, Settings
-from .secrets import Secret, resolve
-from .tools import Tool
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from .budget import Budget, Reservation
+    from .conversation import (
+        Answer,
+        AssistantTurn,
+        Completion,
+        SystemPrompt,
+        ToolCall,
+        ToolResult,
+        ToolSpec,
+        ToolTurn,
+        Turn,
+        Usage,
+        UserTurn,
+    )
+    from .deltas import Delta, Finished, PoolDelta, SwitchedOver, TextDelta
+    from .errors import (
+        AllFailed,
+        BudgetExhausted,
+        ContextOverflow,
+        ExtraMissing,
+        KeyMissing,
+        KeyUnsafe,
+        LlmError,
+        PoolUnusable,
+        TooManyRounds,
+    )
+    from .pool import CallReport, Clock, Failover, OnBreaker, OnCall, Pool
+    from .providers.base import Provider, Settings
+    from .secrets import Secret, resolve
+    from .tools import Tool
 
 __all__ = [
     "AllFailed",
@@ -74,3 +79,52 @@ __all__ = [
     "UserTurn",
     "resolve",
 ]
+
+_WHERE: Final = {
+    "AllFailed": "errors",
+    "Answer": "conversation",
+    "AssistantTurn": "conversation",
+    "Budget": "budget",
+    "BudgetExhausted": "errors",
+    "CallReport": "pool",
+    "Clock": "pool",
+    "Completion": "conversation",
+    "ContextOverflow": "errors",
+    "Delta": "deltas",
+    "ExtraMissing": "errors",
+    "Failover": "pool",
+    "Finished": "deltas",
+    "KeyMissing": "errors",
+    "KeyUnsafe": "errors",
+    "LlmError": "errors",
+    "OnBreaker": "pool",
+    "OnCall": "pool",
+    "Pool": "pool",
+    "PoolDelta": "deltas",
+    "PoolUnusable": "errors",
+    "Provider": "providers.base",
+    "Reservation": "budget",
+    "Secret": "secrets",
+    "Settings": "providers.base",
+    "SwitchedOver": "deltas",
+    "SystemPrompt": "conversation",
+    "TextDelta": "deltas",
+    "TooManyRounds": "errors",
+    "Tool": "tools",
+    "ToolCall": "conversation",
+    "ToolResult": "conversation",
+    "ToolSpec": "conversation",
+    "ToolTurn": "conversation",
+    "Turn": "conversation",
+    "Usage": "conversation",
+    "UserTurn": "conversation",
+    "resolve": "secrets",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """The name from its module; kept, so that this is called once for each."""
+    if name not in _WHERE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(f".{_WHERE[name]}", __name__), name)
+    return value

@@ -18,8 +18,6 @@ from agents.runtime.agent_folder import AgentFolder, read_folder
 from agents.runtime.declared import Declared
 from agents.runtime.typed import FILE, TEXT, json_schema
 from agents.skill import Skill
-from agents.tools.errors import ToolUnusable
-from agents.tools.others import other_row
 from schemas import a2a
 from schemas.agent import AgentFile, SkillText
 from schemas.agent.tools import OWN
@@ -67,12 +65,17 @@ def load_folder(read: AgentFolder) -> Loaded:
 
 def _require_own_tools(file: AgentFile, folder: Path) -> None:
     """Import the tools in the agent's folder: a change that breaks one is refused before anybody reads it."""
-    for name in file.tools.named if file.llm else ():
-        if OWN.fullmatch(name):
-            try:
-                other_row(name, folder)
-            except ToolUnusable as error:
-                raise InvalidDocument(f"{folder / 'agent.yaml'}: {error}") from error
+    own = [name for name in file.tools.named if OWN.fullmatch(name)] if file.llm else []
+    if not own:
+        return
+    from agents.tools.errors import ToolUnusable  # as in `answering`: not for processes without a model
+    from agents.tools.others import other_row
+
+    for name in own:
+        try:
+            other_row(name, folder)
+        except ToolUnusable as error:
+            raise InvalidDocument(f"{folder / 'agent.yaml'}: {error}") from error
 
 
 def _handler(folder: Path, handler: str) -> tuple[Skill | Lifespan, ...]:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
-from agents.llm import Budget, CallReport
+from agents.llm import Budget
 from bus.inbound import Call
 from bus.requests import spending
 from schemas import usage
 from schemas.agent import BudgetLimits
+
+if TYPE_CHECKING:
+    from agents.llm import CallReport
 
 _MAYBE_BILLED = frozenset({"timeout", "network", "cancelled", "answer"})
 """Failed calls that may cost something all the same."""

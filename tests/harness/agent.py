@@ -17,12 +17,12 @@ from typing import Any
 
 from agents.runtime.answering import answering_of
 from agents.runtime.answers import Answering, SkillAnswering
+from agents.runtime.kept_of_callers import desk_of
 from agents.runtime.large import HELD_BYTES, LargeAnswering, Room
 from agents.runtime.load import card_of, load_agent
 from agents.runtime.operations import Operations, Parts
 from agents.runtime.own_changes import OwnChanges
 from agents.runtime.push import PushConfigs
-from agents.runtime.remembering import desk_of
 from agents.runtime.schedule import Schedule
 from agents.runtime.worker import drain
 from agents.skill import Skill

@@ -199,8 +199,12 @@ async def bench(
     folder: Path,
     change: Callable[[dict[str, Any]], None] = lambda _: None,
     agents: Mapping[str, tuple[str, str]] = MappingProxyType({}),
+    folders: Callable[[Path], object] = lambda _: None,
 ) -> AsyncIterator[Bench]:
-    """A fleet's home in `folder` and its server; `agents` have an agent.yaml and a handler.py of their own."""
+    """A fleet's home in `folder` and its server; `agents` have an agent.yaml and a handler.py of their own.
+
+    `folders` makes folders of agents that the example does not have and that `change` names.
+    """
     document = _document(free_port(), change)
 
     def more(source: Path) -> None:
@@ -208,7 +212,10 @@ async def bench(
             (source / "agents" / name / "agent.yaml").write_text(file)
             (source / "agents" / name / "handler.py").write_text(handler)
 
-    files = functools.partial(_write_source, document=document)
+    def files(source: Path) -> None:
+        _write_source(source, document)
+        folders(source / "agents")
+
     async with (
         provisioned(folder, document, files, more if agents else None) as (home, fleet, server),
         AsyncExitStack() as stack,

@@ -27,6 +27,8 @@ from tests.harness.office import Office, office, swift
 pytestmark = pytest.mark.timeout(180)
 
 FILE = "agents/greeter/agent.yaml"
+_ANSWERS = {"friendly": "Hi there! You said:", "formal": "Good day. You wrote:"}
+"""How the offline stand-in begins, by its style."""
 
 
 @pytest.fixture(scope="module")
@@ -309,12 +311,15 @@ def test_a_conversation_is_held_again_before_a_change_is_approved(fleet: Running
     """`agentbus replay` shows what the proposed prompt would have answered, and reviewers see how much changes."""
     clone = tmp_path / "clone"
     subprocess.run(["git", "clone", "-q", str(fleet.home.repository), str(clone)], check=True)
-    (clone / FILE).write_text((clone / FILE).read_text().replace("Style: friendly", "Style: formal"))
+    text = (clone / FILE).read_text()
+    was, wanted = ("friendly", "formal") if "Style: friendly" in text else ("formal", "friendly")
+    before, now = (_ANSWERS[style] for style in (was, wanted))
+    (clone / FILE).write_text(text.replace(f"Style: {was}", f"Style: {wanted}"))
     patch = tmp_path / "formal.diff"
     patch.write_bytes(subprocess.run(["git", "-C", str(clone), "diff"], capture_output=True, check=True).stdout)
     receipt = proposed(fleet, "--agent", "greeter", "--patch", str(patch), "--why", "formal")
-    said = (UserTurn(text="hello"), AssistantTurn(text="Hi there! You said: hello"),
-            UserTurn(text="bye"), AssistantTurn(text="Good day. You wrote: bye"))  # fmt: skip
+    said = (UserTurn(text="hello"), AssistantTurn(text=f"{before} hello"),
+            UserTurn(text="bye"), AssistantTurn(text=f"{now} bye"))  # fmt: skip
     session = Session(
         caller="ops", context_id="c", began_at="", written_at="", turns=tuple(Kept(turn=turn) for turn in said)
     )
@@ -324,8 +329,8 @@ def test_a_conversation_is_held_again_before_a_change_is_approved(fleet: Running
     assert done.returncode == 1
     assert done.stdout.splitlines() == [
         "answer 1 to: hello",
-        "  was: Hi there! You said: hello",
-        "  now: Good day. You wrote: hello",
+        f"  was: {before} hello",
+        f"  now: {now} hello",
         "replay: 1 of 2 answers of greeter stayed the same, 0.0000 USD",
     ]
     shown = json.loads(fleet.run("proposals", "show", receipt.proposal, "--json").stdout)

@@ -128,7 +128,7 @@ async def test_a_question_that_nobody_answers_ends_the_skill(fleet_bench: Bench)
         await _in_a_skill(fleet_bench, asks, twice)
 
 
-@pytest.mark.parametrize(("agent", "error"), [("greeter", "Unavailable"), ("textstats", "AskedBack")])
+@pytest.mark.parametrize(("agent", "error"), [("greeter", "NobodyServes"), ("textstats", "AskedBack")])
 async def test_a_stream_that_cannot_begin_says_why(fleet_bench: Bench, agent: str, error: str) -> None:
     """Nobody there is unavailable at once; a skill that there is not makes a task that is rejected."""
 

@@ -18,10 +18,12 @@ async def test_all_templates_serve_on_one_fleet(tmp_path: Path) -> None:
 
     def with_templates(document: dict[str, Any]) -> None:
         document["agents"] = {name: {} for name in names}
-        for name in names:
-            new(name, name, Where(tmp_path / "source" / "agents"))
 
-    async with bench(tmp_path, with_templates) as fleet, AsyncExitStack() as stack:
+    def folders(agents: Path) -> None:
+        for name in names:
+            new(name, name, Where(agents))
+
+    async with bench(tmp_path, with_templates, folders=folders) as fleet, AsyncExitStack() as stack:
         for name in names:
             await stack.enter_async_context(serving(fleet, name))
         ops = await caller(fleet)

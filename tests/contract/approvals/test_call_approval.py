@@ -178,7 +178,7 @@ async def test_killed_while_it_runs_it_does_not_run_again(
             await agent.die()
     async with serving(approvals.bench, "greeter", slot="1"):
         ended = await in_task_state(calls, task, a2a.COMPLETED)
-    assert "nobody knows how it ended" in told(fake)
+    assert "outcome unknown" in told(fake)
     assert result(ended) == "I do not know whether it is done"
     assert not written(approvals).exists()
 

@@ -110,7 +110,7 @@ async def test_a_sound_tree_passes(stage: Stage, where: str) -> None:
 @pytest.mark.parametrize(
     ("files", "says"),
     [
-        ({"handler.py": "def echo(: pass\n"}, "handler handler.py cannot be imported"),
+        ({"handler.py": "def echo(: pass\n"}, "handler.py:1: cannot be imported"),
         ({"handler.py": "raise ValueError('not \\x1b[31m today')\n"}, "ValueError: not \\x1b[31m today"),
         ({"agent.yaml": "agent: {id: probe}\n"}, "agent.yaml"),
         ({"agent.yaml": "agent: {id: other, description: x}\nhandler: handler.py:echo\n"}, "the agent is other, not"),
