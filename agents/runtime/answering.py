@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from agents.runtime.answers import Answering, SkillAnswering
+from agents.runtime.answers import NOTHING, Answering, Outside, SkillAnswering
 from agents.runtime.load import Loaded
-from agents.runtime.outside import NOTHING, Outside
 from bus.audit.emit import Audit
 from bus.connection import Connection
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from agents.context import SKILL_KEY, Context
 from agents.runtime.typed import read_input, write_output
@@ -11,6 +12,10 @@ from agents.skill import Skill
 from bus.tasks.states import joined
 from schemas import a2a
 from schemas.errors import FieldViolation, InvalidAgentResponse, InvalidArgument
+
+if TYPE_CHECKING:
+    from agents.llm import Provider
+    from bus.sessions import SessionStore
 
 
 class Answering(Protocol):
@@ -73,3 +78,15 @@ def _checked(skill: Skill, result: Any) -> tuple[a2a.Part, ...]:
     if not isinstance(result, skill.output):
         raise InvalidAgentResponse(f"skill {skill.id} gave a {type(result).__name__}, not a {skill.output.__name__}")
     return write_output(result)
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """What takes the place of the world outside of the process, in the trials of authors; nothing unless it is given."""
+
+    provider: Provider | None = None
+    """Answers instead of the models that the file names."""
+    sessions: SessionStore | None = None
+
+
+NOTHING: Final = Outside()

@@ -18,9 +18,8 @@ from agents.context import Context, InputRequired
 from agents.llm import Budget, ToolResult, ToolTurn
 from agents.llm.providers.offline import OfflineProvider
 from agents.runtime.answering import answering_of
-from agents.runtime.answers import Answering
+from agents.runtime.answers import Answering, Outside
 from agents.runtime.load import Loaded, card_of, load_agent
-from agents.runtime.outside import Outside
 from agents.runtime.typed import read_input
 from bus.connection import Connection
 from bus.requests import spending
