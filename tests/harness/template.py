@@ -1,6 +1,6 @@
 """A fleet as provisioning leaves it, made once in this process; a test gets a copy, and a real server on it.
 
-Most tests want a provisioned server and prove nothing about how it came to be, and a copy costs a sixth of it. What
+Most tests want a provisioned server and prove nothing about how it came to be, and a copy costs a fraction of it. What
 is copied was made by the product, with all its keys, releases and streams. One copy at a time has the template's own
 port, and nothing else is written for it but what names its folder. Another one, and one whose agents' files differ,
 imports the fleet's files again.
