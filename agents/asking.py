@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from agents.runtime.typed import read_input, write_output
+from agents.runtime.loading.typed import read_input, write_output
 from bus.requests.caller import Caller
 from schemas import a2a, names
 from schemas.errors import InvalidAgentResponse, InvalidArgument

@@ -160,7 +160,7 @@ class Context(msgspec.Struct, frozen=True, eq=False):
         Raises:
             UnsupportedOperation: the caller asked for a message, which has no artifacts.
         """
-        from agents.runtime.typed import write_output
+        from agents.runtime.loading.typed import write_output
 
         parts = tuple(part for value in values for part in write_output(value))
         identity = ulid(time.time_ns(), os.urandom(10))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from agents.runtime.load import load_agent
+from agents.runtime.loading.load import load_agent
 from approvals.applying.release import live_tree, make_release, switch
 from approvals.change.kinds import FLEET_FILE
 from approvals.git import BRANCH, Git, add_folder, new_repository

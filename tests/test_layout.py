@@ -21,7 +21,7 @@ MAY_IMPORT = {
 """Layer to the layers that it may import."""
 BOUNDARIES = {
     "agents/cli/run.py": "a command: errors of ours become one sentence, all others keep their traceback",
-    "agents/runtime/runs.py": "a worker's tasks: one bad task must not end the process",
+    "agents/runtime/tasks/runs.py": "a worker's tasks: one bad task must not end the process",
     "approvals/reviewing/service.py": "the approval service's messages: one bad message must not end the process",
     "bus/wire.py": "a connection's messages: a handler that fails must not cost the connection",
     "bus/requests/responder.py": "a worker's requests: one bad request must not end the process",

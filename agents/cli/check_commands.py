@@ -8,9 +8,9 @@ from pathlib import Path
 
 import msgspec
 
-from agents.runtime.agent_folder import read_folder
-from agents.runtime.check import check_from_stdin
-from agents.runtime.trying import local_sandbox
+from agents.processes.trying import local_sandbox
+from agents.runtime.loading.agent_folder import read_folder
+from agents.runtime.loading.check import check_from_stdin
 from approvals.trial.tree_tar import tar_of_folder
 from schemas.agent.reading import NOWHERE
 

@@ -15,7 +15,7 @@ from agents.mcp.config import with_servers
 from agents.mcp.listing import Listed
 from agents.mcp.pins import Seen
 from agents.mcp.server import Around, Server, Told
-from agents.runtime.agent_folder import read_folder
+from agents.runtime.loading.agent_folder import read_folder
 from schemas.agent import McpServer
 from schemas.agent.mcp import EVERY_TOOL
 from schemas.text import harmless

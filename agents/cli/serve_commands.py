@@ -19,7 +19,7 @@ def agent(file: Path) -> None:
 def approvals() -> None:
     """Run the approval service."""
     log_to_stdout()
-    from agents.runtime.approvers import serve_approvals
+    from agents.processes.approvers import serve_approvals
     from bus.surroundings import surroundings
 
     run_async(serve_approvals(surroundings()))
@@ -28,7 +28,7 @@ def approvals() -> None:
 def applier() -> None:
     """Run the applier."""
     log_to_stdout()
-    from agents.runtime.approvers import serve_applier
+    from agents.processes.approvers import serve_applier
     from bus.surroundings import surroundings
 
     run_async(serve_applier(surroundings()))
@@ -37,7 +37,7 @@ def applier() -> None:
 def provision() -> None:
     """Put in force what was approved; everything else that it needs to know the unit says."""
     log_to_stdout()
-    from agents.runtime.provisioning import provision_approved
+    from agents.processes.provisioning import provision_approved
     from bus.surroundings import surroundings
 
     print(f"in force: {run_async(provision_approved(surroundings()))}")
@@ -46,7 +46,7 @@ def provision() -> None:
 def sealer() -> None:
     """Run the sealer of the trail."""
     log_to_stdout()
-    from agents.runtime.sealing import serve_sealer
+    from agents.processes.sealing import serve_sealer
     from bus.surroundings import surroundings
 
     run_async(serve_sealer(surroundings()))
@@ -55,7 +55,7 @@ def sealer() -> None:
 def witness(name: str) -> None:
     """Run a witness of the trail."""
     log_to_stdout()
-    from agents.runtime.sealing import serve_witness
+    from agents.processes.sealing import serve_witness
     from bus.surroundings import surroundings
 
     run_async(serve_witness(surroundings(), name))

@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from agents.runtime.agent_folder import read_folder
+from agents.runtime.loading.agent_folder import read_folder
 from approvals.errors import GitFailed
 from approvals.git import Git
 from schemas.agent import AgentFile

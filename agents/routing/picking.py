@@ -17,7 +17,7 @@ from agents.directory.records import AgentRecord
 from agents.routing import finding
 from agents.routing.errors import Unroutable
 from agents.routing.strategies import Choice, among, skill_named, skills_of
-from agents.runtime.failures import for_caller
+from agents.runtime.answering.failures import for_caller
 from agents.safety.fence import INSTRUCTION, fenced, new_mark
 from agents.safety.keys import without_keys
 from schemas.agent import Llm, Routing

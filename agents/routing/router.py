@@ -31,7 +31,7 @@ Parts = tuple[a2a.Part, ...]
 
 
 class RouterAnswering:
-    """See `agents.runtime.answers.Answering`."""
+    """See `agents.runtime.answering.answers.Answering`."""
 
     def __init__(
         self, routing: Routing, strategy: Strategy, audit: Audit, close: Callable[[], Awaitable[None]]

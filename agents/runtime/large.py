@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 import msgspec
 
 from agents.context import Context, NoTask, Work
-from agents.runtime.answers import Answering
+from agents.runtime.answering.answers import Answering
 from bus.parts import LARGE_BYTES, SMALL_BYTES, WEEK_S, LargeParts
 from schemas import a2a
 from schemas.errors import InvalidAgentResponse, InvalidArgument, PayloadTooLarge

@@ -12,19 +12,19 @@ import structlog
 
 from agents.changes import Asking, Changes
 from agents.context import Context, InputRequired, NoTask, Work
-from agents.runtime import paying
-from agents.runtime.answers import Answering
-from agents.runtime.durable import DurableTasks, is_over, new_record
+from agents.runtime.answering import paying
+from agents.runtime.answering.answers import Answering
 from agents.runtime.extensions import Extensions
-from agents.runtime.idempotency import keyed_id, require_same, require_usable
 from agents.runtime.large import require_keepable
-from agents.runtime.listing import page_of, shown, with_history
 from agents.runtime.messages import decoded, in_a_context, reply_to
 from agents.runtime.modes import Modes
-from agents.runtime.push import PushConfigs
-from agents.runtime.runs import Run, Runs, bound, note
-from agents.runtime.schedule import Schedule, refuse_message
-from agents.runtime.waiting import Waiting, refuse_unasked
+from agents.runtime.tasks.durable import DurableTasks, is_over, new_record
+from agents.runtime.tasks.idempotency import keyed_id, require_same, require_usable
+from agents.runtime.tasks.listing import page_of, shown, with_history
+from agents.runtime.tasks.push import PushConfigs
+from agents.runtime.tasks.runs import Run, Runs, bound, note
+from agents.runtime.tasks.schedule import Schedule, refuse_message
+from agents.runtime.tasks.waiting import Waiting, refuse_unasked
 from bus.audit.emit import Audit
 from bus.background import Background
 from bus.inbound import Call

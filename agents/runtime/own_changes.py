@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from agents.runtime.load import Loaded
+from agents.runtime.loading.load import Loaded
 from approvals.change.edits import Change
 from approvals.change.propose import Origin, build_call_proposal, build_proposal
 from approvals.git import tree_of_folder

@@ -15,15 +15,15 @@ import msgspec
 import structlog
 
 from agents.lifespan import Here
-from agents.runtime.answering import answering_of
-from agents.runtime.kept_of_callers import desk_of, require_room_to_remember
+from agents.processes.service import Identity, Running, service
+from agents.runtime.answering.ways import answering_of
 from agents.runtime.large import HELD_BYTES, LargeAnswering, Room
-from agents.runtime.load import Loaded, card_of, load_agent
+from agents.runtime.loading.load import Loaded, card_of, load_agent
 from agents.runtime.operations import Operations, Parts
 from agents.runtime.own_changes import OwnChanges
-from agents.runtime.push import PushConfigs
-from agents.runtime.schedule import Schedule
-from agents.runtime.service import Identity, Running, service
+from agents.runtime.tasks.kept_of_callers import desk_of, require_room_to_remember
+from agents.runtime.tasks.push import PushConfigs
+from agents.runtime.tasks.schedule import Schedule
 from approvals.git import tree_of_folder
 from bus.background import vital
 from bus.discovery.agent_keys import AgentKeys

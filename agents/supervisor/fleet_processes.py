@@ -6,8 +6,8 @@ import os
 import sys
 from dataclasses import replace
 
-from agents.runtime.agent_folder import read_folder
-from agents.runtime.approvers import SUPERVISOR_SOCKET
+from agents.processes.approvers import SUPERVISOR_SOCKET
+from agents.runtime.loading.agent_folder import read_folder
 from agents.supervisor.child import Command
 from approvals.applying.control import process_of
 from bus import surroundings

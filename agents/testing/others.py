@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from agents.runtime.typed import write_output
+from agents.runtime.loading.typed import write_output
 from bus.errors import NobodyServes
 from schemas import a2a, names
 from schemas.errors import A2AError

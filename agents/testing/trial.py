@@ -17,10 +17,10 @@ from agents.changes import Asking, AuthRequired
 from agents.context import Context, InputRequired
 from agents.llm import Budget, ToolResult, ToolTurn
 from agents.llm.providers.offline import OfflineProvider
-from agents.runtime.answering import answering_of
-from agents.runtime.answers import Answering, Outside
-from agents.runtime.load import Loaded, card_of, load_agent
-from agents.runtime.typed import read_input
+from agents.runtime.answering.answers import Answering, Outside
+from agents.runtime.answering.ways import answering_of
+from agents.runtime.loading.load import Loaded, card_of, load_agent
+from agents.runtime.loading.typed import read_input
 from bus.connection import Connection
 from bus.requests import spending
 from bus.requests.caller import Caller

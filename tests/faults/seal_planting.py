@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from agents.runtime import sealing
+from agents.processes import sealing
 from bus import files, jetstream
 from bus.audit.seal import nodes, sealed_log, sealer, witness
 from bus.connection import Connection

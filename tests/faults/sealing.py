@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from agents.runtime.sealing import attend
+from agents.processes.sealing import attend
 from bus.audit.seal.cosigners import Cosigners
 from bus.audit.seal.sealed_log import SealedLog
 from bus.audit.seal.sealer import CHECKPOINT, LOG, Pace, Sealer

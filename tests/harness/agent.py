@@ -15,15 +15,15 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from agents.runtime.answering import answering_of
-from agents.runtime.answers import Answering, SkillAnswering
-from agents.runtime.kept_of_callers import desk_of
+from agents.runtime.answering.answers import Answering, SkillAnswering
+from agents.runtime.answering.ways import answering_of
 from agents.runtime.large import HELD_BYTES, LargeAnswering, Room
-from agents.runtime.load import card_of, load_agent
+from agents.runtime.loading.load import card_of, load_agent
 from agents.runtime.operations import Operations, Parts
 from agents.runtime.own_changes import OwnChanges
-from agents.runtime.push import PushConfigs
-from agents.runtime.schedule import Schedule
+from agents.runtime.tasks.kept_of_callers import desk_of
+from agents.runtime.tasks.push import PushConfigs
+from agents.runtime.tasks.schedule import Schedule
 from agents.runtime.worker import drain
 from agents.skill import Skill
 from approvals.git import tree_of_folder

@@ -12,7 +12,7 @@ import msgspec
 from agents import llm
 from agents.changes import Asked, Asking
 from agents.context import Context
-from agents.runtime.load import Loaded
+from agents.runtime.loading.load import Loaded
 from agents.runtime.own_changes import OwnChanges
 from agents.tools.approval import earlier
 from agents.tools.row import Row

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from agents.runtime.sealing import attend
+from agents.processes.sealing import attend
 from bus.audit.emit import Audit
 from bus.audit.read import Reader, Record
 from bus.audit.seal.cosigners import Cosigned, Cosigners

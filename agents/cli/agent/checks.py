@@ -12,8 +12,8 @@ from typing import Any
 
 from agents.cli.agent.draft import Check, Draft
 from agents.llm import KeyMissing, KeyUnsafe, resolve
-from agents.runtime.agent_folder import AgentFolder, prompt_of
-from agents.runtime.load import load_folder
+from agents.runtime.loading.agent_folder import AgentFolder, prompt_of
+from agents.runtime.loading.load import load_folder
 from schemas.agent.reading import ReadFile
 from schemas.errors import InvalidDocument, Problem
 from schemas.masking import names_a_secret

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from agents.runtime.load import Loaded
+from agents.runtime.loading.load import Loaded
 from schemas.agent.reading import Examined
 from schemas.errors import Problem
 from schemas.written import Path as Place

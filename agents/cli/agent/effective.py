@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from agents.runtime.agent_folder import AgentFolder
+from agents.runtime.loading.agent_folder import AgentFolder
 from schemas.agent import AgentFile
 from schemas.masking import masked
 from schemas.variables import Source

@@ -10,7 +10,7 @@ from agents.cli.agent.checks import CHECKS
 from agents.cli.agent.draft import Draft
 from agents.cli.agent.mcp_checks import MCP_CHECKS
 from agents.cli.agent.model_checks import MODEL_CHECKS
-from agents.runtime.agent_folder import file_in, text_of
+from agents.runtime.loading.agent_folder import file_in, text_of
 from schemas.agent.reading import examine_agent
 from schemas.documents import Document, parse_yaml
 from schemas.errors import InvalidDocument, Problem

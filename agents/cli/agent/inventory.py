@@ -10,8 +10,8 @@ import msgspec
 
 from agents.llm import KeyMissing, KeyUnsafe, Usage, resolve
 from agents.llm.prices import known_of
-from agents.runtime.load import Loaded
-from agents.runtime.remembering import remembering_of
+from agents.runtime.answering.remembering import remembering_of
+from agents.runtime.loading.load import Loaded
 from agents.testing.surroundings import Conversations, Trail
 from agents.tools.catalogue import Place
 from agents.tools.row import Row

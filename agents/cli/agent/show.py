@@ -13,8 +13,8 @@ import msgspec
 from agents.cli.agent.effective import Value, values_of
 from agents.cli.agent.inventory import ModelShown, ToolShown, models_of, tools_of
 from agents.cli.run import log_quietly
-from agents.runtime.agent_folder import read_folder
-from agents.runtime.load import Loaded, card_of, load_folder
+from agents.runtime.loading.agent_folder import read_folder
+from agents.runtime.loading.load import Loaded, card_of, load_folder
 from schemas import a2a, protojson
 from schemas.text import harmless
 

@@ -19,7 +19,7 @@ from agents.cli.shown import told_plainly
 from agents.context import SKILL_KEY
 from agents.directory.records import DIRECTORY, AgentRecord, Agents, FindInput, ShowInput, Shown
 from agents.directory.roll import Roll
-from agents.runtime.typed import read_input, write_output
+from agents.runtime.loading.typed import read_input, write_output
 from bus.discovery.agent_keys import AgentKeys
 from bus.discovery.cards import CardNotTrusted, verify_card
 from bus.requests.caller import Caller

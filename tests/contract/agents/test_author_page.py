@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from agents.runtime.load import card_of, load_agent
+from agents.runtime.loading.load import card_of, load_agent
 from schemas import a2a
 from schemas.errors import InvalidArgument
 from tests.harness.agent import Agent, caller, saying, serving

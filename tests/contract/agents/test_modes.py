@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from agents.runtime.load import card_of, load_agent
+from agents.runtime.loading.load import card_of, load_agent
 from agents.skill import Context, skill
 from schemas import a2a
 from schemas.errors import ContentTypeNotSupported

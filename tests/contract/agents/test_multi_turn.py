@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from agents.llm import AssistantTurn, UserTurn
-from agents.runtime.declared import turns_of
+from agents.runtime.loading.declared import turns_of
 from agents.skill import Context, skill
 from bus.requests.caller import Caller
 from bus.tasks.states import TaskRecord

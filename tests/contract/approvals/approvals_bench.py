@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from nats.aio.msg import Msg
 
-from agents.runtime.trying import local_sandbox
+from agents.processes.trying import local_sandbox
 from approvals.applying.applier import Applier
 from approvals.applying.control import RestartFailed
 from approvals.applying.evidence import Evidence

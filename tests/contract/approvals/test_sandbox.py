@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from agents.runtime.trying import local_sandbox
+from agents.processes.trying import local_sandbox
 from approvals.trial.jail import EX_OSERR, Jail, Limits
 from approvals.trial.sandbox import LIMITS_ONLY, NAMESPACES, CheckResult
 from bus.surroundings import Home
@@ -325,7 +325,7 @@ def _command_lines() -> Iterator[str]:
 TRYING = """
 import asyncio, sys
 from pathlib import Path
-from agents.runtime.trying import local_sandbox
+from agents.processes.trying import local_sandbox
 asyncio.run(local_sandbox().check("probe", Path(sys.argv[1]).read_bytes()))
 """
 
@@ -360,7 +360,7 @@ Path("/proc/self/setgroups").write_text("deny")
 Path("/proc/self/uid_map").write_text(f"1000 {user} 1")
 Path("/proc/self/gid_map").write_text(f"1000 {group} 1")
 Path("/proc/sys/user/max_user_namespaces").write_text("0")
-from agents.runtime.trying import local_sandbox
+from agents.processes.trying import local_sandbox
 files = Path(sys.argv[1]).read_bytes()
 for must_confine in (False, True):
     result = asyncio.run(local_sandbox().check("probe", files, must_confine=must_confine))

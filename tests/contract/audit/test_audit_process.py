@@ -5,8 +5,8 @@ from __future__ import annotations
 import signal
 from pathlib import Path
 
-from agents.runtime.sealing import Told
-from agents.runtime.signs import Signs
+from agents.processes.sealing import Told
+from agents.processes.signs import Signs
 from bus.audit.read import Reader, events_of
 from schemas.audit import AuditEvent, decode_event
 from tests.harness.agent import trail

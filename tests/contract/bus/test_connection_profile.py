@@ -12,7 +12,7 @@ import pytest
 from nats.aio.client import Srv
 
 from agents.cli.run import exit_code
-from agents.runtime.signs import Signs
+from agents.processes.signs import Signs
 from bus.background import Background
 from bus.connection import Connection, Msg, _next_server
 from bus.errors import ConnectionRefused

@@ -8,7 +8,7 @@ import json
 import pytest
 
 from agents.cli.tasks.dead import left_again
-from agents.runtime.durable import MAX_DELIVERIES
+from agents.runtime.tasks.durable import MAX_DELIVERIES
 from bus.connection import Connection
 from bus.inbound import Call, read_task
 from bus.jetstream import Puller, call, delivery_of

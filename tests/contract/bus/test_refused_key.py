@@ -7,7 +7,7 @@ import dataclasses
 
 import pytest
 
-from agents.runtime.signs import Signs
+from agents.processes.signs import Signs
 from bus.connection import Connection
 from bus.credentials import Credential, create_credential
 from bus.errors import ConnectionRefused

@@ -7,7 +7,7 @@ import datetime
 
 import pytest
 
-from agents.runtime.durable import MAX_DELIVERIES
+from agents.runtime.tasks.durable import MAX_DELIVERIES
 from bus.inbound import read_task
 from bus.jetstream import call, delivery_of
 from bus.requests.flow import Bounds

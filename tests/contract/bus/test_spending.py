@@ -13,7 +13,7 @@ import pytest
 
 from agents.changes import Asked
 from agents.llm import Budget
-from agents.runtime.continuation import Continuation
+from agents.runtime.tasks.continuation import Continuation
 from agents.skill import Context, Skill, skill
 from bus.requests import spending
 from schemas import a2a, names, protojson

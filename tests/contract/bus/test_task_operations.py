@@ -299,7 +299,7 @@ async def test_a_canceled_handler_that_does_not_stop_is_left_behind(
     fleet_bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The task is CANCELED even when its handler swallows the cancellation, and stays so when the handler ends."""
-    monkeypatch.setattr("agents.runtime.runs._STOP_S", 0.05)
+    monkeypatch.setattr("agents.runtime.tasks.runs._STOP_S", 0.05)
     opened, entered = asyncio.Event(), asyncio.Event()
 
     @skill(description="Does not let itself be stopped.")

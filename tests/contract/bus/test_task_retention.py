@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import structlog
 
-from agents.runtime import push
+from agents.runtime.tasks import push
 from bus.connection import Connection
 from bus.jetstream import call
 from bus.provision.streams import TASKS_MAX_AGE_S

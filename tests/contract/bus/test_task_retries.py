@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agents.runtime.durable import MAX_DELIVERIES
+from agents.runtime.tasks.durable import MAX_DELIVERIES
 from agents.skill import Context, Skill, skill
 from bus.inbound import read_task
 from bus.jetstream import delivery_of

@@ -8,7 +8,7 @@ from itertools import groupby
 
 import pytest
 
-from agents.runtime.durable import MAX_DELIVERIES
+from agents.runtime.tasks.durable import MAX_DELIVERIES
 from bus.connection import Msg
 from bus.inbound import read_task
 from bus.jetstream import Entry, Puller, delivery_of

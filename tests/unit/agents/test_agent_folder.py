@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from agents.runtime.agent_folder import file_in, read_folder
-from agents.runtime.load import load_agent
+from agents.runtime.loading.agent_folder import file_in, read_folder
+from agents.runtime.loading.load import load_agent
 from schemas.agent.reading import NOWHERE
 from schemas.errors import InvalidDocument
 from tests.harness.trees import AGENT_FILE, HANDLER

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from agents.runtime.load import card_of, load_agent
+from agents.runtime.loading.load import card_of, load_agent
 from schemas.a2a import TYPED_SKILLS_URI
 from schemas.agent import AgentFile, CallerLimits, Limits
 from schemas.documents import parse_yaml

@@ -6,7 +6,7 @@ import pytest
 
 from agents.llm import AllFailed, BudgetExhausted, LlmError, TooManyRounds
 from agents.llm.errors import ContextOverflow, KeyRefused, Overloaded, RateExceeded
-from agents.runtime.failures import for_caller
+from agents.runtime.answering.failures import for_caller
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 
 from agents.llm import AssistantTurn, ToolCall, ToolResult, ToolTurn
 from agents.loop import NotKept, Pending, Progress
-from agents.runtime.kept_turns import Kept, encoded, without_asking
+from agents.runtime.tasks.kept_turns import Kept, encoded, without_asking
 from bus.sessions import MAX_VALUE_BYTES
 
 CALLS = tuple(ToolCall(id="same", name=name) for name in ("one", "two", "three"))

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from agents.llm.providers.offline_form import in_form
-from agents.runtime.declared import Declared
+from agents.runtime.loading.declared import Declared
 from schemas.agent import SkillText
 from schemas.json_schema import JsonSchema
 

@@ -16,7 +16,7 @@ from agents.mcp.config import Command, Endpoint, reached_by
 from agents.mcp.errors import McpUnusable
 from agents.mcp.names import tool_name
 from agents.mcp.pins import Pins, pin_of
-from agents.runtime.load import load_agent
+from agents.runtime.loading.load import load_agent
 from schemas.agent import Mcp, McpServer
 from schemas.errors import InvalidDocument
 from schemas.redaction import REGISTERED

@@ -59,7 +59,7 @@ def test_the_sdk_is_imported_when_a_server_is_started() -> None:
     """An agent without MCP servers pays nothing for them; without the package, the error says what to install."""
     code = """
 import asyncio, sys
-import agents.runtime.answering, agents.mcp.servers, agents.cli.mcp_commands
+import agents.runtime.answering.ways, agents.mcp.servers, agents.cli.mcp_commands
 print(sorted({"mcp", "mcp_types", "httpx2", "anyio", "starlette"} & set(sys.modules)))
 sys.modules["mcp"] = None
 from agents.mcp import sdk

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from agents.llm.errors import LlmError
 from agents.llm.pool.rules import RULES
-from agents.runtime.load import load_agent
+from agents.runtime.loading.load import load_agent
 from schemas.agent import Price
 from schemas.agent.model_choice import VENDORS
 from schemas.documents import load_yaml

@@ -8,7 +8,7 @@ import pytest
 
 from agents.cli.agent.new import TEMPLATES
 from agents.home import EXAMPLE, NEWSROOM, fleet_folder
-from agents.runtime.load import load_agent
+from agents.runtime.loading.load import load_agent
 from schemas.documents import parse_yaml
 from schemas.fleet import Fleet
 

@@ -17,8 +17,8 @@ from typing import Any
 
 import msgspec
 
-from agents.runtime.contained import Ended, contained, guard_this_process
-from agents.runtime.load import load_agent
+from agents.runtime.loading.contained import Ended, contained, guard_this_process
+from agents.runtime.loading.load import load_agent
 from approvals.trial.sandbox import Report
 from approvals.trial.tree_tar import MAX_BYTES, unpack
 from schemas.errors import UNREADABLE, InvalidDocument

@@ -16,8 +16,8 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from agents.changes import Changes
-from agents.runtime.continuation import Continuation, asked_in
-from agents.runtime.runs import note
+from agents.runtime.tasks.continuation import Continuation, asked_in
+from agents.runtime.tasks.runs import note
 from approvals.errors import ProposalNotFound
 from bus import trace
 from bus.background import Background, OnFailure, only_logged, vital

@@ -8,8 +8,8 @@ import contextlib
 import structlog
 
 from agents.notify import Notifier
-from agents.runtime.service import Identity, Running, ask_for_patience, opened, profile_of, service
-from agents.runtime.signs import Signs
+from agents.processes.service import Identity, Running, ask_for_patience, opened, profile_of, service
+from agents.processes.signs import Signs
 from bus.audit.emit import Audit
 from bus.audit.seal.cosigners import Cosigned, Cosigners, reply_of
 from bus.audit.seal.policy_file import load_policy, log_of

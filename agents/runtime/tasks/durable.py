@@ -9,8 +9,8 @@ from typing import NoReturn
 
 from agents.runtime.large import require_keepable
 from agents.runtime.messages import UNWORKABLE
-from agents.runtime.runs import Runs, bound, note
-from agents.runtime.schedule import Schedule
+from agents.runtime.tasks.runs import Runs, bound, note
+from agents.runtime.tasks.schedule import Schedule
 from bus.inbound import Call
 from bus.requests import chain
 from bus.tasks.commands import Command, TaskCommands

@@ -17,7 +17,7 @@ from pathlib import Path
 import structlog
 
 from agents.notify import Notifier
-from agents.runtime.signs import Signs
+from agents.processes.signs import Signs
 from bus.audit.emit import Audit, Options
 from bus.audit.producer import Producer
 from bus.connection import Connection, Profile

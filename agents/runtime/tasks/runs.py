@@ -20,9 +20,9 @@ import structlog
 from agents.changes import Asked, AuthRequired
 from agents.context import Context, InputRequired
 from agents.llm import Budget
-from agents.runtime import paying
-from agents.runtime.answers import Answering
-from agents.runtime.continuation import Continuation, asked_in
+from agents.runtime.answering import paying
+from agents.runtime.answering.answers import Answering
+from agents.runtime.tasks.continuation import Continuation, asked_in
 from bus.errors import AuditUnavailable
 from bus.inbound import Call
 from bus.requests import chain, spending

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from agents.runtime.answers import NOTHING, Answering, Outside, SkillAnswering
-from agents.runtime.load import Loaded
+from agents.runtime.answering.answers import NOTHING, Answering, Outside, SkillAnswering
+from agents.runtime.loading.load import Loaded
 from bus.audit.emit import Audit
 from bus.connection import Connection
 
@@ -27,11 +27,11 @@ async def answering_of(
         ToolUnusable: a tool that the file names is not to be had here.
     """
     if agent.file.routing is not None:
-        from agents.runtime.routed import routing_of
+        from agents.runtime.answering.routed import routing_of
 
         return routing_of(agent.file.routing, audit, outside.provider)
     if agent.file.llm is not None:
-        from agents.runtime.model_agent import model_answering
+        from agents.runtime.answering.model_agent import model_answering
 
         return await model_answering(agent, agent.file.llm, audit, own, (state, outside))
     return SkillAnswering(agent.skills)

@@ -26,12 +26,12 @@ from agents.loop import (
     steps_on,
 )
 from agents.memory import Memories, Memory, Told
-from agents.runtime.answers import named
-from agents.runtime.declared import Declared, kept_in, text_of, turns_of
-from agents.runtime.failures import for_caller
-from agents.runtime.guard import Guard
-from agents.runtime.kept_turns import KeptTurns, without_asking
-from agents.runtime.typed import write_output
+from agents.runtime.answering.answers import named
+from agents.runtime.answering.failures import for_caller
+from agents.runtime.answering.guard import Guard
+from agents.runtime.loading.declared import Declared, kept_in, text_of, turns_of
+from agents.runtime.loading.typed import write_output
+from agents.runtime.tasks.kept_turns import KeptTurns, without_asking
 from agents.safety.fence import INSTRUCTION
 from agents.tools.approval import earlier
 from agents.tools.toolbox import Toolbox

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import msgspec
 
 from agents.llm import AssistantTurn, UserTurn
-from agents.runtime.typed import write_output
+from agents.runtime.loading.typed import write_output
 from schemas.a2a import JsonObject, Message, Part
 from schemas.agent import SkillText
 from schemas.errors import UNREADABLE, FieldViolation, InvalidAgentResponse, InvalidArgument

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from agents.runtime.runs import bound
+from agents.runtime.tasks.runs import bound
 from bus.inbound import Call
 from schemas import a2a, names
 from schemas.errors import IdempotencyKeyReused, InvalidArgument

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from agents.context import SKILL_KEY, Context
-from agents.runtime.typed import read_input, write_output
+from agents.runtime.loading.typed import read_input, write_output
 from agents.skill import Skill
 from bus.tasks.states import joined
 from schemas import a2a

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from agents.loop import layers_of
 from agents.mcp.servers import mcp_servers
-from agents.runtime.answers import Answering, Outside
-from agents.runtime.load import Loaded
-from agents.runtime.model_answers import Equipment, ModelAnswering
-from agents.runtime.models import pool_of
-from agents.runtime.remembering import remembering_of
+from agents.runtime.answering.answers import Answering, Outside
+from agents.runtime.answering.model_answers import Equipment, ModelAnswering
+from agents.runtime.answering.models import pool_of
+from agents.runtime.answering.remembering import remembering_of
+from agents.runtime.loading.load import Loaded
 from agents.tools.catalogue import Place
 from agents.tools.sources import rows_of
 from agents.tools.toolbox import Toolbox

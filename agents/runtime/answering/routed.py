@@ -6,7 +6,7 @@ from agents.llm import Provider
 from agents.routing.picking import Picking
 from agents.routing.router import RouterAnswering
 from agents.routing.strategies import Capability, Static
-from agents.runtime.models import pool_of
+from agents.runtime.answering.models import pool_of
 from bus.audit.emit import Audit
 from schemas.agent import Routing
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from agents import llm
 from agents.llm.pool.circuit import State
-from agents.runtime.paying import note_call
+from agents.runtime.answering.paying import note_call
 from bus.audit.emit import Audit
 from schemas.agent import Llm
 

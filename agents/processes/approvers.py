@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from agents.runtime.service import Identity, opened, profile_of, service
-from agents.runtime.trying import sandbox_of
+from agents.processes.service import Identity, opened, profile_of, service
+from agents.processes.trying import sandbox_of
 from approvals.applying.applier import Applier
 from approvals.applying.control import Control, SupervisorControl
 from approvals.applying.evidence import Evidence

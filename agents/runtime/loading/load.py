@@ -14,9 +14,9 @@ from typing import Any
 
 from agents.lifespan import Lifespan
 from agents.mcp.config import with_servers
-from agents.runtime.agent_folder import AgentFolder, read_folder
-from agents.runtime.declared import Declared
-from agents.runtime.typed import FILE, TEXT, json_schema
+from agents.runtime.loading.agent_folder import AgentFolder, read_folder
+from agents.runtime.loading.declared import Declared
+from agents.runtime.loading.typed import FILE, TEXT, json_schema
 from agents.skill import Skill
 from schemas import a2a
 from schemas.agent import AgentFile, SkillText

@@ -1,0 +1,1 @@
+"""From an agent's folder to what can run."""

@@ -1,0 +1,1 @@
+"""Tasks: begun, kept, put off, continued, listed, told of."""
