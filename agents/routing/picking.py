@@ -2,11 +2,12 @@
 
 What agents say of themselves, and what the caller says, are texts of others: they stand between fences in a turn of
 the user, never in the system prompt. The model's answer is worth nothing by itself: it must be one of the offered ids.
+Each question goes through the layers that stand around every call of a model (`agents.loop.layers`).
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -14,6 +15,7 @@ import msgspec
 from agents import llm
 from agents.context import Context
 from agents.directory.records import AgentRecord
+from agents.loop import Models
 from agents.routing import finding
 from agents.routing.errors import Unroutable
 from agents.routing.strategies import Choice, among, skill_named, skills_of
@@ -43,12 +45,12 @@ class _Picked(msgspec.Struct):
 
 
 class Picking:
-    """Asks `pool`, as often as `max_iterations` says at most."""
+    """Asks the models that `models_of` gives for a message, as often as `max_iterations` says at most."""
 
-    def __init__(self, routing: Routing, section: Llm, pool: llm.Pool) -> None:
+    def __init__(self, routing: Routing, section: Llm, models_of: Callable[[Context], Models]) -> None:
         self._routing = routing
         self._prompt = llm.SystemPrompt(section, FORM)
-        self._pool = pool
+        self._models_of = models_of
 
     async def choices(self, context: Context) -> AsyncGenerator[Choice, None]:
         """See `Strategy`. An agent that was away is not offered again."""
@@ -56,9 +58,10 @@ class Picking:
         offered = {record.agent: record for record in known[:_MOST_OFFERED]}
         if not offered:
             raise Unroutable("no agent is online that a message could be passed on to")
+        models = self._models_of(context)
         turns: list[llm.Turn] = [llm.UserTurn(text=_question(tuple(offered.values()), context))]
         for _ in range(self._routing.max_iterations):
-            answer = await self._answer(context, turns)
+            answer = await self._answer(models, turns)
             picked = _read(answer.text)
             if picked is not None and not picked.agent:
                 break
@@ -74,15 +77,15 @@ class Picking:
             turns.append(llm.UserTurn(text=f"It is away. Choose another one of: {', '.join(offered)}."))
         raise Unroutable(f"no agent was found to fit; online are: {skills_of(known)}")
 
-    async def _answer(self, context: Context, turns: Sequence[llm.Turn]) -> llm.Answer:
+    async def _answer(self, models: Models, turns: Sequence[llm.Turn]) -> llm.Answer:
         """What the model says.
 
         Raises:
-            Unavailable, BudgetExceeded: no model could answer.
+            Unavailable, BudgetExceeded: no model could answer. A2AError: as the layers refuse.
         """
-        question = llm.Completion(system=self._prompt, turns=tuple(turns), timeout_s=self._pool.request_timeout_s)
+        question = llm.Completion(system=self._prompt, turns=tuple(turns), timeout_s=models.timeout_s)
         try:
-            return await self._pool.complete(question, context.budget)
+            return await models.ask(question)
         except llm.LlmError as error:
             raise for_caller(error) from None
 

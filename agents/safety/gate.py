@@ -36,6 +36,14 @@ class Gate:
             InvalidArgument: it is over a limit, or it looks like an instruction to the model and such are refused.
         """
         self._intake.check(message)
+        self.seen(message)
+
+    def seen(self, message: Message) -> None:
+        """Look at a caller's message, whatever its size.
+
+        Raises:
+            InvalidArgument: it looks like an instruction to the model and such are refused.
+        """
         if self._looked(message.text(), CALLER) and self._settings.on_signal == "refuse":
             violation = FieldViolation("message.parts", "the text looks like an instruction to the model")
             raise InvalidArgument(

@@ -33,6 +33,16 @@ class Guard:
             if message.role == "ROLE_USER":
                 self._gate.asked(message)
 
+    def look(self) -> None:
+        """Look at the caller's message, of which a model sees the beginning of the text, and another agent the whole.
+
+        The other agent has limits of its own, so here are none.
+
+        Raises:
+            InvalidArgument: it is refused as an instruction to the model.
+        """
+        self._gate.seen(self._context.message)
+
     def turns(self, turns: Sequence[Turn]) -> tuple[Turn, ...]:
         """What was said, as the model is shown it."""
         return tuple(

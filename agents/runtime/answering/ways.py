@@ -29,7 +29,7 @@ async def answering_of(
     if agent.file.routing is not None:
         from agents.runtime.answering.routed import routing_of
 
-        return routing_of(agent.file.routing, audit, outside.provider)
+        return routing_of(agent.file, agent.file.routing, audit, outside.provider)
     if agent.file.llm is not None:
         from agents.runtime.answering.model_agent import model_answering
 
