@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from agents.context import Context
 from agents.tools.authoring import tool
-from agents.tools.errors import ToolFailed, ToolRefused
+from agents.tools.errors import ToolAway, ToolFailed, ToolRefused
 
-__all__ = ["Context", "ToolFailed", "ToolRefused", "tool"]
+__all__ = ["Context", "ToolAway", "ToolFailed", "ToolRefused", "tool"]

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from agents.changes import AuthRequired
 from agents.context import InputRequired
 from agents.llm import ToolCall, ToolResult, ToolTurn
-from agents.tools.errors import ToolRefused
+from agents.tools.errors import ToolError, ToolRefused
 from bus.errors import AuditUnavailable
 from bus.tasks.states import StaleTask
 from schemas.errors import AgentbusError
@@ -80,7 +80,7 @@ class Calls:
             await self._keep(True)
             raise
         except AgentbusError as error:
-            text, is_error = cut(str(error), _MAX_REFUSAL_CHARS), True
+            text, is_error = _told_of(error), True
         result = ToolResult(call_id=call.id, name=call.name, text=text, is_error=is_error)
         if pending.end(call, result):
             await self._keep(False)
@@ -104,3 +104,9 @@ class Calls:
             self.pending.begin(step.call)
             await self._keep(False)
         return await self._of.run_tool(step)
+
+
+def _told_of(error: AgentbusError) -> str:
+    """The advice, and what was found all the same, which has been cut and fenced where it was found."""
+    found = error.found if isinstance(error, ToolError) else ""
+    return "\n".join(filter(None, (cut(str(error), _MAX_REFUSAL_CHARS), found)))

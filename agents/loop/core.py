@@ -10,6 +10,7 @@ from typing import Final
 
 from agents.context import Context
 from agents.llm import Answer, Budget, Completion, Finished, Pool, PoolDelta, TextDelta
+from agents.tools.errors import ToolError
 from bus import trace
 from bus.audit.emit import Audit
 
@@ -88,7 +89,11 @@ def runner(audit: Audit) -> RunTool:
             here = here.caused_by(intent)
         step.began.at_s, step.began.trace = time.perf_counter(), here
         with trace.entered(here):
-            return cut(await row.run(step.arguments, context), row.max_result_chars)
+            try:
+                return cut(await row.run(step.arguments, context), row.max_result_chars)
+            except ToolError as error:
+                error.found = cut(error.found, row.max_result_chars)
+                raise
 
     return run
 

@@ -28,16 +28,17 @@ from schemas.text import harmless
 
 from .child import Child
 from .config import Command, Endpoint
-from .errors import McpDown, McpTimedOut, McpUnreadable
+from .errors import McpDown, McpError, McpFailed, McpTimedOut, McpUnreadable
 from .listing import MAX_LISTED
 from .results import text_of
 from .transports import over_http, over_stdio
 
 _MAX_PAGES: Final = 100
 _SAID: Final = 500
-FAILED: Final = "The tool did not do it. It says:"
 _TERMINATED: Final = "Session terminated"
 """What the SDK makes of a 404 to a session that the server has forgotten."""
+_ERROR_PAGE: Final = "Server returned an error response"
+"""What it makes of an HTTP error that holds no error of the protocol: the server, or what stands before it, does not work."""
 
 
 @dataclass(slots=True)
@@ -104,12 +105,10 @@ class Connection:
         return found[:MAX_LISTED]
 
     async def call(self, tool: str, arguments: JsonObject, timeout_s: float) -> str:
-        """What the tool gave, as text, or what it says of its failure: both are the server's words, and fenced as such.
-
-        Cancelling it tells the server.
+        """What the tool gave, as text. Cancelling it tells the server.
 
         Raises:
-            McpTimedOut, McpDown, McpUnreadable: for the model, in words of ours.
+            McpError: for the model, in words of ours; those of the server are what it `found`.
         """
         request = mcp_types.CallToolRequest(params=mcp_types.CallToolRequestParams(name=tool, arguments=arguments))
         try:
@@ -117,25 +116,34 @@ class Connection:
                 request, mcp_types.CallToolResult, request_read_timeout_seconds=timeout_s
             )
         except MCPError as error:
-            return self._refusal(tool, error, timeout_s)
+            raise self._refusal(tool, error, timeout_s) from None
         except pydantic.ValidationError:
             raise McpUnreadable(f"{self._name}: {tool} did not answer with a result") from None
         except (anyio.ClosedResourceError, anyio.BrokenResourceError):
             raise self._gone(tool) from None
         text = text_of(list(result.content), result.structured_content)
-        return f"{FAILED}\n{text}" if result.is_error else text
+        if result.is_error:
+            raise self._failed(tool, text)
+        return text
 
-    def _refusal(self, tool: str, error: MCPError, timeout_s: float) -> str:
+    def _refusal(self, tool: str, error: MCPError, timeout_s: float) -> McpError:
         if error.code == mcp_types.REQUEST_TIMEOUT:
-            raise McpTimedOut(
+            return McpTimedOut(
                 f"{self._name}: {tool} did not answer within {timeout_s:g} s and was told to stop; it may have acted"
             )
         if error.code == mcp_types.CONNECTION_CLOSED:
-            raise self._gone(tool) from None
+            return self._gone(tool)
         if error.message == _TERMINATED:
             self.news.end()
-            raise McpDown(f"{self._name} has begun anew and is being connected again; {tool} did nothing, try again")
-        return f"{FAILED}\n{harmless(error.message[:_SAID])}"
+            return McpDown(f"{self._name} has begun anew and is being connected again; {tool} did nothing, try again")
+        if error.message == _ERROR_PAGE:
+            return McpUnreadable(
+                f"{self._name} answered {tool} with an error of HTTP; do without it, or try again later"
+            )
+        return self._failed(tool, harmless(error.message[:_SAID]))
+
+    def _failed(self, tool: str, said: str) -> McpFailed:
+        return McpFailed(f"{self._name}: {tool} did not do it. It says:", found=said)
 
     def _gone(self, tool: str) -> McpDown:
         self.news.end()

@@ -5,9 +5,10 @@
     └── ToolError        a call did not do what was asked
         ├── ToolRefused      the agent's file, or people, do not allow this call; nothing was done
         ├── ToolFailed       it was tried and could not be done
+        │   └── ToolAway         because what the tool stands on is away, or does not work
         └── ToolLate         it did not end in time: what it did until then is done
 
-No message holds a secret, nor what somebody else's server said beyond what the tool is for.
+No message holds a secret. What somebody else said of a failure stands in no message but in `found`, which the loop fences.
 """
 
 from __future__ import annotations
@@ -28,9 +29,15 @@ class ToolError(AgentbusError):
     """
 
     word: ClassVar[str] = "failed"
+    found: str
+    """What was found all the same, in words of others: the model is shown it as it is shown a result."""
     is_outage: ClassVar[bool] = False
     """What the tool stands on is away or does not work, so that other calls of it are likely to fail too. Such a tool
     is left alone for a while (`resilience.breaker`)."""
+
+    def __init__(self, advice: str, found: str = "") -> None:
+        super().__init__(advice)
+        self.found = found
 
 
 class ToolRefused(ToolError):
@@ -41,6 +48,12 @@ class ToolRefused(ToolError):
 
 class ToolFailed(ToolError):
     """It could not be done."""
+
+
+class ToolAway(ToolFailed):
+    """What it stands on is away, or does not work: whoever calls it next is likely to hear the same."""
+
+    word, is_outage = "away", True
 
 
 class ToolLate(ToolError):

@@ -36,6 +36,8 @@ class Row:
     ends_itself: bool = False
     at_once: int = 1
     """How many calls of one turn may run at the same time."""
+    place_of: Callable[[Any], str] | None = None
+    """Of a tool that stands on several servers: which one a call with these arguments goes to. They fail each for itself."""
 
     @property
     def name(self) -> str:

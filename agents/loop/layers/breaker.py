@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Final
 
-from agents.loop.steps import ModelStep, Step
+from agents.loop.steps import ModelStep, Step, ToolStep
 from agents.tools.errors import ToolError
 from bus.audit.emit import Audit
 from bus.requests.breaker import BreakerRules, Breakers, State
@@ -31,7 +32,7 @@ class _NoLink:
 
 
 class BreakerLayer:
-    """A breaker for each tool of the agent."""
+    """A breaker for each tool of the agent; of a tool that stands on several servers, for each of these."""
 
     def __init__(self, rules: Breaker, audit: Audit) -> None:
         self._audit = audit
@@ -45,7 +46,7 @@ class BreakerLayer:
         """
         if isinstance(step, ModelStep):
             return await proceed()
-        with self._breakers.attempt(step.key) as attempt:
+        with self._breakers.attempt(_stands_on(step)) as attempt:
             try:
                 return await proceed()
             except BaseException as error:
@@ -55,8 +56,18 @@ class BreakerLayer:
                     attempt.answered()
                 raise
 
-    def _tell(self, tool: str, state: State, reason: str) -> None:
+    def _tell(self, key: str, state: State, reason: str) -> None:
+        tool, _, _ = key.partition(_AT)  # a server's name may be what a model wrote, so the trail has the tool alone
         self._audit.emit(_EVENTS[state], action="tool", resource=tool, reason=reason)
+
+
+_AT: Final = " at "
+
+
+def _stands_on(step: ToolStep) -> str:
+    """What fails as one: the tool, or the tool at one of its servers."""
+    place = step.row.place_of(step.arguments) if step.row.place_of else ""
+    return f"{step.key}{_AT}{place}" if place else step.key
 
 
 def is_failure(error: BaseException) -> bool:

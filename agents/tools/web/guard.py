@@ -14,12 +14,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from agents.tools.errors import ToolFailed, ToolRefused
+from agents.tools.errors import ToolAway, ToolFailed, ToolRefused
 from agents.tools.web.addresses import Address, is_public, may_reach
 from agents.tools.web.target import Target
 
 Resolve = Callable[[str, int], Awaitable[list[str]]]
 """All addresses of a name, in the order in which they should be tried; raises OSError."""
+_NO_SUCH_NAME = frozenset({socket.EAI_NONAME, socket.EAI_NODATA})
+"""That a name is none is an answer; others say that nobody could be asked."""
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
@@ -45,7 +47,8 @@ class Guard:
         """A connection to the target's host, over TLS where its scheme says so; closed on leaving.
 
         Raises:
-            ToolRefused: an address of it may not be reached. ToolFailed: it is not there, or is not who it should be.
+            ToolRefused: an address of it may not be reached. ToolFailed: there is no such name.
+            ToolAway: it is not there, or is not who it should be.
         """
         address = await self.address_of(target)
         context = ssl.create_default_context() if target.scheme == "https" else None
@@ -53,9 +56,9 @@ class Guard:
         try:
             reader, writer = await asyncio.open_connection(str(address), target.port, ssl=context, server_hostname=name)
         except ssl.SSLError as error:
-            raise ToolFailed(f"{target.host} cannot be trusted: {error.reason or 'TLS failed'}") from None
+            raise ToolAway(f"{target.host} cannot be trusted: {error.reason or 'TLS failed'}") from None
         except OSError as error:
-            raise ToolFailed(f"{target.host} cannot be reached: {error.strerror or 'no connection'}") from None
+            raise ToolAway(f"{target.host} cannot be reached: {error.strerror or 'no connection'}") from None
         try:
             yield reader, writer
         finally:
@@ -65,7 +68,9 @@ class Guard:
         """The address to connect to; raises as `connected`."""
         try:
             found = [ipaddress.ip_address(text) for text in await self.resolve(target.host, target.port)]
-        except (OSError, UnicodeError, ValueError):
+        except (OSError, UnicodeError, ValueError) as error:
+            if isinstance(error, OSError) and error.errno not in _NO_SUCH_NAME:
+                raise ToolAway(f"nobody could be asked for the address of {target.host}; try again later") from None
             found = []
         if not found:
             raise ToolFailed(f"{target.host} has no address")

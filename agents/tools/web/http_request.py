@@ -9,12 +9,13 @@ from pydantic import Field, field_validator
 
 from agents import llm
 from agents.context import Context
-from agents.tools.errors import ToolRefused
+from agents.tools.errors import ToolAway, ToolRefused
 from agents.tools.policy import require_argument
 from agents.tools.row import Row
 from agents.tools.web.fetch import Fetcher, headers_by_host
 from agents.tools.web.guard import Guard, Resolve, resolved
-from agents.tools.web.wire import Request, Response
+from agents.tools.web.target import Target
+from agents.tools.web.wire import FIRST_OUTAGE, Request, Response
 from schemas.agent import HttpSettings
 from schemas.agent.tool_settings import Method
 from schemas.documents import Document
@@ -74,14 +75,24 @@ def http_row(settings: HttpSettings, resolve: Resolve = resolved) -> Row:
     async def run(arguments: Any, _: Context) -> str:
         request = _request(settings, arguments)
         target, response = await fetcher.fetch(arguments.url, request)
-        return said(target.url, response)
+        text = said(target.url, response)
+        if response.status >= FIRST_OUTAGE:
+            raise ToolAway(f"{target.host} does not work now ({response.status}). It says:", found=text)
+        return text
 
     words = (
         f"Send an HTTP request to one of these hosts: {', '.join(settings.hosts)}. "
         f"Methods: {', '.join(settings.methods)}."
     )
     tool = llm.Tool(name="http_request", description=words, input=HttpRequest)
-    return Row(tool, run, has_effects=not _SAFE_METHODS.issuperset(settings.methods))
+    return Row(tool, run, has_effects=not _SAFE_METHODS.issuperset(settings.methods), place_of=_place)
+
+
+def _place(arguments: HttpRequest) -> str:
+    try:
+        return Target.read(arguments.url).place
+    except ToolRefused:
+        return ""
 
 
 def _request(settings: HttpSettings, wanted: HttpRequest) -> Request:

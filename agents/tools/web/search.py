@@ -12,11 +12,11 @@ from pydantic import Field
 
 from agents import llm
 from agents.context import Context
-from agents.tools.errors import ToolFailed, ToolRefused, ToolUnusable
+from agents.tools.errors import ToolAway, ToolFailed, ToolRefused, ToolUnusable
 from agents.tools.row import Row
 from agents.tools.web.guard import Guard, Resolve, resolved
 from agents.tools.web.target import Target
-from agents.tools.web.wire import Request, Response, exchange
+from agents.tools.web.wire import FIRST_OUTAGE, Request, Response, exchange
 from schemas.agent import SearchSettings
 from schemas.documents import Document
 from schemas.errors import UNREADABLE
@@ -94,12 +94,14 @@ def _target(base_url: str) -> Target:
 
 
 def _told(response: Response, most: int) -> str:
+    if response.status >= FIRST_OUTAGE:
+        raise ToolAway(f"the search does not work now ({response.status}); do without it, or try later")
     if response.status != 200:
         raise ToolFailed(f"the search failed ({response.status}): {_WHY.get(response.status, 'try other words')}")
     try:
         found = msgspec.json.decode(response.body, type=_Results)
     except UNREADABLE:
-        raise ToolFailed("the search's answer cannot be read") from None
+        raise ToolAway("the search's answer cannot be read") from None
     lines = [*_answers(found), *(_numbered(number, one) for number, one in enumerate(found.organic[:most], 1))]
     return "\n\n".join(lines) or "nothing was found"
 

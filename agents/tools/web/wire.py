@@ -10,13 +10,15 @@ import re
 from dataclasses import dataclass, field
 from typing import Final
 
-from agents.tools.errors import ToolFailed
+from agents.tools.errors import ToolAway
 from agents.tools.web.guard import Guard
 from agents.tools.web.target import Target
 
 _STATUS: Final = re.compile(rb"HTTP/1\.[01] ([1-5]\d\d)(?: [^\r\n]*)?\r?\n")
 _MAX_HEADERS, _MAX_LINE, _MAX_EARLY = 200, 16 * 1024, 10
 _NO_BODY: Final = frozenset({204, 304})
+FIRST_OUTAGE: Final = 500
+"""From this status on the fault is the server's, not of what was asked."""
 _PIECE: Final = 64 * 1024
 
 
@@ -43,7 +45,7 @@ async def exchange(guard: Guard, target: Target, request: Request, max_bytes: in
     """Send and read, to the end or to `max_bytes` of body. It has no limit of time: cancel it, and it is closed.
 
     Raises:
-        ToolRefused, ToolFailed: as `Guard.connected`; ToolFailed too for what is no HTTP.
+        ToolRefused, ToolFailed, ToolAway: as `Guard.connected`; ToolAway too for what is no HTTP.
     """
     async with guard.connected(target) as (reader, writer):
         try:
@@ -51,7 +53,7 @@ async def exchange(guard: Guard, target: Target, request: Request, max_bytes: in
             await writer.drain()
             return await _read(reader, request.method, max_bytes)
         except (OSError, EOFError, ValueError, asyncio.LimitOverrunError):
-            raise ToolFailed(f"{target.host} broke off, or does not speak HTTP") from None
+            raise ToolAway(f"{target.host} broke off, or does not speak HTTP") from None
 
 
 def _head(target: Target, request: Request) -> bytes:

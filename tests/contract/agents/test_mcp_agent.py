@@ -75,7 +75,9 @@ async def test_a_model_uses_a_tool_of_a_server(tmp_path: Path, monkeypatch: pyte
         assert "IGNORE" not in json.dumps(request.body["messages"])
         assert "OBEY" not in json.dumps(request.body)
     assert re.search(r"untrusted>>>\n5\n<<<end", texts_of(second, "tool"))
-    assert "untrusted>>>\nThe tool did not do it. It says:" in texts_of(fourth, "tool")
+    assert re.search(
+        r"add did not do it\. It says:\n<<<data \w+ from tool mcp__sums__add, untrusted>>>\n", texts_of(fourth, "tool")
+    )
     assert not fifth.body.get("tools")
     assert [event.data.action for event in events if event.short_type == "tool.intended"] == [NAME, NAME]
     (connected,) = (event for event in events if event.short_type == "mcp.connected")

@@ -11,8 +11,7 @@ from typing import Any
 
 import pytest
 
-from agents.mcp.connection import FAILED
-from agents.mcp.errors import McpDown, McpTimedOut
+from agents.mcp.errors import McpDown, McpError, McpFailed, McpTimedOut
 from agents.mcp.pins import Seen
 from agents.mcp.server import Around, Server, Times, Told
 from schemas.agent import McpServer
@@ -63,7 +62,8 @@ async def test_a_server_is_called_with_its_headers(
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     async with client(http, tmp_path, headers={"Authorization": "Bearer env:SOME_TOKEN"}) as server:
         assert await server.call("add", {"a": 2, "b": 3}) == "5"
-        assert (await server.call("add", {"a": "x"})).startswith(FAILED)
+        with pytest.raises(McpFailed):
+            await server.call("add", {"a": "x"})
     assert {request["authorization"] for request in http.requests} == {f"Bearer {SECRET}"}
     assert SECRET not in repr(server.problem)
 
@@ -91,8 +91,8 @@ async def test_a_redirect_to_elsewhere_is_not_followed(http: HttpServer, tmp_pat
     async with http_server() as elsewhere, client(http, tmp_path, headers={"X-Plain": "p"}) as server:
         for status in (302, 307, 308):
             http.answer = (status, {"location": elsewhere.url}, b"")
-            said = await server.call("add", {"a": 2, "b": 3})
-            assert said.startswith(FAILED)
+            with pytest.raises(McpError):
+                await server.call("add", {"a": 2, "b": 3})
         assert elsewhere.requests == []
         http.answer = None
         assert await server.call("add", {"a": 2, "b": 3}) == "5"
@@ -115,12 +115,10 @@ async def test_what_is_no_answer_is_told_and_costs_no_other_call(
     """Neither memory nor the next call suffers from what a server sends."""
     async with client(http, tmp_path) as server:
         http.answer = answer
-        try:
-            said = await server.call("add", {"a": 2, "b": 3})
-        except McpDown:
-            said = FAILED
-        assert said.startswith(FAILED)
-        assert len(said) < 2_000
+        with pytest.raises(McpError) as failure:
+            await server.call("add", {"a": 2, "b": 3})
+        assert len(f"{failure.value} {failure.value.found}") < 2_000
+        assert failure.value.is_outage or answer[0] == 200
         http.answer = None
         await is_up(server)
         assert await server.call("add", {"a": 2, "b": 3}) == "5"

@@ -18,8 +18,7 @@ from typing import Any
 import pytest
 import structlog
 
-from agents.mcp.connection import FAILED
-from agents.mcp.errors import McpDown, McpTimedOut, McpUnreadable, ToolChanged
+from agents.mcp.errors import McpDown, McpFailed, McpTimedOut, McpUnreadable, ToolChanged
 from agents.mcp.listing import MAX_DESCRIPTION, MAX_LISTED, MAX_OFFERED
 from agents.mcp.pins import SEEN_FILE, Seen, pin_of
 from agents.mcp.results import MAX_CHARS
@@ -108,14 +107,16 @@ def offered(server: Server) -> set[str]:
 
 
 async def test_results_are_texts(place: Place) -> None:
-    """Texts and data are told, other content is named, a refusal is a result, and what is none is an error."""
+    """Texts and data are told, other content is named, a refusal is the server's and no outage, and what is none is an error."""
     place.lists(*(tool(name) for name in (*CALLS, "picnic")))
     async with place.running() as server:
         assert json.loads(await server.call("echo", {"a": [1, "ü"]})) == {"a": [1, "ü"]}
         assert await server.call("data", {}) == '{"rows":[1,2]}'
         assert await server.call("picture", {}) == "[not shown: image, image/png, 6 bytes]\na cat"
-        assert await server.call("fail", {}) == f"{FAILED}\nthe disk is full"
-        assert await server.call("picnic", {}) == f"{FAILED}\nno method tools/call"
+        for name, found in (("fail", "the disk is full"), ("picnic", "no method tools/call")):
+            with pytest.raises(McpFailed, match=f"files: {name} did not do it") as failure:
+                await server.call(name, {})
+            assert (failure.value.found, failure.value.is_outage) == (found, False)
         with pytest.raises(McpUnreadable, match="did not answer with a result"):
             await server.call("nothing", {})
         assert len(await server.call("many", {"characters": 1_000_000})) == MAX_CHARS

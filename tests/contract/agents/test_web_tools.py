@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import socket
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,12 +13,12 @@ from typing import Any
 import pytest
 
 from agents.tools.catalogue import Place
-from agents.tools.errors import ToolFailed, ToolLate, ToolRefused, ToolUnusable
+from agents.tools.errors import ToolAway, ToolError, ToolFailed, ToolLate, ToolRefused, ToolUnusable
 from agents.tools.sources import rows_of
 from agents.tools.web.http_request import http_row
 from agents.tools.web.search import search_row
 from schemas.agent import HttpSettings, SearchSettings, Tools
-from schemas.errors import InvalidDocument
+from schemas.errors import InvalidDocument, Unavailable
 from tests.harness.toolbox import Box, Told, called, toolbox
 from tests.harness.web import NEVER, Web, answer, certified
 
@@ -273,6 +275,54 @@ async def test_what_is_not_there_is_said_so(web: Web) -> None:
         await ask(tools, f"http://a.example:{port}/")
 
 
+async def test_an_outage_is_the_server_s_and_not_the_model_s(web: Web) -> None:
+    """Five outages in a row open the breaker, of that server alone; what the model does wrong opens none."""
+    told = Told()
+    closed = Web()
+    async with closed:
+        gone = closed.port
+    tools = box(
+        web, told=told, max_bytes=100, max_result_chars=200,
+        hosts=[f"a.example:{web.port}", f"a.example:{gone}"], allow_private=[web.place, f"127.0.0.1:{gone}"],
+    )  # fmt: skip
+    url = f"http://a.example:{web.port}"
+    web.answers |= {"/ill": answer(503, "x" * 300), "/well": answer(200, "ok")}
+    for path, wrong in (("/none", {}), ("/none", {"method": "DELETE"}), ("/none", {"body": "x"})) * 2:
+        with contextlib.suppress(ToolRefused):
+            assert (await ask(tools, url + path, **wrong)).startswith("404 ")
+    assert "breaker.opened" not in told.kinds
+    for _ in range(5):
+        with pytest.raises(ToolAway, match="cannot be reached"):
+            await ask(tools, f"http://a.example:{gone}/")
+    with pytest.raises(Unavailable, match="left alone"):
+        await ask(tools, f"http://a.example:{gone}/")
+    assert (await ask(tools, f"{url}/well")).endswith("ok")
+    for _ in range(5):
+        with pytest.raises(ToolAway, match=r"does not work now \(503\)") as failure:
+            await ask(tools, f"{url}/ill")
+        assert failure.value.found.startswith(f"503 {url}/ill")
+        assert "x" * 100 in failure.value.found
+    with pytest.raises(Unavailable, match="left alone"):
+        await ask(tools, f"{url}/well")
+    opened = [facts for kind, facts in told.events if kind == "breaker.opened"]
+    assert [(facts["resource"], facts["reason"]) for facts in opened] == [("http_request", "away")] * 2
+
+
+@pytest.mark.parametrize(
+    ("error", "is_outage"),
+    [(socket.gaierror(socket.EAI_NONAME, "none"), False), (socket.gaierror(socket.EAI_AGAIN, "again"), True)],
+)
+async def test_a_name_that_is_none_is_no_outage(web: Web, error: OSError, is_outage: bool) -> None:
+    """Nobody to ask for names is one."""
+
+    async def resolve(_: str, __: int) -> list[str]:
+        raise error
+
+    with pytest.raises(ToolError) as failure:
+        await ask(box(web, resolve), f"http://a.example:{web.port}/")
+    assert failure.value.is_outage == is_outage
+
+
 async def test_a_server_proves_who_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Over TLS, by the name that was asked for, to whom the machine trusts."""
     certificate = certified("a.example", tmp_path)
@@ -327,7 +377,7 @@ async def test_a_search(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
     [
         (answer(403, "{}"), "the key is not valid, or has no credit"),
         (answer(429), "try later"),
-        (answer(500, SECRET), "failed .500.: try other words"),
+        (answer(500, SECRET), "does not work now .500."),
         (answer(200, "no json"), "cannot be read"),
         (answer(200, '{"organic": 5}'), "cannot be read"),
     ],

@@ -17,7 +17,8 @@ from agents.context import Context
 from agents.llm import Pool, SystemPrompt, ToolTurn
 from agents.loop import ORDER, Layer, ModelStep, Step, ToolStep, converse, layers_of, within
 from agents.loop.layers.rate_limit import Pace, RateLimitLayer
-from agents.tools.errors import ToolFailed, ToolLate, ToolRefused
+from agents.mcp.errors import McpDown, McpFailed, McpTimedOut, McpUnreadable, ToolChanged
+from agents.tools.errors import ToolAway, ToolFailed, ToolLate, ToolRefused
 from agents.tools.row import Row
 from schemas.agent import Breaker, BulkheadLimits, Llm, ModelChoice, RateLimit, Resilience
 from schemas.documents import Document
@@ -173,6 +174,12 @@ async def test_a_tool_that_fails_is_left_alone() -> None:
     ("error", "opens"),
     [
         (ToolFailed("there is no such file"), False),
+        (ToolAway("the server is away"), True),
+        (McpDown("the server is away"), True),
+        (McpTimedOut("no answer"), True),
+        (McpUnreadable("an error page"), True),
+        (McpFailed("wrong arguments"), False),
+        (ToolChanged("another definition"), False),
         (Unavailable("another agent is away"), False),
         (AuthRequired("p-1"), False),
         (ZeroDivisionError(), True),
