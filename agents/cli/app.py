@@ -14,6 +14,7 @@ import typer
 from agents.cli.agent.app import agent_app
 from agents.cli.audit.app import audit_app
 from agents.cli.chat.app import chat
+from agents.cli.deploying.app import deploy
 from agents.cli.directory.app import agents_app
 from agents.cli.options import (
     HOME,
@@ -198,6 +199,7 @@ def card(
 app.command("propose")(propose)
 app.command("chat")(chat)
 app.command("pipeline")(pipeline)
+app.command("deploy")(deploy)
 
 
 @app.command()

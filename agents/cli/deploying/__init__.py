@@ -1,0 +1,1 @@
+"""`agentbus deploy`: an agent's envelope for another platform."""
