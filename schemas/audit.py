@@ -55,6 +55,7 @@ _APPLIED: Keys = {"digest": DIGEST, "base": DIGEST, "tree": DIGEST, "verdict": C
 _CASE: Keys = {
     **_APPLIED, "kind": WORD, "state": WORD, "risk": WORD, "approvals": COUNT, "quorum": COUNT,
 }  # fmt: skip
+_MEMBER: Keys = {"role": WORD, "fleet": DIGEST}
 _ROWS = (
     EventType("process", "started", INFO, False, "a process is ready to serve"),
     EventType("process", "alive", INFO, False, "a process that had nothing to tell for an hour is there"),
@@ -240,6 +241,9 @@ _ROWS = (
         "the stream goes on after an archive: its range, number of messages and Merkle root",
         {"first": COUNT, "last": COUNT, "messages": COUNT, "root": DIGEST},
     ),
+    EventType("member", "added", INFO, True, "somebody new is let in to the bus, with a key of its own", _MEMBER),
+    EventType("member", "removed", WARN, True, "somebody is let in to the bus no more; its keys are revoked", _MEMBER),
+    EventType("member", "rekeyed", INFO, True, "somebody has new keys; the old ones are refused from here on", _MEMBER),
     EventType("audit", "unwitnessed", WARN, True, "a witness does not cosign the trail's checkpoints, with the reason"),
     EventType("audit", "witnessed", INFO, False, "a witness cosigns the trail's checkpoints"),
     EventType(

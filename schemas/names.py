@@ -45,6 +45,8 @@ MONITOR: Final = "monitor"
 SUPERVISOR: Final = "supervisor"
 ROTATION: Final = "rotation"
 """Tells the trail of its own rotation, from within the trail's account, where nobody in service may write."""
+MEMBERSHIP: Final = "membership"
+"""Tells the trail who joins and leaves the fleet and whose key is exchanged, from within the trail's account likewise."""
 NATS_SERVER: Final = "nats-server"
 CLUSTER: Final = "cluster"
 """What the servers of a cluster know each other by is in its folder of credentials."""
@@ -58,6 +60,7 @@ RESERVED: Final = frozenset(
         MONITOR,
         SUPERVISOR,
         ROTATION,
+        MEMBERSHIP,
         NATS_SERVER,
         CLUSTER,
         "sys",

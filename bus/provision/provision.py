@@ -71,11 +71,12 @@ def write_files(fleet: Fleet, home: Home) -> Keys:
     write_seal_policy(fleet, home)
     write_contexts(fleet, home, server_url(fleet))
     write_user_keys(home.user_keys, keys)
-    _write_configs(fleet, home, keys)
+    write_configs(fleet, home, keys)
     return keys
 
 
-def _write_configs(fleet: Fleet, home: Home, keys: Keys, admins: Mapping[str, str] | None = None) -> None:
+def write_configs(fleet: Fleet, home: Home, keys: Keys, admins: Mapping[str, str] | None = None) -> None:
+    """Write the configuration of each server; `admins` as `server_config` takes them."""
     secret = route_secret(home) if fleet.nats.cluster else ""
     for server in servers_of(fleet, home):
         _write(server.config, server_config(fleet, server, keys, admins, secret, read_archives(home)))
@@ -91,21 +92,22 @@ def route_secret(home: Home) -> str:
 
 def _ensure_keys(fleet: Fleet, home: Home) -> dict[tuple[str, str], str]:
     wanted = {(user.principal, user.credential) for user in users_of(fleet)}
-    wanted |= {(producer, names.AUDIT_CREDENTIAL) for producer in _producers(fleet)}
+    wanted |= {(producer, names.AUDIT_CREDENTIAL) for producer in _producers(fleet, home)}
     wanted |= {(name, names.SEAL_CREDENTIAL) for name in (names.SEALER, *fleet.witnesses)}
     return {key: create_credential(home.credentials(key[0]) / key[1]).public_key() for key in sorted(wanted)}
 
 
-def _producers(fleet: Fleet) -> dict[str, str]:
-    """Each audit producer and the family of its subjects."""
-    services = dict.fromkeys((names.APPROVALS, names.APPLIER, names.SEALER, names.ROTATION), "sys")
-    return {**services, **dict.fromkeys(fleet.agents, "agent")}
+def _producers(fleet: Fleet, home: Home) -> dict[str, str]:
+    """Each audit producer and the family of its subjects, agents included that are not in the fleet any more."""
+    services = dict.fromkeys((names.APPROVALS, names.APPLIER, names.SEALER, names.ROTATION, names.MEMBERSHIP), "sys")
+    kept = (path.parent.name for path in sorted(home.credentials("").glob(f"*/{names.AUDIT_CREDENTIAL}")))
+    return {**dict.fromkeys(kept, "agent"), **dict.fromkeys(fleet.agents, "agent"), **services}
 
 
 def _trust(fleet: Fleet, home: Home) -> Trust:
     return {
         f"audit.{family}.{name}.": (Credential(home.credentials(name) / names.AUDIT_CREDENTIAL).public_key(),)
-        for name, family in _producers(fleet).items()
+        for name, family in _producers(fleet, home).items()
     }
 
 
@@ -146,7 +148,7 @@ async def start_servers(fleet: Fleet, home: Home) -> tuple[LocalServer, ...]:
     with tempfile.TemporaryDirectory(prefix="agentbus-admin-") as folder:
         accounts = sorted({stream.account for stream in streams_of(fleet)})
         admins = {account: create_credential(Path(folder) / account) for account in accounts}
-        _write_configs(fleet, home, keys, {account: admin.public_key() for account, admin in admins.items()})
+        write_configs(fleet, home, keys, {account: admin.public_key() for account, admin in admins.items()})
         try:
             await asyncio.gather(*(server.start() for server in servers))
             await _set_up(servers, fleet, home, keys, admins)
@@ -154,7 +156,7 @@ async def start_servers(fleet: Fleet, home: Home) -> tuple[LocalServer, ...]:
             await asyncio.gather(*(server.stop() for server in servers))
             raise
         finally:
-            _write_configs(fleet, home, keys)
+            write_configs(fleet, home, keys)
     return servers
 
 
@@ -186,15 +188,20 @@ async def reconfigure(fleet: Fleet, home: Home, keys: Keys, servers: Sequence[Ru
     """
     with tempfile.TemporaryDirectory(prefix="agentbus-admin-") as folder:
         witness = create_credential(Path(folder) / names.ACCOUNT_PARTS)
-        _write_configs(fleet, home, keys, {names.ACCOUNT_PARTS: witness.public_key()})
+        write_configs(fleet, home, keys, {names.ACCOUNT_PARTS: witness.public_key()})
         try:
-            await _reloaded(servers, witness, lets_in=True)
+            await reloaded(servers, witness, lets_in=True)
         finally:
-            _write_configs(fleet, home, keys)
-        await _reloaded(servers, witness, lets_in=False)
+            write_configs(fleet, home, keys)
+        await reloaded(servers, witness, lets_in=False)
 
 
-async def _reloaded(servers: Sequence[Running], witness: Credential, *, lets_in: bool) -> None:
+async def reloaded(servers: Sequence[Running], witness: Credential, *, lets_in: bool) -> None:
+    """Have the servers read their configurations, and return when each lets `witness` in, or no more.
+
+    Raises:
+        NotProvisioned: one does not within some seconds.
+    """
     for server in servers:
         server.reload()
     await asyncio.gather(*(_until(server, witness, lets_in=lets_in) for server in servers))
@@ -207,25 +214,26 @@ async def _set_up(
     async with AsyncExitStack() as stack:
         connections: dict[str, Connection] = {}
         for account, admin in admins.items():
-            connections[account] = await Connection.open(_profile(url, admin, account))
+            connections[account] = await Connection.open(admin_profile(url, admin, account))
             stack.push_async_callback(connections[account].close)
         stores = tuple(one.store for one in servers_of(fleet, home))
         write_archives(
-            home, await _patiently(partial(archives_of, home=home, stores=stores), connections[names.ACCOUNT_AUDIT])
+            home, await patiently(partial(archives_of, home=home, stores=stores), connections[names.ACCOUNT_AUDIT])
         )
         ensure = partial(ensure_stream, stores=stores)
         for stream in streams_of(fleet):
-            await _patiently(partial(ensure, stream=stream), connections[stream.account])
-    _write_configs(fleet, home, keys)
-    await _reloaded(servers, next(iter(admins.values())), lets_in=False)
+            await patiently(partial(ensure, stream=stream), connections[stream.account])
+    write_configs(fleet, home, keys)
+    await reloaded(servers, next(iter(admins.values())), lets_in=False)
 
 
-def _profile(url: str, admin: Credential, account: str) -> Profile:
+def admin_profile(url: str, admin: Credential, account: str) -> Profile:
+    """How provisioning connects with a key of its own for `account`: once, or not at all."""
     name = f"provision-{account}"
     return Profile(url=url, credential=admin, name=name, inbox_prefix="_INBOX", wait_for_server=False)
 
 
-async def _patiently[T](ask: Callable[[Connection], Awaitable[T]], connection: Connection) -> T:
+async def patiently[T](ask: Callable[[Connection], Awaitable[T]], connection: Connection) -> T:
     """Repeat while a new cluster has no leader yet."""
     deadline = time.monotonic() + _LEADER_S
     while True:
@@ -242,16 +250,17 @@ async def _until(server: Running, witness: Credential, *, lets_in: bool) -> None
     """Return when the server lets a key of provisioning in, or no more: then the reload is in force."""
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
-        if await _is_let_in(server, witness) == lets_in:
+        if await is_let_in(server, witness) == lets_in:
             return
         await asyncio.sleep(0.02)
     did = "take" if lets_in else "drop"
     raise NotProvisioned(f"the server did not {did} provisioning's keys on reload; see its log")
 
 
-async def _is_let_in(server: Running, witness: Credential) -> bool:
+async def is_let_in(server: Running, witness: Credential) -> bool:
+    """Whether the server takes this key now."""
     try:
-        connection = await Connection.open(_profile(server.url, witness, "gone"))
+        connection = await Connection.open(admin_profile(server.url, witness, "gone"))
     except ConnectionRefused:
         return False
     await connection.close()

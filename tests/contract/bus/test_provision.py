@@ -169,6 +169,7 @@ async def test_only_their_owner_can_read_the_keys(fleet_bench: Bench) -> None:
         "applier",
         "sealer",
         "rotation",
+        "membership",
         "the seal",
         *fleet_bench.fleet.witnesses,
     ]

@@ -1,0 +1,89 @@
+"""Members come and go: what their coming needs is made and tried, and the trail tells of both."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from bus.audit.emit import Audit
+from bus.audit.producer import Insider
+from bus.connection import Connection
+from bus.credentials import Credential
+from bus.provision.members import server_url, servers_of
+from bus.provision.membership.administering import administering
+from bus.provision.membership.probing import probe
+from bus.provision.provision import Running, ensure_stream, patiently, write_files
+from bus.provision.streams import Stream, streams_of
+from bus.surroundings import Home
+from schemas import names
+from schemas.fleet import Fleet
+
+WRITER = Insider(names.MEMBERSHIP, "0", is_agent=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What the trail is told: `kind` is of the catalogue, `by` who did it, `fleet` the digest of the fleet file."""
+
+    kind: str
+    member: str
+    role: str
+    by: str
+    fleet: str
+
+
+async def change_members(fleet: Fleet, home: Home, servers: Sequence[Running], events: Sequence[Event]) -> int:
+    """Have running servers do what `fleet` says, with streams for who was added, and `events` on the trail.
+
+    Nobody else's connection is closed; those of who is not in the fleet any more are. Returns how many imports of the
+    new members were tried, each of which works.
+
+    Raises:
+        NotProvisioned: a server does not take it, an import does not work, or a stream is not what it must be.
+        AuditUnavailable: the trail does not take the events.
+    """
+    keys = write_files(fleet, home)
+    fresh = [event.member for event in events if event.kind == "member.added"]
+    async with administering(fleet, home, keys, servers) as admins:
+        stores = tuple(one.store for one in servers_of(fleet, home))
+        ensure = partial(ensure_stream, stores=stores)
+        for stream in streams_for(fleet, fresh):
+            await patiently(partial(ensure, stream=stream), admins[stream.account])
+        tried = await probe(fleet, home, server_url(fleet), admins, fresh)
+        await tell(home, admins[names.ACCOUNT_AUDIT], events)
+    return tried
+
+
+def streams_for(fleet: Fleet, members: Sequence[str]) -> tuple[Stream, ...]:
+    """The streams of these members, and those of all that have a consumer of theirs, with that alone."""
+    own = {names.own_account(name) for name in members}
+    parts = {names.parts_stream(name) for name in members}
+    found = []
+    for stream in streams_of(fleet):
+        consumers = tuple(one for one in stream.consumers if one["durable_name"] in members)
+        if stream.account in own or stream.name in parts:
+            found.append(stream)
+        elif consumers:
+            found.append(Stream(stream.account, stream.config, consumers))
+    return tuple(found)
+
+
+async def tell(home: Home, admin: Connection, events: Sequence[Event]) -> None:
+    """Write the events to the trail, and return when they are on it.
+
+    Raises:
+        AuditUnavailable: it does not take them.
+    """
+    credential = Credential.find(home.credentials(names.MEMBERSHIP), names.AUDIT_CREDENTIAL)
+    audit = await Audit.open(admin, WRITER, credential, home.state(names.MEMBERSHIP) / "audit")
+    try:
+        for event in events:
+            audit.emit(
+                event.kind, action=event.kind.rpartition(".")[2], actor=event.by, resource=event.member,
+                metadata={"role": event.role, "fleet": event.fleet},
+            )  # fmt: skip
+        audit.emit("process.stopped", action="stop")
+        await audit.confirm()
+    finally:
+        await audit.close()

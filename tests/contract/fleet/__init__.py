@@ -1,0 +1,1 @@
+"""The fleet changes: members, their keys, and what the server has of it."""
