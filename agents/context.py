@@ -1,7 +1,7 @@
 """What a skill or a model's tool may do while it answers.
 
 Ask other agents, say how far it is, give parts of the answer early, ask the caller something, hear what
-the caller adds meanwhile, propose a change of itself.
+the caller adds meanwhile, propose a change of itself, remember.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import msgspec
 from agents.asking import Ask, AskedBack, answer_of, message_to, pieces_of
 from agents.changes import Asked, Asking
 from agents.llm.budget import Budget
+from agents.remembering import Remembering, Unremembered
 from agents.routing import gathering
 from agents.routing.gathering import First
 from approvals.change.edits import Change
@@ -138,6 +139,8 @@ class Context(msgspec.Struct, frozen=True, eq=False):
     """URIs of the extensions in the agent's card that the caller declares to support."""
     budget: Budget = msgspec.field(default_factory=Budget)
     """What the work may spend on models and on what it asks others: of this task, all runs together."""
+    memory: Remembering = msgspec.field(default_factory=Unremembered)
+    """The caller's notes and its conversation, for a handler whose file has a section `memory`."""
     _questions: list[int] = msgspec.field(default_factory=lambda: [0])
     """How many questions the function has asked in this run."""
 

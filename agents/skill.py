@@ -28,10 +28,11 @@ import pydantic
 
 from agents.asking import Ask, AskedBack
 from agents.context import Context
+from agents.remembering import Note, Said
 from schemas.errors import InvalidDocument
 from schemas.subjects import require_token
 
-__all__ = ["Ask", "AskedBack", "Context", "Skill", "skill"]
+__all__ = ["Ask", "AskedBack", "Context", "Note", "Said", "Skill", "skill"]
 
 Function = Callable[[Any, Context], Awaitable[Any] | AsyncIterator[Any]]
 """A coroutine function, or an async generator function."""

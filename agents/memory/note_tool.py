@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from typing import Annotated, Final, Literal, Self
 
@@ -9,12 +10,14 @@ from pydantic import Field, StringConstraints, model_validator
 
 from agents.context import Context
 from agents.llm import Tool
+from agents.remembering import Note
 from agents.tools.row import Row
 from bus.sessions import SessionStore, notes_key
 from schemas.documents import Document
 from schemas.ids import rfc3339
 
-from .notes import MOST_CHARS, Note, Notes, decode_notes, encode_notes
+from .errors import InvalidNote
+from .notes import MOST_CHARS, Notes, decode_notes, encode_notes
 
 NAME: Final = "note"
 _DESCRIPTION: Final = (
@@ -22,7 +25,8 @@ _DESCRIPTION: Final = (
     "was there; read and delete take a name; list gives all names."
 )
 _WHOSE: Final = {"caller": ", for this caller alone", "shared": "; all callers of this agent share them"}
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")]
+_NAME: Final = r"^[a-z0-9][a-z0-9_.-]{0,63}$"
+Name = Annotated[str, StringConstraints(pattern=_NAME)]
 
 
 class NoteCall(Document):
@@ -57,6 +61,28 @@ class NoteBook:
         """The notes that `caller` has a part in. Raises as `SessionStore.get` and `decode_notes`."""
         return decode_notes((await self._store.get(self._key(caller))).value)
 
+    async def write(self, name: str, text: str, context: Context) -> None:
+        """Keep `text` under `name`, in the place of what was there.
+
+        Raises:
+            InvalidNote, NotesFull: it cannot be one of the notes. Else as `SessionStore.change`.
+        """
+        if not re.fullmatch(_NAME, name) or not 0 < len(text) <= MOST_CHARS:
+            raise InvalidNote(
+                f"a note has a name of up to 64 of a-z, 0-9, _ - and . and a text of 1 to {MOST_CHARS} characters"
+            )
+        note = Note(text=text, written_at=rfc3339(time.time_ns()), caller=context.caller, context_id=context.context_id)
+        key = self._key(context.caller)
+        await self._store.change(key, lambda found: encode_notes(decode_notes(found.value).written(name, note)))
+
+    async def delete(self, name: str, context: Context) -> bool:
+        """Forget the note; whether there was one. Raises as `SessionStore.change`."""
+        if name not in (await self.of(context.caller)).notes:
+            return False
+        key = self._key(context.caller)
+        await self._store.change(key, lambda found: encode_notes(decode_notes(found.value).lacking(name)))
+        return True
+
     def _key(self, caller: str) -> str:
         return notes_key(caller if self.whose == "caller" else "")
 
@@ -66,14 +92,11 @@ class NoteBook:
             return _listed(await self.of(context.caller))
         if call.do == "read":
             return _shown(name, (await self.of(context.caller)).require(name))
-        key = self._key(context.caller)
         if call.do == "delete":
+            key = self._key(context.caller)
             await self._store.change(key, lambda found: encode_notes(decode_notes(found.value).without(name)))
             return f"Note {name} is deleted."
-        note = Note(
-            text=call.text, written_at=rfc3339(time.time_ns()), caller=context.caller, context_id=context.context_id
-        )
-        await self._store.change(key, lambda found: encode_notes(decode_notes(found.value).written(name, note)))
+        await self.write(name, call.text, context)
         return f"Note {name} is kept."
 
 

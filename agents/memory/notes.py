@@ -10,23 +10,17 @@ from typing import Final
 
 import msgspec
 
-from agents.tools.errors import ToolFailed, ToolRefused
+from agents.remembering import Note
+from agents.tools.errors import ToolFailed
 from schemas.errors import Unavailable
+
+from .errors import NotesFull
 
 VERSION: Final = 1
 MOST_NOTES: Final = 64
 MOST_CHARS: Final = 4_000
 MAX_BYTES: Final = 256_000
 """All notes of one owner, encoded."""
-
-
-class Note(msgspec.Struct, frozen=True, kw_only=True):
-    """One note, with where it comes from."""
-
-    text: str
-    written_at: str
-    caller: str
-    context_id: str
 
 
 class Notes(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,13 +33,13 @@ class Notes(msgspec.Struct, frozen=True, kw_only=True):
         """With this note, in the place of one of the same name.
 
         Raises:
-            ToolRefused: there are too many, or they are too long together.
+            NotesFull: there are too many, or they are too long together.
         """
         notes = msgspec.structs.replace(self, notes=self.notes | {name: note})
         if len(notes.notes) > MOST_NOTES:
-            raise ToolRefused(f"there are {MOST_NOTES} notes already; delete one, or write into one that there is")
+            raise NotesFull(f"there are {MOST_NOTES} notes already; delete one, or write into one that there is")
         if len(encode_notes(notes)) > MAX_BYTES:
-            raise ToolRefused("the notes are too long together; shorten or delete some")
+            raise NotesFull("the notes are too long together; shorten or delete some")
         return notes
 
     def without(self, name: str) -> Notes:
@@ -55,6 +49,10 @@ class Notes(msgspec.Struct, frozen=True, kw_only=True):
             ToolFailed: there is none.
         """
         self.require(name)
+        return self.lacking(name)
+
+    def lacking(self, name: str) -> Notes:
+        """Without the note of this name, if there is one."""
         return msgspec.structs.replace(self, notes={key: note for key, note in self.notes.items() if key != name})
 
     def require(self, name: str) -> Note:

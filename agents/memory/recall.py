@@ -47,18 +47,26 @@ def recall_row(memories: Memories) -> Row:
 
 def found_in(archived: Sequence[Kept], words: str, limit: int) -> str:
     """The turns with the most of `words`, the newest of equals first, for a model."""
-    wanted = set(words.casefold().split())
-    scored = []
-    for number, kept in enumerate(archived):
-        text = said_in(kept.turn)
-        if score := sum(word in text.casefold() for word in wanted):
-            scored.append((score, number, text))
-    best = sorted(scored, reverse=True)[:limit]
+    texts = [said_in(kept.turn) for kept in archived]
+    matches = best_matches(texts, words)
+    best = matches[:limit]
     if not best:
         return f"None of the {len(archived)} messages that are not shown has one of these words; try others."
-    shown = [f"[message {number + 1}, {archived[number].at}]\n{_excerpt(text, wanted)}" for _, number, text in best]
-    more = f"{len(scored)} of {len(archived)} messages that are not shown match; the best {len(best)}:"
+    wanted = _wanted(words)
+    shown = [f"[message {number + 1}, {archived[number].at}]\n{_excerpt(texts[number], wanted)}" for number in best]
+    more = f"{len(matches)} of {len(archived)} messages that are not shown match; the best {len(best)}:"
     return "\n\n".join((more, *shown))
+
+
+def best_matches(texts: Sequence[str], words: str) -> list[int]:
+    """The places of those texts that have one of `words`: those with the most first, the last of equals first."""
+    wanted = _wanted(words)
+    scored = [(sum(word in text.casefold() for word in wanted), number) for number, text in enumerate(texts)]
+    return [number for score, number in sorted(scored, reverse=True) if score]
+
+
+def _wanted(words: str) -> set[str]:
+    return set(words.casefold().split())
 
 
 def _excerpt(text: str, wanted: set[str]) -> str:

@@ -53,9 +53,7 @@ class SessionMemory:
             Unavailable: the server stayed away, or a newer agentbus wrote the conversation.
             Internal: it cannot be read.
         """
-        if len(self._session.context_id) > MOST_CONTEXT_CHARS:
-            violation = FieldViolation("message.contextId", f"longer than {MOST_CONTEXT_CHARS} characters")
-            raise InvalidArgument("this agent remembers conversations by a shorter contextId", violations=(violation,))
+        require_keepable(self._session.context_id)
         self._found = await self._store.get(self._key)
         if self._found.value:
             self._session = decode(self._found.value)
@@ -110,3 +108,14 @@ class SessionMemory:
 
     def _others(self, kept: tuple[Kept, ...]) -> tuple[Kept, ...]:
         return tuple(one for one in kept if one.exchange != self._exchange)
+
+
+def require_keepable(context_id: str) -> None:
+    """Return where a conversation of this name can be kept.
+
+    Raises:
+        InvalidArgument: the name is too long to be kept with it.
+    """
+    if len(context_id) > MOST_CONTEXT_CHARS:
+        violation = FieldViolation("message.contextId", f"longer than {MOST_CONTEXT_CHARS} characters")
+        raise InvalidArgument("this agent remembers conversations by a shorter contextId", violations=(violation,))

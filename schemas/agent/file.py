@@ -16,7 +16,7 @@ from .extension import Extension
 from .identity import Identity
 from .limits import Limits
 from .mcp import Mcp, or_file
-from .memory import Memory
+from .memory import OF_HANDLERS, Memory
 from .models import Llm
 from .resilience import Resilience
 from .routing import Routing
@@ -35,7 +35,10 @@ class AgentFile(Document):
     routing: Routing | None = Field(
         None, description="pass each message on to another agent; then nothing else answers"
     )
-    memory: Memory | None = Field(None, description="remember each caller's conversations; without it, none")
+    memory: Memory | None = Field(
+        None,
+        description="remember each caller's conversations; without it, none; a handler has them, and notes, as ctx.memory",
+    )
     tools: Tools = Field(
         default_factory=Tools,
         description="what a model may do besides answering: a list of names, or names with their settings",
@@ -82,9 +85,17 @@ class AgentFile(Document):
         return self
 
     @model_validator(mode="after")
-    def _a_model_remembers(self) -> Self:
-        if self.memory is not None and self.llm is None:
-            raise ValueError("memory is of an agent with 'llm'; a handler keeps what it needs by itself")
+    def _who_answers_remembers(self) -> Self:
+        if self.memory is None or self.llm is not None:
+            return self
+        if self.routing is not None:
+            raise ValueError("'memory' goes with 'llm' or 'handler'; a router keeps nothing")
+        needless = sorted(self.memory.model_fields_set - OF_HANDLERS)
+        if needless:
+            raise ValueError(
+                f"memory.{needless[0]} is about what a model is told; with 'handler' memory takes "
+                f"{' and '.join(sorted(OF_HANDLERS))}"
+            )
         return self
 
     @model_validator(mode="after")

@@ -9,6 +9,8 @@ from pydantic import Field, model_validator
 from schemas.documents import Document
 
 LONGEST_SESSION_S = 30 * 24 * 3600
+OF_HANDLERS = frozenset({"session_ttl_s", "notes"})
+"""The keys that count for an agent with a handler; the others are about what a model is told."""
 
 
 class Memory(Document):
@@ -32,7 +34,8 @@ class Memory(Document):
         3_600, ge=1, le=LONGEST_SESSION_S, description="a conversation is forgotten so long after its last answer"
     )
     notes: Literal["caller", "shared"] = Field(
-        "caller", description="whether each caller has notes of its own, or all callers the same ones (tool note)"
+        "caller",
+        description="whether each caller has notes of its own, or all callers the same ones (tool note; ctx.memory)",
     )
 
     @property

@@ -6,7 +6,7 @@ A line with `type: ignore[…]` must be an error: mypy reports an ignore that is
 from __future__ import annotations
 
 import datetime
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, assert_type
@@ -15,7 +15,7 @@ import msgspec
 import pydantic
 
 from agents.context import Context as AgentContext
-from agents.skill import Ask, AskedBack, Context, Skill, skill
+from agents.skill import Ask, AskedBack, Context, Note, Said, Skill, skill
 from bus.discovery.agent_keys import AgentKeys
 from bus.requests.caller import Caller
 from schemas import a2a
@@ -59,6 +59,15 @@ async def answer(request: Question, ctx: Context) -> Answer:
         assert_type(await ctx.reply(asked, "large", Answer), Answer)
     assert_type(await ctx.propose([], "why"), Receipt)
     assert_type(await ctx.propose_change([], "why"), Standing)
+    note = await ctx.memory.get("size")
+    assert_type(note, Note | None)
+    assert_type(await ctx.memory.list(), Mapping[str, Note])
+    assert_type(await ctx.memory.forget("size"), bool)
+    assert_type(await ctx.memory.recall("words", limit=3), tuple[Said, ...])
+    await ctx.memory.put("size", "large")
+    await ctx.memory.append(Said("caller", request.text), Said("agent", "done"))
+    await ctx.memory.put("size", 5)  # type: ignore[arg-type]
+    await ctx.memory.append(Said("model", "done"))  # type: ignore[arg-type]
     await ctx.progress("half way")
     await ctx.ask("greeter")  # type: ignore[call-overload]
     await ctx.ask("greeter", "hello", "not a type")  # type: ignore[call-overload]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+import msgspec
+
 from agents.context import SKILL_KEY, Context
+from agents.remembering import Remembering
 from agents.runtime.loading.typed import read_input, write_output
 from agents.skill import Skill
 from bus.tasks.states import joined
@@ -33,9 +36,10 @@ class Answering(Protocol):
 
 
 class SkillAnswering:
-    """Runs the skill that the message names, or the first one."""
+    """Runs the skill that the message names, or the first one, with what `memory_of` gives for its request."""
 
-    def __init__(self, skills: Sequence[Skill]) -> None:
+    def __init__(self, skills: Sequence[Skill], memory_of: Callable[[Context], Remembering] | None = None) -> None:
+        self._memory_of = memory_of
         self._skills: Mapping[str, Skill] = {skill.id: skill for skill in skills}
         self._default = skills[0]
 
@@ -43,6 +47,8 @@ class SkillAnswering:
         """See `Answering.answer`."""
         skill = named(context.message, self._skills, self._default)
         request = read_input(context.message, skill.input)
+        if self._memory_of is not None:
+            context = msgspec.structs.replace(context, memory=self._memory_of(context))
         answer: Any = skill.function(request, context)
         if not skill.is_streaming:
             return _checked(skill, await answer)

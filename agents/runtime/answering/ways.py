@@ -1,6 +1,6 @@
 """Which way an agent answers, by its file: skills in Python, a model, or a router.
 
-What a model or a router needs is imported only by processes that have one: it is a quarter of a worker's start, and
+What a model, a router or a memory needs is imported only by processes that have one: it is a quarter of a worker's start, and
 several megabytes.
 """
 
@@ -12,6 +12,7 @@ from agents.runtime.answering.answers import NOTHING, Answering, Outside, SkillA
 from agents.runtime.loading.load import Loaded
 from bus.audit.emit import Audit
 from bus.connection import Connection
+from bus.sessions import SessionStore
 
 
 async def answering_of(
@@ -34,4 +35,9 @@ async def answering_of(
         from agents.runtime.answering.model_agent import model_answering
 
         return await model_answering(agent, agent.file.llm, audit, own, (state, outside))
+    if agent.file.memory is not None:
+        from agents.memory import memory_of
+
+        store = outside.sessions or SessionStore(own)
+        return SkillAnswering(agent.skills, memory_of(agent.file.memory, store))
     return SkillAnswering(agent.skills)

@@ -11,16 +11,30 @@ import pytest
 from msgspec.structs import replace
 
 from agents.runtime.loading.load import card_of, load_agent
+from bus.requests.caller import Caller
 from schemas import a2a
 from schemas.errors import InvalidArgument
+from schemas.sessions import (
+    DELETE_NOTES,
+    DELETE_SESSION,
+    LIST_SESSIONS,
+    Deleted,
+    ListSessionsRequest,
+    ListSessionsResponse,
+    SessionRequest,
+)
 from tests.harness.agent import Agent, caller, saying, serving
-from tests.harness.fleet import CHECKOUT, Bench, until
+from tests.harness.fleet import CHECKOUT, Bench, bench, until
+
+
+def _python(page: str) -> list[str]:
+    return re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
 
 
 async def test_the_page_turns_a_file_around(fleet_bench: Bench, tmp_path: Path) -> None:
     """The page's last handler, loaded as the page says, takes and gives a large file; its card says bytes, without a schema."""
     page = (CHECKOUT / "agents" / "SKILLS.md").read_text()
-    (tmp_path / "handler.py").write_text(re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)[-1])
+    (tmp_path / "handler.py").write_text(_python(page)[-1])
     (tmp_path / "agent.yaml").write_text("agent: {id: textstats, description: Turns.}\nhandler: handler.py:turn\n")
     loaded = load_agent(tmp_path / "agent.yaml")
     card = card_of(loaded, "tree", "instance")
@@ -47,7 +61,7 @@ async def test_answers_in_pieces_and_questions_of_another_agent(
     page = (CHECKOUT / "agents" / "SKILLS.md").read_text()
     folder = tmp_path / "asking"
     folder.mkdir()
-    (folder / "handler.py").write_text(re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)[2])
+    (folder / "handler.py").write_text(_python(page)[2])
     (folder / "agent.yaml").write_text("agent: {id: concierge, description: d}\nhandler: handler.py:ASKING\n")
     async with serving(fleet_bench, "concierge", *load_agent(folder / "agent.yaml").skills):
         ops = await caller(fleet_bench)
@@ -65,7 +79,7 @@ async def agent(fleet_bench: Bench, tmp_path: Path) -> AsyncIterator[Agent]:
     page = (CHECKOUT / "agents" / "SKILLS.md").read_text()
     folder = tmp_path / "page"
     folder.mkdir()
-    (folder / "handler.py").write_text(re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)[1])
+    (folder / "handler.py").write_text(_python(page)[1])
     (folder / "agent.yaml").write_text(
         "agent: {id: textstats, description: d, version: 1.0.0}\nhandler: handler.py:SKILLS\n"
     )
@@ -116,3 +130,31 @@ async def test_a_walk_hears_what_is_added(fleet_bench: Bench, agent: Agent) -> N
     done = (await ops.send_message(agent.id, _for("walk", "stop", task))).task
     assert done is not None
     assert done.artifacts[0].parts[0].text == "go stop"
+
+
+async def test_the_skill_that_remembers(tmp_path: Path) -> None:
+    """In the agent's account, each caller its own, once for a message that is repeated; its caller's to read and delete."""
+    page = (CHECKOUT / "agents" / "SKILLS.md").read_text()
+    handler = next(block for block in _python(page) if "ctx.memory" in block)
+    file = "agent: {id: textstats, description: d}\nhandler: handler.py:hello\nmemory: {}\n"
+    async with bench(tmp_path, agents={"textstats": (file, handler)}) as running, serving(running, "textstats"):
+        ops, other = await caller(running), await caller(running, "concierge")
+
+        async def said(calls: Caller, request: a2a.SendMessageRequest) -> str:
+            message = (await calls.send_message("textstats", request)).message
+            assert message is not None
+            return message.text()
+
+        first = saying("I am Ada", context="c")
+        for _ in range(2):
+            assert await said(ops, first) in {
+                "Hello stranger, you said 0 things before.", "Hello Ada, you said 0 things before."
+            }  # fmt: skip
+        assert await said(ops, saying("hi", context="c")) == "Hello Ada, you said 1 things before."
+        assert await said(other, saying("hi", context="c")) == "Hello stranger, you said 0 things before."
+        listed = await ops.call("textstats", LIST_SESSIONS, ListSessionsRequest(), ListSessionsResponse, timeout_s=5)
+        assert [(head.context_id, head.turns) for head in listed.sessions] == [("c", 4)]
+        mine = SessionRequest(context_id="c")
+        for operation in (DELETE_NOTES, DELETE_SESSION):
+            assert (await ops.call("textstats", operation, mine, Deleted, timeout_s=5)).was_there
+        assert await said(ops, saying("hi", context="c")) == "Hello stranger, you said 0 things before."

@@ -20,6 +20,10 @@ def _blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
 
 
+def _block(language: str, containing: str) -> str:
+    return next(block for block in _blocks(language) if containing in block)
+
+
 def test_the_skill_on_the_page_is_an_agent(tmp_path: Path) -> None:
     """The page's handler and file, put in a folder, load; the card carries the schemas of its types."""
     (tmp_path / "handler.py").write_text(_blocks("python")[0])
@@ -41,7 +45,7 @@ def test_the_other_skills_on_the_page_are_an_agent_too(tmp_path: Path) -> None:
 def test_the_lifespan_on_the_page_stands_beside_a_skill(tmp_path: Path) -> None:
     """The page's lifespan is taken from the handler's list; it is no skill, and alone it is no agent."""
     (tmp_path / "handler.py").write_text(
-        f"{_blocks('python')[0]}\n{_blocks('python')[3]}\nparts = [count, listening]\n"
+        f"{_blocks('python')[0]}\n{_block('python', '@lifespan')}\nparts = [count, listening]\n"
     )
     (tmp_path / "agent.yaml").write_text(_blocks("yaml")[0].replace("handler.py:count", "handler.py:parts"))
     agent = load_agent(tmp_path / "agent.yaml")
@@ -53,7 +57,7 @@ def test_the_lifespan_on_the_page_stands_beside_a_skill(tmp_path: Path) -> None:
 
 def test_the_typed_model_on_the_page_publishes_its_schemas(tmp_path: Path) -> None:
     """The card of the page's third file carries what the file declares."""
-    (tmp_path / "agent.yaml").write_text(_blocks("yaml")[2])
+    (tmp_path / "agent.yaml").write_text(_block("yaml", "id: judge"))
     card = card_of(load_agent(tmp_path / "agent.yaml"), "tree", "instance")
     typed = next(extension for extension in card.capabilities.extensions if extension.uri == TYPED_SKILLS_URI)
     assert typed.params["skills"]["judge"]["output"]["required"] == ["points"]
@@ -61,7 +65,7 @@ def test_the_typed_model_on_the_page_publishes_its_schemas(tmp_path: Path) -> No
 
 def test_the_model_agent_on_the_page_is_valid() -> None:
     """The page's second file is a valid agent with three models."""
-    file = parse_yaml(_blocks("yaml")[1], AgentFile, "page")
+    file = parse_yaml(_block("yaml", "id: helper"), AgentFile, "page")
     assert file.llm is not None
     assert [choice.provider for choice in file.llm.pool] == ["anthropic", "openai", "offline"]
 
@@ -69,6 +73,6 @@ def test_the_model_agent_on_the_page_is_valid() -> None:
 def test_the_limits_on_the_page_are_the_defaults() -> None:
     """What the page gives as the default is what a file without `limits` gets; only the callers are an example."""
     agent = "agent: {id: counter, description: Counts words.}\nhandler: handler.py:count\n"
-    file = parse_yaml(agent + _blocks("yaml")[3], AgentFile, "page")
+    file = parse_yaml(agent + _block("yaml", "limits:"), AgentFile, "page")
     assert file.limits.callers["ops"] == CallerLimits(requests_per_s=100, burst=200)
     assert file.limits.model_copy(update={"callers": {}}) == Limits()

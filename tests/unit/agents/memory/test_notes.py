@@ -6,7 +6,8 @@ import msgspec
 import pytest
 
 from agents.memory.note_tool import NoteCall
-from agents.memory.notes import MAX_BYTES, MOST_NOTES, VERSION, Note, Notes, decode_notes, encode_notes
+from agents.memory.notes import MAX_BYTES, MOST_NOTES, VERSION, Notes, decode_notes, encode_notes
+from agents.remembering import Note
 from agents.tools.errors import ToolFailed, ToolRefused
 from schemas.documents import parse_value
 from schemas.errors import InvalidDocument, Unavailable
