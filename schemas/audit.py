@@ -160,7 +160,7 @@ _ROWS = (
     ),
     EventType("tool", "intended", INFO, True, "a tool with effects is about to run"),
     EventType("tool", "refused", WARN, False, "a tool was not run, with the reason"),
-    EventType("tool", "finished", INFO, False, "a tool ended"),
+    EventType("tool", "finished", INFO, False, "a tool ended, or what it had found was given again", {"cached": COUNT}),
     EventType("mcp", "connected", INFO, False, "an MCP server of an agent is there", {"tools": COUNT}),
     EventType("mcp", "lost", WARN, False, "an MCP server of an agent went, or could not be started; it is tried again"),
     EventType("mcp", "tool_refused", WARN, True, "a tool of an MCP server is not the one that was allowed"),

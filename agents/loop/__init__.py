@@ -1,5 +1,6 @@
 """The conversation between a model and its tools: a table of states, and what walks it."""
 
+from .cache import ResultCache
 from .conversation import Bounds, Conversation, OnStep, Reply, Stepped, Sums
 from .core import Models, RunTool, runner
 from .driver import converse
@@ -29,6 +30,7 @@ __all__ = [
     "Pending",
     "Progress",
     "Reply",
+    "ResultCache",
     "RunTool",
     "State",
     "Step",

@@ -6,6 +6,7 @@ with an `AgentbusError`: its text is advice and holds no secrets. Anything else 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, Sequence
 
 from agents.changes import AuthRequired
@@ -20,7 +21,7 @@ from .ahead import Ahead
 from .conversation import Conversation
 from .core import cut
 from .errors import NotKept
-from .layers import within
+from .layers import judging, within
 from .pending import Pending
 from .steps import ToolStep
 
@@ -97,13 +98,28 @@ class Calls:
         self.made += 1
         models = self._of.models
         step = ToolStep(context=models.context, call=call, row=row, arguments=arguments, guards=models.guards)
-        return await within(models.layers, step, lambda: self._with_effects(step))
+        found = self._of.cache.found(step)
+        if found is not None:
+            return await within(judging(models.layers), step, lambda: _again(step, found))
+        return await within(models.layers, step, lambda: self._run(step))
 
-    async def _with_effects(self, step: ToolStep) -> str:
+    async def _run(self, step: ToolStep) -> str:
         if step.row.has_effects:
             self.pending.begin(step.call)
             await self._keep(False)
-        return await self._of.run_tool(step)
+        try:
+            text = await self._of.run_tool(step)
+        finally:
+            if step.row.has_effects:
+                self._of.cache.forget(step.context)
+        self._of.cache.keep(step, text)
+        return text
+
+
+async def _again(step: ToolStep, found: str) -> str:
+    """What the tool said the last time."""
+    step.began.at_s, step.began.is_cached = time.perf_counter(), True
+    return found
 
 
 def _told_of(error: AgentbusError) -> str:

@@ -13,6 +13,7 @@ from agents.llm import SystemPrompt, Turn
 from agents.memory import Forgetful, Memory
 from agents.tools.row import Row
 
+from .cache import ResultCache
 from .core import Models, RunTool
 from .journal import Journal, Progress, Unkept
 from .outlet import Unheard, Way
@@ -79,6 +80,8 @@ class Conversation:
     journal: Journal = field(default_factory=Unkept)
     begun: Progress = field(default_factory=Progress)
     """How far an earlier run got; its turns stand behind `turns`."""
+    cache: ResultCache = field(default_factory=ResultCache)
+    """What tools have found lately; one for all conversations of an agent."""
     on_step: OnStep = _ignore
 
 

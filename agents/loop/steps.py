@@ -21,6 +21,8 @@ class Began:
         self.at_s: float | None = None
         self.trace: Trace | None = None
         """Of a tool: after its intent, where it has one."""
+        self.is_cached = False
+        """Of a tool: it does not run, what it found earlier is given again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

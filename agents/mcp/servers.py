@@ -110,6 +110,7 @@ def _row(server: Server, one: Listed) -> Row:
         has_effects=one.tool not in spec.read_only,
         needs_approval=one.tool in spec.needs_approval,
         timeout_s=spec.timeout_s,
+        cache_s=spec.cache_s.get(one.tool),
         origin=f"MCP server {server.name}",
         provenance="untrusted",
         ends_itself=True,

@@ -48,6 +48,17 @@ def require_known(row: Row) -> None:
             raise ToolUnusable(f"tools.{row.name}.arguments: there is no {name!r}; there are: {', '.join(known)}")
 
 
+def require_cacheable(row: Row) -> None:
+    """Return unless the file wants results kept of a tool of which each call has to be made.
+
+    Raises:
+        ToolUnusable: it does.
+    """
+    if row.cache_s is not None and (row.has_effects or row.needs_approval):
+        why = "has effects, so each call has to be made" if row.has_effects else "is decided about call by call"
+        raise ToolUnusable(f"tools.{row.name}.cache_s: {row.name} {why}; leave cache_s out")
+
+
 def _problem_of(wanted: Argument, value: Any) -> str:
     if wanted.must and (wrong := JsonSchema(wanted.must).violations(value, "")):
         return f"may not be so: {wrong[0].description[:_SHOWN]}"

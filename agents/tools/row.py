@@ -34,6 +34,8 @@ class Row:
     origin: str = "agentbus"
     provenance: Provenance = "untrusted"
     ends_itself: bool = False
+    cache_s: float | None = None
+    """How long a result answers the same call again; None: each call is made."""
     at_once: int = 1
     """How many calls of one turn may run at the same time."""
     place_of: Callable[[Any], str] | None = None
@@ -52,4 +54,5 @@ class Row:
             timeout_s=settings.timeout_s or self.timeout_s,
             max_result_chars=settings.max_result_chars,
             arguments=settings.arguments,
+            cache_s=settings.cache_s,
         )

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from agents.tools.catalogue import MAKERS, Place
 from agents.tools.errors import ToolUnusable
 from agents.tools.others import other_row
-from agents.tools.policy import require_known
+from agents.tools.policy import require_cacheable, require_known
 from agents.tools.row import Row
 from schemas.agent import Tools, ToolSettings
 
@@ -19,7 +19,7 @@ def rows_of(tools: Tools, place: Place, given: Iterable[Row] = ()) -> tuple[Row,
     these too only what the file names is taken.
 
     Raises:
-        ToolUnusable: one is not to be had, or cannot work here; or two have one name.
+        ToolUnusable: one is not to be had, or cannot work here, or not as the file wants it; or two have one name.
     """
     others = {row.name: row for row in given}
     rows = tuple(_row(name, settings, place, others) for name, settings in tools.named.items())
@@ -56,4 +56,5 @@ def _row(name: str, settings: ToolSettings, place: Place, others: dict[str, Row]
         row = _other(name, place)
     row = row.under(settings)
     require_known(row)
+    require_cacheable(row)
     return row

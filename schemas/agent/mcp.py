@@ -61,6 +61,9 @@ class McpServer(Document):
     tools: tuple[ToolName, ...] = Field((), description='tools that the agent may use; ["*"]: all that it lists')
     read_only: tuple[ToolName, ...] = Field((), description="tools without effects; all others count as having some")
     needs_approval: tuple[ToolName, ...] = Field((), description="tools of which people decide each call")
+    cache_s: dict[ToolName, Annotated[float, Field(gt=0, le=86_400)]] = Field(
+        {}, description="tools of `read_only` to how long a result answers the same call in the same conversation"
+    )
     timeout_s: float = Field(30.0, gt=0, le=3600, description="how long a call may take")
     pins: dict[ToolName, Pin] = Field(
         {}, description="tools to the digest of their definition; a tool that has another is refused"
@@ -82,6 +85,10 @@ class McpServer(Document):
             for key in ("read_only", "needs_approval"):
                 if beyond := sorted(set(getattr(self, key)) - set(self.tools)):
                     raise ValueError(f"{key} names {beyond[0]!r}, which is not in 'tools'")
+        if beyond := sorted(set(self.cache_s) - set(self.read_only)):
+            raise ValueError(f"cache_s names {beyond[0]!r}, which is not in 'read_only': a call with effects is made")
+        if beyond := sorted(set(self.cache_s) & set(self.needs_approval)):
+            raise ValueError(f"cache_s names {beyond[0]!r}, of which people decide each call")
         return self
 
     @field_validator("command", "args", "url")

@@ -56,6 +56,10 @@ class ToolSettings(Document):
         "never", description="always: people decide about each call, and the task waits for them"
     )
     arguments: dict[str, Argument] = Field({}, description="what each argument may be, by its name")
+    cache_s: float | None = Field(
+        None, gt=0, le=86_400,
+        description="how long a result answers the same call of the same caller in the same conversation; for tools without effects",
+    )  # fmt: skip
 
 
 class FileSettings(ToolSettings):

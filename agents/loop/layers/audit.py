@@ -53,7 +53,7 @@ class AuditLayer:
             "tool.finished", actor=step.context.agent, action=step.row.name, resource=step.context.caller,
             outcome="success" if is_done else "unknown" if isinstance(error, asyncio.CancelledError) else "failure",
             reason="" if is_done else word_of(error), duration_ms=round((time.perf_counter() - began_s) * 1000, 3),
-            trace=step.began.trace,
+            trace=step.began.trace, metadata={"cached": 1} if step.began.is_cached else {},
         )  # fmt: skip
 
     def _refused(self, step: Step, error: BaseException | None) -> None:

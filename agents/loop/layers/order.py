@@ -27,11 +27,18 @@ ORDER: Final[tuple[Make, ...]] = (
     lambda limits, _: TimeoutLayer(limits),
 )
 """From the outermost to the innermost."""
+_JUDGING: Final = 2
+"""The first of them judge a call and tell of it; the others stand around what it calls."""
 
 
 def layers_of(limits: Resilience, audit: Audit) -> tuple[Layer, ...]:
     """All of them, for one agent's process: they remember what was called before."""
     return tuple(make(limits, audit) for make in ORDER)
+
+
+def judging(layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
+    """Those of `layers` that a call goes through which calls nothing: it is answered from what is known."""
+    return layers[:_JUDGING]
 
 
 async def within[T](layers: tuple[Layer, ...], step: Step, call: Callable[[], Awaitable[T]]) -> T:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import msgspec
 
@@ -19,6 +19,7 @@ from agents.loop import (
     NotKept,
     Outlet,
     Progress,
+    ResultCache,
     Unheard,
     Way,
     converse,
@@ -53,6 +54,7 @@ class Equipment:
     store: SessionStore
     audit: Audit
     layers: tuple[Layer, ...]
+    cache: ResultCache = field(default_factory=ResultCache)
 
 
 class ModelAnswering:
@@ -130,6 +132,7 @@ class ModelAnswering:
             bounds=Bounds(limits.max_iterations, limits.max_tool_calls),
             hear=ear.heard,
             outlet=outlet,
+            cache=with_.cache,
             on_step=steps_on(with_.audit, context.agent, context.caller),
         )
 

@@ -53,6 +53,7 @@ def test_a_list_of_names_is_a_mapping_without_settings() -> None:
         ({"http_request": {"hosts": ["x.example"], "headers": {"y.example": {"A": "b"}}}}, "is not in hosts"),
         ({"http_request": {"hosts": ["x.example"], "headers": {"x.example": {"A\nB": "b"}}}}, "no header of one line"),
         ({"http_request": {"hosts": ["x.example"], "headers": {"x.example": {"A": "b\r\nC: d"}}}}, "no header"),
+        ({"read": {"cache_s": 0}}, "tools.read.cache_s: "),
         ({"web_search": {"api_key": "0123456789abcdef"}}, "never the key itself"),
     ],
 )
