@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help up demo test check fmt bench tamper chaos adversary injections selfmod install lock schemas nats-cli clean
+.PHONY: help up demo test check fmt bench tamper chaos matrix adversary injections selfmod install lock schemas nats-cli clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -37,6 +37,9 @@ tamper: $(STAMP) ## change a trail in every way we know, and say what the audito
 
 chaos: $(STAMP) ## break a fleet under load, and say what was lost; QUICK=1 for a minute of it
 	@$(BIN)/python -m tests.chaos $(if $(QUICK),--quick) $(ARGS)
+
+matrix: $(STAMP) ## try every subject with every key of a fleet, and compare with what is declared
+	@$(BIN)/python -m tests.matrix
 
 adversary: $(STAMP) ## attack a fleet with its own keys, over the wire, and count what was refused
 	@$(BIN)/python -m tests.adversary

@@ -1,4 +1,4 @@
-"""Writes the files that follow from the code: JSON Schemas, the pages of events and of keys, nats-server's side of the example fleet.
+"""Writes the files that follow from the code: JSON Schemas, the pages of events, permissions and keys, nats-server's side of the example fleet.
 
     python -m agents.cli.generate [--check]
 
@@ -17,6 +17,7 @@ import msgspec
 
 from agents.cli.configuration_page import configuration_page
 from agents.cli.event_page import event_page
+from agents.cli.permission_page import permission_page
 from agents.home import EXAMPLE
 from agents.memory import Session
 from approvals.change.kinds import FLEET_FILE
@@ -64,6 +65,7 @@ def documents() -> dict[str, str]:
         **{f"{SCHEMAS}/{name}.schema.json": _schema(name, body) for name, body in (wire | files).items()},
         "agents/CONFIGURATION.md": configuration_page(),
         "nats/AUDIT_EVENTS.md": event_page(),
+        "nats/PERMISSIONS.md": permission_page(),
         "nats/streams.json": _pretty([msgspec.to_builtins(stream) for stream in streams_of(fleet)]),
         "nats/nats-server.conf": server_config(fleet, servers_of(fleet, _HOME)[0], _placeholders(fleet)),
     }
