@@ -9,9 +9,11 @@ import signal
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import structlog
+from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]
 
 from tests.harness.fleet import Bench, bench
 
@@ -42,6 +44,25 @@ _keep_folders_in_memory()
 
 
 _LONG = ("system", "contract", "faults")
+_TOGETHER = Path("tests/system/one_fleet")
+"""Its tests share what takes long to start."""
+
+
+def _part(file: Path) -> Path:
+    """What one worker runs, in order: a file, or the folder that it stands in."""
+    return _TOGETHER if _TOGETHER in file.parents else file
+
+
+class _InParts(LoadFileScheduling):  # type: ignore[misc]  # xdist tells no types
+    """As `--dist loadfile`, but for a folder that stays together."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return str(_part(Path(super()._split_scope(nodeid))))
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling | None:
+    """Which worker runs what."""
+    return _InParts(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -49,16 +70,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
     So no worker is alone with a long file at the end, and the processors have something to do all the time.
     """
-    files: dict[str, dict[Path, int]] = {}
-    for item in items:
-        known = files.setdefault(item.path.relative_to(config.rootpath).parts[1], {})
-        known.setdefault(item.path, len(known))
+    folders: dict[str, dict[Path, int]] = {}
+    parts = [_part(item.path.relative_to(config.rootpath)) for item in items]
+    for part in parts:
+        known = folders.setdefault(part.parts[1], {})
+        known.setdefault(part, len(known))
 
-    def place(item: pytest.Item) -> float:
-        folder = item.path.relative_to(config.rootpath).parts[1]
-        return files[folder][item.path] / len(files[folder]) if folder in _LONG else 1.0
+    def place(numbered: tuple[int, pytest.Item]) -> float:
+        part = parts[numbered[0]]
+        known = folders[part.parts[1]]
+        return known[part] / len(known) if part.parts[1] in _LONG else 1.0
 
-    items.sort(key=place)
+    items[:] = [item for _, item in sorted(enumerate(items), key=place)]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

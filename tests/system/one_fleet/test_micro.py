@@ -30,6 +30,12 @@ def _endpoints(stats: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {endpoint["name"]: endpoint for endpoint in stats["endpoints"]}
 
 
+def _sent(fleet: RunningFleet) -> dict[str, Any]:
+    """What the word counter says of the messages that it was sent."""
+    stats = json.loads(_nats(fleet, "micro", "stats", "textstats", "--json"))
+    return _endpoints(stats[0] if isinstance(stats, list) else stats)["SendMessage"]
+
+
 def test_every_agent_is_listed(fleet: RunningFleet) -> None:
     """`nats micro ls` shows each agent of the fleet, its version and what it is for; `ping` hears each."""
     listed = _nats(fleet, "micro", "ls")
@@ -53,12 +59,11 @@ def test_an_agents_operations_are_its_endpoints(fleet: RunningFleet) -> None:
 
 def test_requests_and_errors_are_counted(fleet: RunningFleet) -> None:
     """`nats micro stats` counts what was asked, what failed and how long it took; an error is told by its reason alone."""
+    before = _sent(fleet)
     fleet.run("ask", "textstats", "--data", '{"text": "one two"}')
     fleet.run("ask", "textstats", "--data", '{"text": 5}', check=False)
-    stats = json.loads(_nats(fleet, "micro", "stats", "textstats", "--json"))
-    stats = stats[0] if isinstance(stats, list) else stats
-    sent = _endpoints(stats)["SendMessage"]
-    assert (sent["num_requests"], sent["num_errors"]) == (2, 1)
+    sent = _sent(fleet)
+    assert (sent["num_requests"], sent["num_errors"]) == (before["num_requests"] + 2, before["num_errors"] + 1)
     assert sent["last_error"] == "INVALID_ARGUMENT"
     assert 0 < sent["average_processing_time"] <= sent["processing_time"]
     assert "textstats" in _nats(fleet, "micro", "stats", "textstats")

@@ -12,14 +12,26 @@ from typing import Any
 
 import pytest
 
+from agents.demo.stage import eventually
 from tests.harness.fleet import CHECKOUT, RunningFleet
 
 
 @pytest.fixture(scope="module", autouse=True)
 def conversation(fleet: RunningFleet) -> str:
-    """One question to the greeter, and the correlation of its events."""
-    fleet.run("ask", "greeter", "hello")
-    return str(fleet.events("request.answered")[-1]["correlationid"])
+    """One question to the greeter, and the correlation of its events, which are on the trail."""
+    return _asked(fleet, "greeter", "hello")
+
+
+def _asked(fleet: RunningFleet, agent: str, text: str) -> str:
+    """Ask an agent, and wait until the trail has the answer, which may reach the caller first; its correlation."""
+
+    def answered() -> list[dict[str, Any]]:
+        return [event for event in fleet.events("request.answered") if event["source"].endswith(f":{agent}")]
+
+    before = len(answered())
+    fleet.run("ask", agent, text)
+    eventually(lambda: len(answered()) > before, "the trail tells of the answer")
+    return str(answered()[before]["correlationid"])
 
 
 def _lines(fleet: RunningFleet, *arguments: str) -> list[dict[str, Any]]:
@@ -88,9 +100,8 @@ def test_a_wrong_argument_is_named(fleet: RunningFleet, arguments: tuple[str, ..
 
 def test_a_conversation_of_several_agents_is_a_tree(fleet: RunningFleet) -> None:
     """Who asked whom, down to the model's call; by its correlation, by an event in it, and as rows."""
-    fleet.run("ask", "concierge", "hello there")
-    received = next(e for e in reversed(fleet.events("request.received")) if e["source"].endswith(":concierge"))
-    correlation = received["correlationid"]
+    correlation = _asked(fleet, "concierge", "hello there")
+    received = next(e for e in fleet.events("request.received") if e["correlationid"] == correlation)
     shown = fleet.run("audit", "replay", "--tree", correlation).stdout.splitlines()
     assert correlation in shown[0]
     assert shown[2].startswith("ops → concierge SendMessage: ok ")

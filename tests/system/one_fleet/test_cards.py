@@ -6,7 +6,7 @@ from bus.credentials import Credential
 from bus.discovery.cards import verify_card
 from schemas import a2a, protojson
 from tests.harness.fleet import RunningFleet
-from tests.system.test_micro import _nats
+from tests.system.one_fleet.test_micro import _nats
 
 
 def test_the_served_card_is_signed(fleet: RunningFleet) -> None:
