@@ -82,6 +82,10 @@ class Home:
         """The supervisor's control socket."""
         return self.root / "run" / "supervisor.sock"
 
+    def health(self, process: str) -> Path:
+        """Where a process that `agentbus up` runs tells how it is."""
+        return self.root / "run" / f"{process}.sock"
+
     def credentials(self, principal: str) -> Path:
         """The folder of one principal's key files."""
         return self.root / "credentials" / principal

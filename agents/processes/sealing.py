@@ -8,6 +8,7 @@ import contextlib
 import structlog
 
 from agents.notify import Notifier
+from agents.processes.reporting import Report, reporting
 from agents.processes.service import Identity, Running, ask_for_patience, opened, profile_of, service
 from agents.processes.signs import Signs
 from bus.audit.emit import Audit
@@ -20,6 +21,8 @@ from bus.background import vital
 from bus.connection import Connection, Msg
 from bus.credentials import Credential
 from bus.errors import AuditUnavailable, ConnectionRefused, SealContradicted
+from bus.health.doors import Doors
+from bus.provision.streams import trail_streams
 from bus.surroundings import Surroundings
 from schemas import names, subjects
 from schemas.errors import A2AError, InvalidDocument
@@ -42,6 +45,7 @@ async def serve_sealer(place: Surroundings) -> None:
         told = Told(running.audit)
         sealer = Sealer(running.bus, log, cosigners, place.state / CHECKPOINT, on_cosigned=told.cosigned)
         found: list[SealContradicted] = []
+        running.report.stands_on(running.bus, trail_streams())
         sealing = vital(_sealing(sealer, running, found), "sealing the trail", running.signs.fail)
         await running.serve("sealing the trail")
         sealing.cancel()
@@ -113,22 +117,31 @@ async def serve_witness(place: Surroundings, name: str) -> None:
         raise InvalidDocument(f"{name} is not a witness of this fleet; there are: {', '.join(policy.witnesses)}")
     private = Credential.find(place.credentials, names.SEAL_CREDENTIAL).signing_key()
     witness = Witness(place.state, policy.witnesses[name].name, private, log_of(policy))
-    signs, notifier = Signs(), Notifier.from_environment()
+    signs = Signs()
     signs.listen()
+    async with reporting(name, Doors.from_environment()) as report:
+        await _witnessing(witness, Identity(name, is_agent=False), place, signs, report)
+    if signs.failure:
+        raise ConnectionRefused(signs.failure)
+
+
+async def _witnessing(witness: Witness, identity: Identity, place: Surroundings, signs: Signs, report: Report) -> None:
+    notifier = Notifier.from_environment()
     notifier.status("waiting for the NATS server")
     patience = asyncio.create_task(ask_for_patience(notifier))
-    connection = await opened(profile_of(Identity(name, is_agent=False), place, signs, names.OWN_CREDENTIAL), signs)
+    connection = await opened(profile_of(identity, place, signs, names.OWN_CREDENTIAL), signs)
     patience.cancel()
-    await attend(connection, name, witness)
+    report.connected("own", connection)
+    await attend(connection, identity.name, witness)
     watchdog = asyncio.create_task(notifier.feed_watchdog())
     notifier.ready("cosigning checkpoints")
+    report.health.stage = "serving"
     await signs.wait()
+    report.health.stage = "draining"
     notifier.stopping("stopping")
     watchdog.cancel()
     signs.is_closing = True
     await connection.close()
-    if signs.failure:
-        raise ConnectionRefused(signs.failure)
 
 
 async def attend(connection: Connection, name: str, witness: Witness) -> None:

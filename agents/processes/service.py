@@ -17,12 +17,16 @@ from pathlib import Path
 import structlog
 
 from agents.notify import Notifier
+from agents.processes.reporting import Report, reporting
 from agents.processes.signs import Signs
+from approvals.applying.control import process_of
 from bus.audit.emit import Audit, Options
 from bus.audit.producer import Producer
 from bus.connection import Connection, Profile
 from bus.credentials import Credential
 from bus.errors import ConnectionRefused
+from bus.health import trail
+from bus.health.doors import Doors
 from bus.surroundings import Surroundings
 from schemas import names
 
@@ -41,6 +45,10 @@ class Identity:
     has_bus: bool = True
     bus: str = names.BUS_CREDENTIAL
 
+    def process(self, slot: str) -> str:
+        """What the process is called among those of the fleet."""
+        return process_of(self.name, int(slot)) if self.is_agent else self.name
+
 
 @dataclass(slots=True)
 class Running:
@@ -52,6 +60,7 @@ class Running:
     signs: Signs
     notifier: Notifier
     slot: str
+    report: Report
 
     async def serve(self, status: str) -> None:
         """Say that the process is ready, then wait until it should end.
@@ -62,8 +71,10 @@ class Running:
         self.audit.emit("process.started", action="start")
         watchdog = asyncio.create_task(self.notifier.feed_watchdog())
         self.notifier.ready(status)
+        self.report.health.stage = "serving"
         _log.info("process.ready", status=status)
         await self.signs.wait()
+        self.report.health.stage = "draining"
         self.notifier.stopping("draining")
         watchdog.cancel()
         if not self.signs.failure:
@@ -71,15 +82,28 @@ class Running:
 
 
 @asynccontextmanager
-async def service(identity: Identity, place: Surroundings) -> AsyncIterator[Running]:
+async def service(identity: Identity, place: Surroundings, doors: Doors | None = None) -> AsyncIterator[Running]:
     """Connect as `identity` and open its audit trail; on leaving, flush the trail and close.
+
+    It tells at `doors` how it is, without them at those that the environment names, from here to the end.
 
     Raises:
         CredentialMissing: a key is not there. AuditUnavailable: the trail cannot be opened.
         ConnectionRefused: the process ended because the server refused it for good.
+        NoListener: where it should tell how it is, it cannot.
     """
-    signs, notifier = Signs(), Notifier.from_environment()
+    signs = Signs()
     signs.listen()
+    async with (
+        reporting(identity.process(place.slot), doors or Doors.from_environment()) as report,
+        _running(identity, place, signs, report) as running,
+    ):
+        yield running
+
+
+@asynccontextmanager
+async def _running(identity: Identity, place: Surroundings, signs: Signs, report: Report) -> AsyncIterator[Running]:
+    notifier = Notifier.from_environment()
     notifier.status("waiting for the NATS server")
     patience = asyncio.create_task(ask_for_patience(notifier))
     own = await opened(profile_of(identity, place, signs, names.OWN_CREDENTIAL), signs)
@@ -93,6 +117,10 @@ async def service(identity: Identity, place: Surroundings) -> AsyncIterator[Runn
         Options(on_stopped=signs.on_stopped),
     )
     signs.audit = audit
+    report.on_failure = signs.fail
+    report.health.add("trail", trail.check_of(audit))
+    for name, connection in {"own": own, **({"bus": bus} if identity.has_bus else {})}.items():
+        report.connected(name, connection)
     marker = _Marker(place.state / "running")
     try:
         for connection in dict.fromkeys((own, bus)):
@@ -100,7 +128,7 @@ async def service(identity: Identity, place: Surroundings) -> AsyncIterator[Runn
         if marker.was_left:
             audit.emit("process.resumed", action="start", outcome="unknown", reason="the last run did not end in order")
         marker.set()
-        yield Running(own, bus, audit, signs, notifier, place.slot)
+        yield Running(own, bus, audit, signs, notifier, place.slot, report)
         audit.emit(
             "process.stopped", action="stop", outcome="failure" if signs.failure else "success", reason=signs.failure
         )

@@ -32,6 +32,7 @@ from bus.discovery.heartbeat import Heartbeats, Pulse
 from bus.discovery.micro import Micro, Service
 from bus.part_store import always
 from bus.parts import LargeParts, large_parts
+from bus.provision.streams import own_streams
 from bus.requests.breaker import BreakerRules
 from bus.requests.caller import Caller
 from bus.requests.flow import Bounds, Places, Rate
@@ -62,13 +63,12 @@ async def run_agent(path: Path, place: Surroundings) -> None:
     agent = load_agent(path)
     tree = await asyncio.to_thread(tree_of_folder, agent.folder)
     async with service(Identity(agent.id, is_agent=True), place) as running:
+        running.report.stands_on(running.own, own_streams())
         running.audit.emit("config.loaded", action="load", metadata={"tree": tree, "version": agent.file.agent.version})
         limits = agent.file.limits
         places = Places(bounds := _bounds(limits))
-        breaking = BreakerRules(**limits.breaker.model_dump())
         parts = large_parts(agent.id, always(running.own))
-        calls = Caller(running.bus, agent.id, running.audit, breaking=breaking, parts=parts)
-        await calls.start()
+        calls = await _calls(agent, running, parts)
         answering = await _answering(agent, running, place, parts)
         book = TaskBook(agent.id, running.own, running.bus, running.audit)
         later = Later(agent.id, running.own)
@@ -113,6 +113,13 @@ async def run_agent(path: Path, place: Surroundings) -> None:
         await pulse.leave()
         await answering.close()
         _log.info("process.drained", unfinished=unfinished)
+
+
+async def _calls(agent: Loaded, running: Running, parts: LargeParts) -> Caller:
+    breaking = BreakerRules(**agent.file.limits.breaker.model_dump())
+    calls = Caller(running.bus, agent.id, running.audit, breaking=breaking, parts=parts)
+    await calls.start()
+    return calls
 
 
 async def _answering(agent: Loaded, running: Running, place: Surroundings, parts: LargeParts) -> LargeAnswering:

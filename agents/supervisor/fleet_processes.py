@@ -11,6 +11,7 @@ from agents.runtime.loading.agent_folder import read_folder
 from agents.supervisor.child import Command
 from approvals.applying.control import process_of
 from bus import surroundings
+from bus.health import doors
 from bus.surroundings import Home
 from schemas import names
 from schemas.fleet import Fleet
@@ -61,6 +62,7 @@ def _command(
         surroundings.STATE: str(home.state(name)),
         surroundings.HOME: str(home.root),
         SUPERVISOR_SOCKET: str(home.socket),
+        doors.SOCKET: str(home.health(name)),
         "PYTHONFAULTHANDLER": "1",
     }
     home.state(name).mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -16,12 +16,13 @@ import structlog
 
 from agents.supervisor.child import BURST, BURST_WINDOW_S, Child, ChildFailed, Deaths
 from agents.supervisor.fleet_processes import commands
-from approvals.applying.control import process_of, short_name
+from approvals.applying.control import process_of
 from approvals.git import Git
 from approvals.repository import rules_in_force
 from bus.provision.provision import put_in_force, start_server
 from bus.server import LocalServer
 from bus.surroundings import Home
+from bus.unix_sockets import short_name
 from schemas import names
 from schemas.errors import AgentbusError
 from schemas.fleet import Fleet

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
+from bus.unix_sockets import short_name
 from schemas.errors import AgentbusError
 
 _TIMEOUT_S = 60
@@ -69,19 +67,6 @@ class SupervisorControl:
         if not answer.get("ok"):
             raise RestartFailed(str(answer.get("error", "the supervisor refused")))
         return answer
-
-
-@contextmanager
-def short_name(socket: Path) -> Iterator[str]:
-    """A name of a socket that fits the kernel's 107 bytes, however deep the folder lies.
-
-    Source: unix(7); Linux resolves /proc/self/fd/N to the open folder.
-    """
-    descriptor = os.open(socket.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        yield f"/proc/self/fd/{descriptor}/{socket.name}" if len(os.fsencode(socket)) > 100 else str(socket)
-    finally:
-        os.close(descriptor)
 
 
 async def ask_supervisor(socket: Path, command: dict[str, Any], timeout_s: float = _TIMEOUT_S) -> dict[str, Any]:

@@ -24,9 +24,9 @@ from typing import Protocol
 
 import msgspec
 
-from approvals.applying.control import short_name
 from approvals.trial import jail
 from approvals.trial.jail import EX_OSERR, Jail, Limits
+from bus.unix_sockets import short_name
 from schemas.errors import UNREADABLE
 from schemas.text import harmless
 

@@ -182,6 +182,16 @@ class Audit:
         return self._spool.fill > THROTTLE_FILL
 
     @property
+    def waiting(self) -> int:
+        """How many events are not on the stream yet."""
+        return self._counter - self._publisher.confirmed
+
+    def lag_s(self, now_ns: int) -> float:
+        """How long the oldest of them has waited; 0 when none does."""
+        oldest_ns = self._publisher.oldest_ns
+        return max(0.0, (now_ns - oldest_ns) / 1e9) if oldest_ns else 0.0
+
+    @property
     def problem(self) -> AuditUnavailable | None:
         """Why nothing can be written any more, if so."""
         return self._publisher.problem

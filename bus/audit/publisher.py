@@ -73,6 +73,11 @@ class Publisher:
         if start.pending:
             self._wake.set()
 
+    @property
+    def oldest_ns(self) -> int:
+        """When the oldest event that is not on the stream was emitted; 0 when there is none."""
+        return self._pending[0].time_ns if self._pending else 0
+
     def put(self, entries: Sequence[Entry], linger_s: float) -> None:
         """Take events that the spool has; they are sent within `linger_s`, or earlier with a full batch."""
         self._pending.extend(entries)

@@ -55,6 +55,16 @@ def streams_of(fleet: Fleet) -> tuple[Stream, ...]:
     return tuple(Stream(stream.account, stream.config | copies, stream.consumers) for stream in streams)
 
 
+def own_streams() -> tuple[dict[str, Any], ...]:
+    """What every agent has in its own account, without the sizes that the fleet file gives."""
+    return (*_own(0, 0), _later())
+
+
+def trail_streams() -> tuple[dict[str, Any], ...]:
+    """The trail, without what differs between one server and a cluster."""
+    return ({key: value for key, value in _audit(is_cluster=False).items() if key != "compression"},)
+
+
 def _log(name: str, subject_list: list[str], **more: Any) -> dict[str, Any]:
     """A stream that is only ever added to."""
     return {
