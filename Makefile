@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help up demo test check fmt bench tamper chaos matrix adversary injections selfmod install lock schemas nats-cli clean
+.PHONY: help up demo test check fmt bench tamper chaos matrix adversary injections selfmod units install lock schemas nats-cli clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -49,6 +49,9 @@ injections: $(STAMP) ## measure what signals of injected instructions find, on t
 
 selfmod: $(STAMP) ## change agents badly and well, for minutes, and say what is live
 	@$(BIN)/python -m tests.selfmod
+
+units: $(STAMP) ## have systemd judge the units, and boot one with a fleet that is killed, frozen, limited and removed
+	@$(BIN)/python -m tests.units $(if $(STATIC),--static)
 
 schemas: $(STAMP) ## write the JSON Schemas and the documents that are generated
 	@$(BIN)/python -m agents.cli.generate

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-import shutil
-import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,19 +12,24 @@ from approvals.applying import systemd_control
 from approvals.trial.sandbox import CHECK_SOCKET
 from tests.harness.needs import Reason, needs
 from tests.harness.systemd_units import UNITS, unit_files
+from tests.units.files import (
+    SERVICES,
+    Directive,
+    can_analyze,
+    directives,
+    drop_ins,
+    exposure,
+    root_with_units,
+    verify,
+    worst_exposure,
+)
 
-SERVICES = sorted(path.name for path in UNITS.glob("*.service"))
 CHECK = "agentbus-check@.service"
 PROVISION = "agentbus-provision.service"
 INSTANCE = "agent-1@.service"
 LASTING = [name for name in SERVICES if name not in {CHECK, PROVISION}]
 """Those that run until they are stopped; a check and provisioning end by themselves."""
 OURS = [name for name in LASTING if name != "nats-server.service"]
-DISTRIBUTION = Path("/usr/lib/systemd/system")
-WORST_EXPOSURE = {"agent@.service": 1.2, INSTANCE: 1.2, "nats-server.service": 1.2, CHECK: 0.6}
-WORST_EXPOSURE_ELSEWHERE = 1.3
-
-Directive = tuple[str, str, str]
 
 EVERY_SERVICE: set[Directive] = {
     ("Service", "LimitCORE", "0"),
@@ -169,69 +173,22 @@ ONE_SERVICE: dict[str, set[Directive]] = {
     },
 }
 
-needs_analyze = needs(shutil.which("systemd-analyze") is not None and DISTRIBUTION.is_dir(), Reason.ANALYZE)
-
-
-def directives(unit: Path) -> list[Directive]:
-    """Every assignment of a unit file as (section, name, value), in order."""
-    section, found = "", []
-    for line in unit.read_text().splitlines():
-        if line.startswith("["):
-            section = line.strip("[]")
-        elif line and not line.startswith(("#", ";")):
-            name, _, value = line.partition("=")
-            found.append((section, name, value))
-    return found
+needs_analyze = needs(can_analyze(), Reason.ANALYZE)
 
 
 @pytest.fixture
-def root(tmp_path: Path) -> Path:
+def root() -> Iterator[Path]:
     """A root folder with the distribution's units, ours, and the programs that ours name."""
-    shutil.copytree(DISTRIBUTION, tmp_path / "usr/lib/systemd/system", symlinks=True)
-    ours = tmp_path / "etc/systemd/system"
-    ours.mkdir(parents=True)
-    for path, file in unit_files().items():
-        if path.startswith("/etc/systemd/system/"):
-            shutil.copy(file, ours)
-    for drop_in in (UNITS / "dropins").glob("*.conf"):
-        folder = ours / f"agent@{drop_in.stem}.service.d"
-        folder.mkdir()
-        shutil.copy(drop_in, folder)
-    for program in (
-        "/opt/agentbus/current/bin/agentbus",
-        "/opt/agentbus/current/bin/nats-server",
-        "/bin/kill",
-        "/bin/sh",
-    ):
-        target = tmp_path / program.lstrip("/")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.touch(mode=0o755)
-    return tmp_path
-
-
-def verify(root: Path, *units: str) -> str:
-    """Everything that systemd has to say about the units; its exit status is 0 even for ignored settings."""
-    command = ["systemd-analyze", "verify", "--man=no", f"--root={root}", *units]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    return done.stdout + done.stderr
-
-
-def exposure(unit: Path) -> float:
-    """The score of `systemd-analyze security`: 0 is closed, 10 is open."""
-    command = ["systemd-analyze", "security", "--offline=yes", "--no-pager", str(unit)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    found = re.search(r"Overall exposure level for .*: (\d+\.\d)", done.stdout)
-    assert found, done.stdout + done.stderr
-    return float(found[1])
+    with root_with_units() as (folder, _):
+        yield folder
 
 
 @needs_analyze
-def test_systemd_has_nothing_to_say_about_the_units(root: Path) -> None:
+def test_systemd_has_nothing_to_say_about_the_units() -> None:
     """Verification of all units, and of an agent with each drop-in, prints nothing."""
-    plain = [path.name for path in unit_files().values() if path.suffix in {".service", ".socket", ".target", ".slice"}]
-    with_drop_ins = [f"agent@{drop_in.stem}.service" for drop_in in (UNITS / "dropins").glob("*.conf")]
-    assert with_drop_ins
-    assert verify(root, *plain, *with_drop_ins) == ""
+    assert drop_ins()
+    with root_with_units() as (root, units):
+        assert verify(root, *units) == ""
 
 
 @needs_analyze
@@ -254,7 +211,7 @@ def test_the_verification_would_notice(root: Path, line: str, complaint: str) ->
 @pytest.mark.parametrize("name", SERVICES)
 def test_exposure_stays_low(name: str) -> None:
     """`systemd-analyze security` scores every service at or under its bound."""
-    assert exposure(UNITS / name) <= WORST_EXPOSURE.get(name, WORST_EXPOSURE_ELSEWHERE)
+    assert exposure(UNITS / name) <= worst_exposure(name)
 
 
 @pytest.mark.parametrize("path", sorted(unit_files().values()), ids=lambda path: path.name)

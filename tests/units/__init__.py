@@ -1,0 +1,1 @@
+"""`make units`: the units as systemd sees them, from files, and at work under a real systemd."""

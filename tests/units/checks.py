@@ -1,0 +1,57 @@
+"""Every check, in the order in which they are made: `make units` prints them, `tests/system/test_units_fleet.py` runs them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from tests.harness.systemd_units import UNITS
+from tests.units import life, limits, removal
+from tests.units.files import SERVICES, exposure, root_with_units, verify, worst_exposure
+from tests.units.ground import Ground
+
+
+class Check(NamedTuple):
+    """One check: what was seen, or an AssertionError."""
+
+    name: str
+    look: Callable[[Ground], str]
+
+
+def systemd_is_silent() -> str:
+    """`systemd-analyze verify` has nothing to say about any unit or drop-in."""
+    with root_with_units() as (root, units):
+        said = verify(root, *units)
+    assert said == "", said
+    return f"{len(units)} units, not a word"
+
+
+def exposed(name: str) -> str:
+    """The score of a service, within its bound."""
+    score, bound = exposure(UNITS / name), worst_exposure(name)
+    assert score <= bound, f"{score} is more than {bound}"
+    return f"{score}, at most {bound}"
+
+
+STATIC: dict[str, Callable[[], str]] = {
+    "systemd-analyze verify": systemd_is_silent,
+    **{f"exposure of {name}": lambda name=name: exposed(name) for name in SERVICES},  # type: ignore[misc]
+}
+BOOTED = (
+    Check("every unit is up", life.every_unit_is_up),
+    Check("agents answer", life.agents_answer),
+    Check("the directory believes cards", life.the_directory_believes_cards),
+    Check("the trail is sealed", life.the_trail_is_sealed),
+    Check("a killed agent comes back", life.a_killed_agent_comes_back),
+    Check("a frozen loop is replaced", life.a_frozen_loop_is_replaced),
+    Check("the server is restarted alone", life.the_server_is_restarted_alone),
+    Check("SIGTERM under load loses nothing", life.sigterm_under_load_loses_nothing),
+    Check("a bad configuration fails once", life.a_bad_configuration_fails_once),
+    Check("memory ends the child that took it", limits.memory_ends_the_child),
+    Check("memory ends the agent that took it", limits.memory_ends_the_agent),
+    Check("processes are counted", limits.processes_are_counted),
+    Check("the processor is shared", limits.the_processor_is_shared),
+    Check("temporary files have a size", limits.temporary_files_have_a_size),
+    Check("every unit stops in order", removal.every_unit_stops_in_order),
+    Check("uninstalling leaves the data", removal.uninstalling_leaves_the_data),
+)

@@ -1,0 +1,35 @@
+"""The end: one command stops everything in order; uninstalling leaves nothing but the data."""
+
+from __future__ import annotations
+
+from tests.units.ground import HOME, TARGET, UNITS, Ground
+
+
+def every_unit_stops_in_order(ground: Ground) -> str:
+    """Stopping is no failure of any of them."""
+    ground.machine.run(f"systemctl stop {' '.join(reversed(UNITS))}", timeout_s=90).check()
+    for unit in UNITS:
+        ended = {"ActiveState": "inactive", "Result": "success"}
+        assert ground.machine.properties(unit, *ended) == ended, ground.machine.journal(unit)
+    assert ground.machine.run("systemctl --failed --no-legend").check() == ""
+    return f"{len(UNITS)} units ended with success"
+
+
+def uninstalling_leaves_the_data(ground: Ground) -> str:
+    """The steps of the README, on a fleet at work: nothing of ours runs or is known to systemd; the data is there."""
+    ground.machine.run(f"systemctl start {TARGET} nats-server agent@greeter", timeout_s=90).check()
+    data = f"cd {HOME} && find credentials fleet.git releases nats/conf state/sealer -type f ! -name running | sort"
+    kept = ground.machine.run(data).check()
+    ground.machine.run(
+        "systemctl disable --quiet agentbus.target; "
+        "systemctl stop agentbus.target 'agentbus-*' 'agent@*' 'agent-*@*' nats-server && "
+        "cd /etc/systemd/system && rm -rf agent@* agent-*@* agentbus-* agentbus.target* agents.slice nats-server.service && "
+        "rm -f /etc/sysusers.d/agentbus*.conf /etc/tmpfiles.d/agentbus.conf /etc/polkit-1/rules.d/50-agentbus.rules && "
+        "systemctl daemon-reload",
+        timeout_s=90,
+    ).check()
+    assert ground.machine.run("pgrep -u nats,agent-greeter").code == 1
+    left = ground.machine.run("systemctl list-unit-files --no-legend 'agent*' nats-server.service").out
+    assert left.strip() == "", left
+    assert ground.machine.run(data).check() == kept
+    return f"no unit file, no process; the {len(kept.splitlines())} files of keys, releases and state are there"
