@@ -17,7 +17,7 @@ import contextlib
 import itertools
 import random
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -199,6 +199,14 @@ class Connection:
     def reconnects(self) -> int:
         """How often the connection was made anew; what was asked before the last time is not answered."""
         return int(self._client.stats["reconnects"])
+
+    @property
+    def greeting(self) -> Mapping[str, Any]:
+        """What the server said of itself when it was connected to last: `version`, `auth_required`, …
+
+        Source: NATS client protocol, INFO.
+        """
+        return self._client._server_info  # noqa: SLF001  nats-py has no other way to it
 
     @property
     def max_payload_bytes(self) -> int:

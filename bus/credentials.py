@@ -48,7 +48,11 @@ class Credential:
         return cls(found[0])
 
     def public_key(self) -> str:
-        """The public nkey (`U…`) that the server's configuration and auditors' trust files name."""
+        """The public nkey (`U…`) that the server's configuration and auditors' trust files name.
+
+        Raises:
+            CredentialMissing: the file holds no key.
+        """
         return str(_keypair(self.path).public_key.decode())
 
     def signing_key(self) -> Ed25519PrivateKey:
@@ -89,7 +93,10 @@ def is_public_key(text: str) -> bool:
 
 
 def _keypair(path: Path) -> nkeys.KeyPair:
-    return nkeys.from_seed(bytearray(path.read_bytes().strip()))
+    try:
+        return nkeys.from_seed(bytearray(path.read_bytes().strip()))
+    except nkeys.NkeysError:
+        raise CredentialMissing(f"{path} holds no key; put it back from its backup, or make a new one") from None
 
 
 def _unpad32(text: bytes) -> bytes:

@@ -16,6 +16,7 @@ from agents.cli.audit.app import audit_app
 from agents.cli.chat.app import chat
 from agents.cli.deploying.app import deploy
 from agents.cli.directory.app import agents_app
+from agents.cli.doctor.app import doctor
 from agents.cli.options import (
     HOME,
     AgentArgument,
@@ -200,6 +201,7 @@ app.command("propose")(propose)
 app.command("chat")(chat)
 app.command("pipeline")(pipeline)
 app.command("deploy")(deploy)
+app.command("doctor")(doctor)
 
 
 @app.command()

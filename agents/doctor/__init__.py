@@ -1,0 +1,7 @@
+"""What is wrong with an installation, and how to mend it; it looks at what is in force, and changes nothing."""
+
+from .examining import CHECKS, examine
+from .finding import Examined, Finding, Level
+from .place import Place, Runner, place_of
+
+__all__ = ["CHECKS", "Examined", "Finding", "Level", "Place", "Runner", "examine", "place_of"]

@@ -1,0 +1,82 @@
+"""Units as systemd has them now, drop-ins included: installed, and shut as they were shipped."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+from collections.abc import Iterator, Sequence
+
+from agents.doctor.finding import Finding, doubtful, fine, wrong
+from agents.doctor.place import Place
+from agents.doctor.processes import Process, processes_of, show
+
+_SHUT = {
+    "NoNewPrivileges": "yes",
+    "ProtectSystem": "strict",
+    "ProtectHome": "yes",
+    "PrivateDevices": "yes",
+    "ProtectKernelModules": "yes",
+    "ProtectKernelTunables": "yes",
+    "ProtectControlGroups": "yes",
+    "RestrictSUIDSGID": "yes",
+    "LockPersonality": "yes",
+    "CapabilityBoundingSet": "",
+}
+"""What holds for every unit of ours, in the words of `systemctl show`."""
+_MOST_EXPOSED = 1.2
+_OFTEN = ("LoadState", "UnitFileState", "NeedDaemonReload", "FragmentPath", "User")
+
+
+async def installed(place: Place) -> Sequence[Finding]:
+    """Each unit is there, starts at boot, and is what is on disk."""
+    return await asyncio.to_thread(lambda: [f for p in processes_of(place.fleet) for f in _installed(p)]) or [
+        fine("every unit is installed and starts at boot")
+    ]
+
+
+def _installed(process: Process) -> Iterator[Finding]:
+    state = show(process.unit, *_OFTEN)
+    if state["LoadState"] != "loaded":
+        yield wrong(f"{process.unit} is {state['LoadState']}", "agentbus install")
+        return
+    if state["NeedDaemonReload"] == "yes":
+        yield wrong(f"{process.unit} was changed on disk and not read", "systemctl daemon-reload")
+    if state["UnitFileState"] not in {"enabled", "static", "indirect", "generated"}:
+        yield doubtful(f"{process.unit} does not start at boot", f"systemctl enable {process.unit}")
+    if state["User"] in {"", "root"}:
+        yield wrong(f"{process.unit} runs as root", f"systemctl revert {process.unit}")
+
+
+async def sandbox(place: Place) -> Sequence[Finding]:
+    """No drop-in has opened what was shut."""
+    return await asyncio.to_thread(lambda: [f for p in processes_of(place.fleet) for f in _opened(p)]) or [
+        fine(f"{len(_SHUT)} walls of each unit are in force")
+    ]
+
+
+def _opened(process: Process) -> Iterator[Finding]:
+    state = show(process.unit, *_SHUT, "DropInPaths")
+    for name, shut in _SHUT.items():
+        if state[name] != shut:
+            by = state["DropInPaths"] or "its unit file"
+            yield wrong(f"{process.unit} has {name}={state[name]} by {by}", f"systemctl revert {process.unit}")
+
+
+async def exposure(place: Place) -> Sequence[Finding]:
+    """systemd's own score, 0 shut and 10 open."""
+    scores = await asyncio.to_thread(lambda: {p.unit: _score(p.unit) for p in processes_of(place.fleet)})
+    above = {unit: score for unit, score in scores.items() if score > _MOST_EXPOSED}
+    return [
+        doubtful(f"{unit} has exposure {score}, above {_MOST_EXPOSED}", f"systemd-analyze security {unit}")
+        for unit, score in above.items()
+    ] or [fine(f"exposure {max(scores.values())} at most")]
+
+
+def _score(unit: str) -> float:
+    said = subprocess.run(
+        ["systemd-analyze", "security", "--json=short", "--no-pager", unit],
+        capture_output=True, text=True, timeout=20, check=False,
+    ).stdout  # fmt: skip
+    rows = json.loads(said or "[]")
+    return round(sum(float(row.get("exposure") or 0) for row in rows), 1)
