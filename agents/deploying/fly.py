@@ -35,7 +35,7 @@ def render(envelope: Envelope) -> Rendered:
         "build": {"image": wanted.image},
         "env": envelope.environment
         | {
-            "AGENTBUS_HEALTH_HOST": "::",
+            "AGENTBUS_HTTP_HOST": "::",
             "AGENTBUS_HEALTH_PORT": str(wanted.health_port),
             "AGENTBUS_METRICS_PORT": str(wanted.metrics_port),
         },

@@ -197,7 +197,7 @@ def _environment(envelope: Envelope) -> list[dict[str, Any]]:
     # the kubelet asks at the pod's own address; who else reaches it there, the network policy says
     health: list[dict[str, Any]] = [
         {"name": "AGENTBUS_SLOT", "valueFrom": slot},
-        {"name": "AGENTBUS_HEALTH_HOST", "valueFrom": address},
+        {"name": "AGENTBUS_HTTP_HOST", "valueFrom": address},
         {"name": "AGENTBUS_HEALTH_PORT", "value": str(envelope.wanted.health_port)},
         {"name": "AGENTBUS_METRICS_PORT", "value": str(envelope.wanted.metrics_port)},
     ]
