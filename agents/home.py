@@ -42,7 +42,7 @@ def ensure_home(home: Home, source: Path = EXAMPLE) -> Fleet:
         _import(git, source.resolve())
     fleet = rules_in_force(git).fleet
     for agent in fleet.agents:
-        _ensure_live(git, home, agent)
+        ensure_live(git, home, agent)
     write_files(fleet, home)
     return fleet
 
@@ -55,7 +55,12 @@ def _import(git: Git, source: Path) -> None:
     git.run("update-ref", BRANCH, commit)
 
 
-def _ensure_live(git: Git, home: Home, agent: str) -> None:
+def ensure_live(git: Git, home: Home, agent: str) -> None:
+    """Make the release of an agent's folder in force, and the link to it; what is there already is kept.
+
+    Raises:
+        InvalidDocument: there is no such folder, or the agent cannot be loaded from it.
+    """
     tree = git.tree_of_agent(agent)
     if tree is None:
         raise InvalidDocument(f"{FLEET_FILE} names agent {agent}, but there is no folder agents/{agent}")

@@ -17,6 +17,7 @@ from agents.cli.chat.app import chat
 from agents.cli.deploying.app import deploy
 from agents.cli.directory.app import agents_app
 from agents.cli.doctor.app import doctor
+from agents.cli.fleet.app import fleet_app
 from agents.cli.options import (
     HOME,
     AgentArgument,
@@ -49,6 +50,7 @@ witness_app = typer.Typer(help="A witness of the audit trail.\n\nExample: agentb
 for name, group in (
     ("agent", agent_app),
     ("agents", agents_app),
+    ("fleet", fleet_app),
     ("tasks", tasks_app),
     ("sessions", sessions_app),
     ("audit", audit_app),

@@ -6,6 +6,7 @@ Source: natscontext (`$XDG_CONFIG_HOME/nats/context/<name>.json`).
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 from bus.surroundings import Home
@@ -15,12 +16,16 @@ from schemas.fleet import Fleet
 
 def write_contexts(fleet: Fleet, home: Home, url: str) -> None:
     """Write a context for each operator, reviewer and auditor; existing ones are replaced."""
-    folder = home.contexts / "nats" / "context"
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    context_of(home, "").parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     for person, context in _contexts(fleet, home, url).items():
-        path = folder / f"{person}.json"
+        path = context_of(home, person)
         path.write_text(json.dumps(context, indent=2) + "\n")
         path.chmod(0o600)
+
+
+def context_of(home: Home, person: str) -> Path:
+    """Where the context of a person is."""
+    return home.contexts / "nats" / "context" / f"{person}.json"
 
 
 def _contexts(fleet: Fleet, home: Home, url: str) -> dict[str, dict[str, Any]]:

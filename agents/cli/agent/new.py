@@ -72,8 +72,7 @@ def new(name: str, template: str, where: Where) -> None:
         InvalidDocument: no such template, no name for an agent, or there is something of that name already.
     """
     chosen = _chosen(template)
-    _require_name(name)
-    made = _made(chosen, name, where.around / name)
+    made = copied(template, name, where.around / name)
     print(f"made {made} from template {chosen.name}: {', '.join(_files_of(made))}")
     if where.fleet is not None:
         change = add_to_fleet if (where.fleet / FLEET_FILE).exists() else begin_fleet
@@ -81,6 +80,17 @@ def new(name: str, template: str, where: Where) -> None:
     print("next:")
     for step in _next_steps(made, chosen, where):
         print(f"  {step}")
+
+
+def copied(template: str, name: str, target: Path) -> Path:
+    """The files of a template as those of agent `name`, in `target`, which is made.
+
+    Raises:
+        InvalidDocument: no such template, no name for an agent, or there is something already.
+    """
+    chosen = _chosen(template)
+    _require_name(name)
+    return _made(chosen, name, target)
 
 
 def _chosen(template: str) -> Template:

@@ -10,6 +10,7 @@ from bus.audit.emit import Audit
 from bus.audit.producer import Insider
 from bus.connection import Connection
 from bus.credentials import Credential
+from bus.jetstream import call, found_or_none
 from bus.provision.members import server_url, servers_of
 from bus.provision.membership.administering import administering
 from bus.provision.membership.probing import probe
@@ -55,14 +56,36 @@ async def change_members(fleet: Fleet, home: Home, servers: Sequence[Running], e
     return tried
 
 
+async def purge_streams(fleet: Fleet, home: Home, servers: Sequence[Running], member: str) -> None:
+    """Delete what a member of `fleet` has in the server's store, with its consumers of streams that others have too.
+
+    Raises:
+        NotProvisioned: a server does not take provisioning's keys.
+    """
+    async with administering(fleet, home, write_files(fleet, home), servers) as admins:
+        for stream in streams_for(fleet, [member]):
+            admin = admins[stream.account]
+            if await found_or_none(admin, f"STREAM.INFO.{stream.name}") is None:
+                continue
+            if is_of_one(stream, [member]):
+                await call(admin, f"STREAM.DELETE.{stream.name}")
+                continue
+            for consumer in stream.consumers:
+                if await found_or_none(admin, f"CONSUMER.INFO.{stream.name}.{consumer['durable_name']}"):
+                    await call(admin, f"CONSUMER.DELETE.{stream.name}.{consumer['durable_name']}")
+
+
+def is_of_one(stream: Stream, members: Sequence[str]) -> bool:
+    """Whether the stream is one of these members' own."""
+    return any(stream.account == names.own_account(name) or stream.name == names.parts_stream(name) for name in members)
+
+
 def streams_for(fleet: Fleet, members: Sequence[str]) -> tuple[Stream, ...]:
     """The streams of these members, and those of all that have a consumer of theirs, with that alone."""
-    own = {names.own_account(name) for name in members}
-    parts = {names.parts_stream(name) for name in members}
     found = []
     for stream in streams_of(fleet):
         consumers = tuple(one for one in stream.consumers if one["durable_name"] in members)
-        if stream.account in own or stream.name in parts:
+        if is_of_one(stream, members):
             found.append(stream)
         elif consumers:
             found.append(Stream(stream.account, stream.config, consumers))

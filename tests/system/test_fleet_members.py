@@ -1,0 +1,92 @@
+"""`agentbus fleet …` on a fleet that runs as `agentbus up` runs it, by the commands that an operator types."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.harness.fleet import RunningFleet, free_port, running_fleet
+
+
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningFleet]:
+    """A small fleet of its own: its members change."""
+
+    def small(document: dict[str, Any]) -> None:
+        document["agents"] = {"greeter": {}}
+
+    with running_fleet(tmp_path_factory.mktemp("members"), small) as running:
+        yield running
+
+
+def _pids(fleet: RunningFleet) -> dict[str, int]:
+    return {name: row["pid"] for name, row in fleet.processes().items()}
+
+
+def test_an_agent_joins_works_and_leaves(fleet: RunningFleet) -> None:
+    """It is started with keys of its own, answers, and is stopped; no other process was restarted, and the trail is sound.
+
+    What it leaves behind is said; purged, it is gone, and the agent may come back under its name.
+    """
+    before = _pids(fleet)
+    said = fleet.run("fleet", "add", "agent", "scribe", "--folder", str(fleet.home.live("greeter")), check=False)
+    assert said.returncode == 78, "the folder says that it is another agent"
+    assert "scribe" not in _pids(fleet)
+    fleet.run("fleet", "add", "agent", "scribe", "--template", "python", "--asks", "greeter")
+    answer = fleet.run("ask", "scribe", "--data", '{"numbers": [1, 2, 3]}', check=False)
+    assert "agent-scribe" in _pids(fleet)
+    assert answer.returncode == 0, answer.stderr
+    assert before.items() <= _pids(fleet).items()
+    gone = fleet.run("fleet", "remove", "scribe").stdout
+    assert f"kept: {fleet.home.state('agent-scribe')}" in gone
+    assert _pids(fleet) == before
+    assert not (fleet.home.credentials("scribe") / "bus.nk").exists()
+    fleet.run("fleet", "add", "agent", "scribe")
+    purged = fleet.run("fleet", "remove", "scribe", "--purge", "--yes").stdout
+    assert f"removed: {fleet.home.state('agent-scribe')}" in purged
+    assert not list(fleet.home.store.glob("jetstream/PARTS/streams/OBJ_scribe"))
+    assert fleet.run("audit", "verify").stdout.startswith("sound")
+    told = [event["data"]["resource"] for event in fleet.events("member.added")]
+    assert told == ["scribe", "scribe"]
+
+
+def test_a_person_joins_with_a_context_and_leaves(fleet: RunningFleet) -> None:
+    """A reviewer's context is there while the person is; purging asks, and nobody is there to be asked."""
+    fleet.run("fleet", "add", "reviewer", "carol", "--groups", "staff,night")
+    context = fleet.home.contexts / "nats" / "context" / "carol.json"
+    members = {row["name"]: row for row in json.loads(fleet.run("fleet", "show", "--json").stdout)["members"]}
+    assert members["carol"]["may"] == "reads proposals and votes on them, in groups staff, night"
+    assert members["carol"]["context"] == str(context)
+    refused = fleet.run("fleet", "remove", "carol", "--purge", check=False)
+    assert (refused.returncode, "--yes" in refused.stderr) == (78, True)
+    fleet.run("fleet", "remove", "carol")
+    assert not context.exists()
+    assert "carol" not in fleet.run("fleet", "show").stdout
+
+
+def test_a_witness_joins_and_leaves(fleet: RunningFleet) -> None:
+    """Its process runs, the sealer asks it from then on, and no more when it is gone."""
+    fleet.run("fleet", "add", "witness", "witness-c")
+    assert fleet.processes()["witness-c"]["state"] == "ready"
+    assert "witness-c" in fleet.home.seal_policy.read_text()
+    fleet.run("fleet", "remove", "witness-c")
+    assert "witness-c" not in _pids(fleet)
+    assert fleet.run("audit", "verify").stdout.startswith("sound")
+
+
+def test_a_new_fleet_is_begun_and_never_over_another(fleet: RunningFleet) -> None:
+    """What is there stays; a new home holds a fleet of that name, and what cannot be provisioned leaves nothing."""
+    there = fleet.run("fleet", "init", "other", check=False)
+    assert (there.returncode, "stays as it is" in there.stderr) == (78, True)
+    home = fleet.home.root.with_name("fresh")
+    taken = str(json.loads(fleet.run("status", "--json").stdout)["url"]).rpartition(":")[2]
+    arguments = ("fleet", "init", "night", "--home", str(home), "--from", "newsroom", "--port")
+    assert fleet.run(*arguments, taken, check=False).returncode == 78
+    assert not list(home.iterdir())
+    fleet.run(*arguments, str(free_port()))
+    shown = json.loads(fleet.run("fleet", "show", "--home", str(home), "--json").stdout)
+    assert (shown["fleet"], shown["members"][0]["name"]) == ("night", "researcher")
+    fleet.run("fleet", "add", "auditor", "external", "--home", str(home))

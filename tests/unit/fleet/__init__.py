@@ -1,0 +1,1 @@
+"""The fleet file and who is in it."""
