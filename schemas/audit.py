@@ -160,6 +160,9 @@ _ROWS = (
     ),
     EventType("tool", "intended", INFO, True, "a tool with effects is about to run"),
     EventType("tool", "refused", WARN, False, "a tool was not run, with the reason"),
+    EventType(
+        "tool", "reflected", INFO, False, "a model judged a tool's result, or gave no verdict", {"verdict": WORD}
+    ),
     EventType("tool", "finished", INFO, False, "a tool ended, or what it had found was given again", {"cached": COUNT}),
     EventType("mcp", "connected", INFO, False, "an MCP server of an agent is there", {"tools": COUNT}),
     EventType("mcp", "lost", WARN, False, "an MCP server of an agent went, or could not be started; it is tried again"),

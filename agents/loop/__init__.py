@@ -9,6 +9,7 @@ from .journal import Journal, Progress, Unkept
 from .layers import ORDER, layers_of, within
 from .outlet import Outlet, Unheard, Way
 from .pending import Pending
+from .reflection import Reflection
 from .steps import Guard, Layer, ModelStep, Step, ToolStep
 from .table import TABLE, State, Transition, Trigger, Walk
 from .told import steps_on
@@ -29,6 +30,7 @@ __all__ = [
     "Outlet",
     "Pending",
     "Progress",
+    "Reflection",
     "Reply",
     "ResultCache",
     "RunTool",

@@ -9,25 +9,24 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable, Sequence
 
+import msgspec
+
 from agents.changes import AuthRequired
 from agents.context import InputRequired
 from agents.llm import ToolCall, ToolResult, ToolTurn
 from agents.tools.errors import ToolError, ToolRefused
-from bus.errors import AuditUnavailable
-from bus.tasks.states import StaleTask
 from schemas.errors import AgentbusError
 
 from .ahead import Ahead
 from .conversation import Conversation
 from .core import cut
-from .errors import NotKept
+from .errors import ENDS
 from .layers import judging, within
 from .pending import Pending
+from .reflection import NO_PURPOSE, Purpose
 from .steps import ToolStep
 
 _MAX_REFUSAL_CHARS = 20_000
-ENDS = (AuditUnavailable, NotKept, StaleTask)
-"""Of ours, and no refusals: no other try by the model helps."""
 
 
 class Calls:
@@ -39,13 +38,19 @@ class Calls:
         self._rows = {row.name: row for row in conversation.rows}
         self._ahead = Ahead(self._result, {row.name: row.at_once for row in conversation.rows if row.at_once > 1})
         self.pending = Pending()
+        self._purpose = NO_PURPOSE
         self.made = conversation.begun.tool_calls
 
     def take(
-        self, calls: Sequence[ToolCall], results: Sequence[ToolResult | None] = (), begun: Sequence[int] = ()
+        self,
+        calls: Sequence[ToolCall],
+        results: Sequence[ToolResult | None] = (),
+        begun: Sequence[int] = (),
+        *,
+        purpose: Purpose = NO_PURPOSE,
     ) -> None:
-        """The calls of a new turn, or of one that an earlier run left, with what is known of them."""
-        self.pending = Pending(calls, results, begun)
+        """The calls of a new turn, or of one that an earlier run left, with what is known of them and what they are for."""
+        self.pending, self._purpose = Pending(calls, results, begun), purpose
 
     @property
     def is_left(self) -> bool:
@@ -72,8 +77,10 @@ class Calls:
         known = pending.known(call)
         if known is not None:
             return known
+        step: ToolStep | None = None
         try:
-            text, is_error = await self._ran(call), False
+            step = self._step(call)
+            text, is_error = await self._made(step), False
         except ENDS:
             raise
         except (AuthRequired, InputRequired):
@@ -85,9 +92,20 @@ class Calls:
         result = ToolResult(call_id=call.id, name=call.name, text=text, is_error=is_error)
         if pending.end(call, result):
             await self._keep(False)
+        if step is not None and not is_error and step.row.reflects and not step.began.is_cached:
+            result = await self._reflected(step, result)  # first it is kept: a look at it may not cost the result
+            pending.end(call, result)
         return result
 
-    async def _ran(self, call: ToolCall) -> str:
+    async def _reflected(self, step: ToolStep, result: ToolResult) -> ToolResult:
+        of = self._of
+        if of.reflection is None:
+            return result
+        text = await of.reflection.beside(of.models, of.prompt, step, self._purpose, result.text)
+        return msgspec.structs.replace(result, text=text)
+
+    def _step(self, call: ToolCall) -> ToolStep:
+        """The call as it is to be made. Raises AgentbusError: it cannot be, for the model."""
         most = self._of.bounds.max_tool_calls
         if most is not None and self.made >= most:
             raise ToolRefused(f"all {most} calls of tools that this task may make are made: answer with what you have")
@@ -97,7 +115,10 @@ class Calls:
         arguments = row.tool.arguments(call)
         self.made += 1
         models = self._of.models
-        step = ToolStep(context=models.context, call=call, row=row, arguments=arguments, guards=models.guards)
+        return ToolStep(context=models.context, call=call, row=row, arguments=arguments, guards=models.guards)
+
+    async def _made(self, step: ToolStep) -> str:
+        models = self._of.models
         found = self._of.cache.found(step)
         if found is not None:
             return await within(judging(models.layers), step, lambda: _again(step, found))

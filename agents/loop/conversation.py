@@ -17,6 +17,7 @@ from .cache import ResultCache
 from .core import Models, RunTool
 from .journal import Journal, Progress, Unkept
 from .outlet import Unheard, Way
+from .reflection import Reflection
 from .table import Transition
 
 Hear = Callable[[], tuple[Turn, ...]]
@@ -82,6 +83,8 @@ class Conversation:
     """How far an earlier run got; its turns stand behind `turns`."""
     cache: ResultCache = field(default_factory=ResultCache)
     """What tools have found lately; one for all conversations of an agent."""
+    reflection: Reflection | None = None
+    """Looks at the results of tools whose rows want that; None: nobody does."""
     on_step: OnStep = _ignore
 
 

@@ -20,6 +20,7 @@ from agents.llm import (
     LlmError,
     TooManyRounds,
     Turn,
+    UserTurn,
 )
 from agents.memory import Forgetful
 from bus.errors import AuditUnavailable
@@ -30,6 +31,7 @@ from .calls import Calls
 from .conversation import Conversation, Reply, Stepped, Sums
 from .journal import Progress
 from .overflow import is_overflow
+from .reflection import Purpose
 from .table import State, Trigger, Walk
 
 
@@ -187,7 +189,9 @@ class _Driver:
     def _take_calls(self, answer: Answer) -> None:
         """Those of the first turn of a run were asked for by an earlier one, unless a model has answered in this one."""
         begun = self._of.begun
-        self._calls.take(answer.tool_calls, *(() if self._has_answered else (begun.results, begun.begun)))
+        asked = next((turn.text for turn in reversed(self._said) if isinstance(turn, UserTurn)), "")
+        known = () if self._has_answered else (begun.results, begun.begun)
+        self._calls.take(answer.tool_calls, *known, purpose=Purpose(asked, answer.text))
 
     async def _keep(self, is_waiting: bool = False) -> None:  # noqa: FBT001, FBT002  as `Calls` calls it
         """Write down how far it is. Two at a time would overtake each other."""

@@ -1,11 +1,14 @@
 """Errors of the loop.
 
 AgentbusError
-└── IllegalStep       a defect of ours: the table has no such transition
+├── IllegalStep       a defect of ours: the table has no such transition
+└── NotKept           how far a task is could not be stored
 """
 
 from __future__ import annotations
 
+from bus.errors import AuditUnavailable
+from bus.tasks.states import StaleTask
 from schemas.errors import AgentbusError
 
 
@@ -18,3 +21,7 @@ class IllegalStep(AgentbusError):
 
 class NotKept(AgentbusError):
     """How far a durable task is could not be stored, or not be read. It stops before its next effect."""
+
+
+ENDS = (AuditUnavailable, NotKept, StaleTask)
+"""Of ours, and no refusals: no other try by the model helps."""

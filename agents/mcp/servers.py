@@ -23,6 +23,7 @@ from agents.tools.row import Row
 from bus.audit.emit import Audit
 from schemas.a2a import JsonObject
 from schemas.agent import Mcp
+from schemas.agent.tool_settings import reflects
 
 from .listing import Listed
 from .pins import Seen
@@ -110,6 +111,7 @@ def _row(server: Server, one: Listed) -> Row:
         has_effects=one.tool not in spec.read_only,
         needs_approval=one.tool in spec.needs_approval,
         timeout_s=spec.timeout_s,
+        reflects=reflects(one.tool in spec.reflect),
         cache_s=spec.cache_s.get(one.tool),
         origin=f"MCP server {server.name}",
         provenance="untrusted",

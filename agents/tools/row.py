@@ -36,6 +36,8 @@ class Row:
     ends_itself: bool = False
     cache_s: float | None = None
     """How long a result answers the same call again; None: each call is made."""
+    reflects: str = ""
+    """What a model is asked about each result, beside it; empty: nothing."""
     at_once: int = 1
     """How many calls of one turn may run at the same time."""
     place_of: Callable[[Any], str] | None = None
@@ -55,4 +57,5 @@ class Row:
             max_result_chars=settings.max_result_chars,
             arguments=settings.arguments,
             cache_s=settings.cache_s,
+            reflects=settings.reflects,
         )

@@ -61,6 +61,9 @@ class McpServer(Document):
     tools: tuple[ToolName, ...] = Field((), description='tools that the agent may use; ["*"]: all that it lists')
     read_only: tuple[ToolName, ...] = Field((), description="tools without effects; all others count as having some")
     needs_approval: tuple[ToolName, ...] = Field((), description="tools of which people decide each call")
+    reflect: tuple[ToolName, ...] = Field(
+        (), description="tools of whose results a model of the agent's judges whether they are usable"
+    )
     cache_s: dict[ToolName, Annotated[float, Field(gt=0, le=86_400)]] = Field(
         {}, description="tools of `read_only` to how long a result answers the same call in the same conversation"
     )
@@ -82,7 +85,7 @@ class McpServer(Document):
     @model_validator(mode="after")
     def _what_is_said_of_tools_is_of_allowed_ones(self) -> Self:
         if EVERY_TOOL not in self.tools:
-            for key in ("read_only", "needs_approval"):
+            for key in ("read_only", "needs_approval", "reflect"):
                 if beyond := sorted(set(getattr(self, key)) - set(self.tools)):
                     raise ValueError(f"{key} names {beyond[0]!r}, which is not in 'tools'")
         if beyond := sorted(set(self.cache_s) - set(self.read_only)):

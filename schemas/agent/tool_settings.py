@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, JsonValue, StringConstraints, field_validator, model_validator
 
@@ -60,6 +60,24 @@ class ToolSettings(Document):
         None, gt=0, le=86_400,
         description="how long a result answers the same call of the same caller in the same conversation; for tools without effects",
     )  # fmt: skip
+
+    reflect: bool | Annotated[str, StringConstraints(min_length=3, max_length=500)] = Field(
+        False,
+        description="true: a model of the agent's judges whether each result is usable; or the question that it is asked",
+    )
+
+    @property
+    def reflects(self) -> str:
+        """The question; empty where nobody is asked."""
+        return reflects(self.reflect)
+
+
+REFLECT_ON: Final = "Does the result answer what the call was for?"
+
+
+def reflects(setting: bool | str) -> str:  # noqa: FBT001  as the file has it
+    """What a model is asked about each result of a tool with this setting; empty: nothing."""
+    return setting if isinstance(setting, str) else REFLECT_ON * setting
 
 
 class FileSettings(ToolSettings):

@@ -19,6 +19,7 @@ from agents.loop import (
     NotKept,
     Outlet,
     Progress,
+    Reflection,
     ResultCache,
     Unheard,
     Way,
@@ -133,6 +134,7 @@ class ModelAnswering:
             hear=ear.heard,
             outlet=outlet,
             cache=with_.cache,
+            reflection=Reflection(with_.audit),
             on_step=steps_on(with_.audit, context.agent, context.caller),
         )
 
