@@ -8,6 +8,7 @@ import contextlib
 import structlog
 
 from agents.notify import Notifier
+from agents.processes.alive import alive
 from agents.processes.reporting import Report, reporting
 from agents.processes.service import Identity, Running, ask_for_patience, opened, profile_of, service
 from agents.processes.signs import Signs
@@ -133,13 +134,11 @@ async def _witnessing(witness: Witness, identity: Identity, place: Surroundings,
     patience.cancel()
     report.connected("own", connection)
     await attend(connection, identity.name, witness)
-    watchdog = asyncio.create_task(notifier.feed_watchdog())
-    notifier.ready("cosigning checkpoints")
-    report.health.stage = "serving"
-    await signs.wait()
+    async with alive(notifier, report.lateness, "cosigning checkpoints"):
+        report.health.stage = "serving"
+        await signs.wait()
     report.health.stage = "draining"
     notifier.stopping("stopping")
-    watchdog.cancel()
     signs.is_closing = True
     await connection.close()
 

@@ -17,6 +17,7 @@ from pathlib import Path
 import structlog
 
 from agents.notify import Notifier
+from agents.processes.alive import alive
 from agents.processes.reporting import Report, reporting
 from agents.processes.signs import Signs
 from approvals.applying.control import process_of
@@ -69,14 +70,12 @@ class Running:
             ConnectionRefused: it has to end because it cannot work any more.
         """
         self.audit.emit("process.started", action="start")
-        watchdog = asyncio.create_task(self.notifier.feed_watchdog())
-        self.notifier.ready(status)
-        self.report.health.stage = "serving"
-        _log.info("process.ready", status=status)
-        await self.signs.wait()
+        async with alive(self.notifier, self.report.lateness, status):
+            self.report.health.stage = "serving"
+            _log.info("process.ready", status=status)
+            await self.signs.wait()
         self.report.health.stage = "draining"
         self.notifier.stopping("draining")
-        watchdog.cancel()
         if not self.signs.failure:
             self.audit.emit("process.draining", action="stop")
 

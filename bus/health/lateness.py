@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import Final
 
 from bus.health.checks import OK, Finding
@@ -22,13 +23,18 @@ class Lateness:
     def __init__(self) -> None:
         self._seen: deque[float] = deque(maxlen=_REMEMBERED)
         self._due_s = time.monotonic()
+        self.on_late: Callable[[float], None] | None = None
+        """Told of each look that was late by a second or more, in seconds, once the loop runs again."""
 
     async def run(self) -> None:
         """Look until cancelled."""
         while True:
             self._due_s = time.monotonic() + EVERY_S
             await asyncio.sleep(EVERY_S)
-            self._seen.append(max(0.0, time.monotonic() - self._due_s))
+            late_s = max(0.0, time.monotonic() - self._due_s)
+            self._seen.append(late_s)
+            if late_s >= LATE_S and self.on_late is not None:
+                self.on_late(late_s)
 
     @property
     def worst_s(self) -> float:

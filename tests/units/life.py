@@ -63,6 +63,17 @@ def a_frozen_loop_is_replaced(ground: Ground) -> str:
     return f"process {before} was stopped in _freeze; {now['MainPID']} answers"
 
 
+def a_late_loop_is_told_of(ground: Ground) -> str:
+    """A handler that blocks the loop for less than the watchdog allows costs nobody the process; the status says it."""
+    before = ground.pid("agent@trial")
+    assert ground.ask("trial", "late 1.6") == "went on"
+    told = "for try in $(seq 100); do systemctl show -P StatusText agent@trial | grep -o 'the event loop stood .*' && exit; sleep 0.05; done; exit 1"
+    text = ground.machine.run(told).check()
+    assert ground.pid("agent@trial") == before
+    assert '"process.loop_blocked"' in ground.machine.journal("agent@trial")
+    return text
+
+
 def the_server_is_restarted_alone(ground: Ground) -> str:
     """Agents stay the same processes through a restart of nats-server, and go on."""
     units = [f"agent@{name}" for name in AGENTS]
