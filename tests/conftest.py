@@ -44,20 +44,20 @@ _keep_folders_in_memory()
 
 
 _LONG = ("system", "contract", "faults")
-_TOGETHER = Path("tests/system/one_fleet")
+_TOGETHER = "tests/system/one_fleet/"
 """Its tests share what takes long to start."""
 
 
-def _part(file: Path) -> Path:
+def _part(nodeid: str) -> str:
     """What one worker runs, in order: a file, or the folder that it stands in."""
-    return _TOGETHER if _TOGETHER in file.parents else file
+    return _TOGETHER if nodeid.startswith(_TOGETHER) else nodeid.partition("::")[0]
 
 
 class _InParts(LoadFileScheduling):  # type: ignore[misc]  # xdist tells no types
     """As `--dist loadfile`, but for a folder that stays together."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return str(_part(Path(super()._split_scope(nodeid))))
+        return _part(nodeid)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling | None:
@@ -65,23 +65,22 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileSche
     return _InParts(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The folders whose files take minutes come first, and in step: those of one start processes, those of another wait.
 
     So no worker is alone with a long file at the end, and the processors have something to do all the time.
     """
-    folders: dict[str, dict[Path, int]] = {}
-    parts = [_part(item.path.relative_to(config.rootpath)) for item in items]
-    for part in parts:
-        known = folders.setdefault(part.parts[1], {})
+    folders: dict[str, dict[str, int]] = {}
+    for item in items:
+        part = _part(item.nodeid)
+        known = folders.setdefault(part.split("/")[1], {})
         known.setdefault(part, len(known))
-
-    def place(numbered: tuple[int, pytest.Item]) -> float:
-        part = parts[numbered[0]]
-        known = folders[part.parts[1]]
-        return known[part] / len(known) if part.parts[1] in _LONG else 1.0
-
-    items[:] = [item for _, item in sorted(enumerate(items), key=place)]
+    places = {
+        part: number / len(known) if folder in _LONG else 1.0
+        for folder, known in folders.items()
+        for part, number in known.items()
+    }
+    items.sort(key=lambda item: places[_part(item.nodeid)])
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
