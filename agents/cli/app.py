@@ -18,6 +18,7 @@ from agents.cli.deploying.app import deploy
 from agents.cli.directory.app import agents_app
 from agents.cli.doctor.app import doctor
 from agents.cli.fleet.app import fleet_app
+from agents.cli.install.app import install, uninstall
 from agents.cli.options import (
     HOME,
     AgentArgument,
@@ -204,6 +205,8 @@ app.command("chat")(chat)
 app.command("pipeline")(pipeline)
 app.command("deploy")(deploy)
 app.command("doctor")(doctor)
+app.command("install")(install)
+app.command("uninstall")(uninstall)
 
 
 @app.command()

@@ -17,6 +17,7 @@ from agents.cli.audit.tail import cancelled, follow, line_of
 from agents.cli.run import STOPPED, log_quietly, run_async
 from agents.cli.terminal import own_foreground
 from agents.home import ensure_home, fleet_folder
+from agents.installing.settle import settle
 from agents.supervisor.supervisor import Supervisor
 from approvals.applying.control import RestartFailed, ask_supervisor
 from approvals.applying.provisioned import note_by_hand
@@ -181,3 +182,5 @@ def provision(root: Path, source: Path | None) -> None:
     print(f"provisioned fleet {fleet.name} in {home.root}: {', '.join(fleet.agents)}")
     print(f"server configuration: {home.server_config}")
     print(f"contexts for people:  XDG_CONFIG_HOME={home.contexts} nats --context NAME …")
+    for command in settle(home.root, fleet):
+        print(f"ran {command}")

@@ -31,6 +31,7 @@ def guarded(command: Callable[[], Any]) -> None:
 
 def exit_code(error: Exception) -> int:
     """The sysexits number of an error's class."""
+    from agents.installing.errors import NotPermitted, NotPossible
     from agents.llm.errors import PoolUnusable
     from agents.supervisor.supervisor import AlreadyRunning
     from bus.errors import (
@@ -50,6 +51,7 @@ def exit_code(error: Exception) -> int:
                 CredentialMissing,
                 NotProvisioned,
                 NoServer,
+                NotPossible,
                 PoolUnusable,
                 AlreadyRunning,
                 SealContradicted,
@@ -58,7 +60,7 @@ def exit_code(error: Exception) -> int:
         ),
         ((ConnectionRefused, Unavailable), EX_UNAVAILABLE),
         ((AuditUnavailable, DeadlineExceeded, UnknownOutcome), EX_TEMPFAIL),
-        ((PermissionDenied,), EX_NOPERM),
+        ((NotPermitted, PermissionDenied), EX_NOPERM),
     )
     return next((code for kinds, code in table if isinstance(error, kinds)), 1)
 

@@ -1,0 +1,1 @@
+"""`agentbus install` and `agentbus uninstall`."""

@@ -1,0 +1,1 @@
+"""Putting the program on a server, another version beside it, back, and away again."""
