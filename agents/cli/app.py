@@ -13,6 +13,7 @@ import typer
 
 from agents.cli.agent.app import agent_app
 from agents.cli.audit.app import audit_app
+from agents.cli.backup.app import backup, restore
 from agents.cli.chat.app import chat
 from agents.cli.deploying.app import deploy
 from agents.cli.directory.app import agents_app
@@ -207,6 +208,8 @@ app.command("deploy")(deploy)
 app.command("doctor")(doctor)
 app.command("install")(install)
 app.command("uninstall")(uninstall)
+app.command("backup")(backup)
+app.command("restore")(restore)
 
 
 @app.command()

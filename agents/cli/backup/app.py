@@ -1,0 +1,44 @@
+"""The commands' options. Only typer is imported here, as in `agents.cli.app`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from agents.cli.options import HOME, HomeOption, JsonOption
+
+
+def backup(
+    file: Annotated[Path, typer.Argument(help="The file to write, which must not be there.")],
+    home: HomeOption = HOME,
+    as_json: JsonOption = False,
+) -> None:
+    """Put the whole home of a stopped fleet into one file: keys, configuration, state and every stream.
+
+    The file is as secret as the home. For the trail alone, while the fleet runs: agentbus audit backup.
+
+    Example: agentbus backup /mnt/backup/fleet.tar.gz --home /var/lib/agentbus
+    """
+    from agents.cli.backup import commands
+
+    commands.backup(home, file, as_json=as_json)
+
+
+def restore(
+    file: Annotated[Path, typer.Argument(help="What `agentbus backup` wrote.")],
+    home: HomeOption = HOME,
+    checkpoint: Annotated[
+        list[Path] | None,
+        typer.Option(help="A checkpoint that you kept, which the trail must continue; may be given several times."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a home of a backup, where there is none, and verify the trail that it holds; exits as audit verify does.
+
+    Example: agentbus restore /mnt/backup/fleet.tar.gz --home /var/lib/agentbus
+    """
+    from agents.cli.backup import commands
+
+    commands.restore(home, file, tuple(checkpoint or ()), as_json=as_json)

@@ -1,0 +1,191 @@
+"""The whole home of a stopped fleet in one file, and a home made of it again.
+
+    FILE    a compressed tar, mode 0600: the files of the home below `home/`, and last `contents.json`
+
+Everything is in it but sockets and logs: repositories, keys, configuration, state, releases, and JetStream's files
+with every stream and consumer as they were. What is encrypted on the disk is so in the file, and its key is in the
+file too: whoever has the file has the fleet.
+
+Guarantees: a file that `write_copy` finished is on the disk and was read again with every digest as written; nothing
+half-written has its name. `unpack` makes all of a home or none. Not guaranteed: that nobody changed the file, which
+its digests do not show; the trail in it is verified by who restores it.
+
+Source: POSIX.1-2001 (pax).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import shutil
+import tarfile
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, Final
+
+import msgspec
+
+from bus.files import sync_folder
+from schemas.errors import InvalidDocument
+
+CONTENTS: Final = "contents.json"
+_BELOW: Final = "home"
+_LEFT_OUT: Final = frozenset({"run", "log"})
+_CHUNK_BYTES: Final = 1 << 20
+Progress = Callable[[int], None]
+"""Told how many bytes of files are done."""
+
+
+class Contents(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a copy holds. `files`: the SHA-256 of each, by its path below the home."""
+
+    format: int = 1
+    fleet: str
+    made_at: str
+    program: str
+    files: dict[str, str]
+    bytes: int
+
+
+def size_of(root: Path) -> int:
+    """The bytes of all files that a copy of this home has."""
+    return sum(path.lstat().st_size for path in _paths(root) if path.is_file() and not path.is_symlink())
+
+
+def write_copy(root: Path, file: Path, about: Contents, progress: Progress) -> Contents:
+    """Put the home into `file`, which must not be there; returns what it holds. Of `about` the files are filled in.
+
+    Raises:
+        InvalidDocument: the file is there, or cannot be written; nothing of it is left.
+    """
+    if file.exists():
+        raise InvalidDocument(f"{file} is there already; a backup replaces nothing")
+    unfinished = file.with_name(f".{file.name}.unfinished")
+    try:
+        descriptor = os.open(unfinished, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "w+b") as out:
+            contents = _packed(root, out, about, progress)
+            out.flush()
+            os.fsync(out.fileno())
+        read_copy(unfinished)
+        unfinished.rename(file)
+        sync_folder(file.parent)
+    except OSError as error:
+        raise InvalidDocument(f"{file} cannot be written: {error.strerror}") from None
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return contents
+
+
+def _packed(root: Path, out: IO[bytes], about: Contents, progress: Progress) -> Contents:
+    digests: dict[str, str] = {}
+    done = 0
+    with tarfile.open(fileobj=out, mode="w:gz", format=tarfile.PAX_FORMAT, compresslevel=1) as tar:
+        for path in _paths(root):
+            relative = path.relative_to(root).as_posix()
+            info = tar.gettarinfo(path, f"{_BELOW}/{relative}")
+            if not info.isreg():
+                tar.addfile(info)
+                continue
+            info.type, info.linkname = tarfile.REGTYPE, ""  # two names of one file are two files
+            with path.open("rb") as content:
+                hashing = _Hashing(content)
+                tar.addfile(info, hashing)
+            digests[relative] = hashing.digest
+            done += info.size
+            progress(done)
+        contents = msgspec.structs.replace(about, files=digests, bytes=done)
+        data = msgspec.json.encode(contents)
+        info = tarfile.TarInfo(CONTENTS)
+        info.size, info.mode = len(data), 0o600
+        tar.addfile(info, io.BytesIO(data))
+    return contents
+
+
+def _paths(root: Path) -> Iterator[Path]:
+    """Folders, files and links, each after the folder that it is in. Sockets are nobody's files."""
+    for path in sorted(root.rglob("*")):
+        if path.relative_to(root).parts[0] in _LEFT_OUT or path.is_socket():
+            continue
+        yield path
+
+
+class _Hashing(io.RawIOBase):
+    """A file that remembers the digest of what was read of it."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._hash = hashlib.sha256()
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._file.read(size)
+        self._hash.update(data)
+        return data
+
+    @property
+    def digest(self) -> str:
+        """Of all that was read so far."""
+        return self._hash.hexdigest()
+
+
+def read_copy(file: Path) -> Contents:
+    """What the copy holds; every file in it is as it was written.
+
+    Raises:
+        InvalidDocument: it is no copy, or is damaged; the message names the first file that is.
+    """
+    try:
+        with tarfile.open(file, "r:gz") as tar:
+            found, data = _digests(tar)
+    except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
+        raise InvalidDocument(f"{file} is no backup that can be read: {error}") from None
+    try:
+        contents = msgspec.json.decode(data, type=Contents)
+    except msgspec.DecodeError as error:
+        raise InvalidDocument(f"{file} is no backup, or its end is missing: {error}") from None
+    other = sorted(name for name in {*found, *contents.files} if found.get(name) != contents.files.get(name))
+    if other:
+        raise InvalidDocument(f"{file} is damaged: {other[0]} is not what was written")
+    return contents
+
+
+def _digests(tar: tarfile.TarFile) -> tuple[dict[str, str], bytes]:
+    found: dict[str, str] = {}
+    data = b""
+    for member in tar:
+        content = tar.extractfile(member) if member.isreg() else None
+        if content is None:
+            continue
+        if member.name == CONTENTS:
+            data = content.read()
+        else:
+            found[member.name.removeprefix(f"{_BELOW}/")] = hashlib.file_digest(content, "sha256").hexdigest()  # type: ignore[arg-type]
+    return found, data
+
+
+def unpack(file: Path, root: Path) -> None:
+    """Make the home `root` of a copy that `read_copy` has read: all of it, with its modes and, for root, its owners.
+
+    Raises:
+        InvalidDocument: there is something at `root`, or a member of the file would lie outside of it.
+    """
+    if root.exists() and any(root.iterdir()):
+        raise InvalidDocument(
+            f"{root} is not empty; a restore replaces nothing: move what is there to where you keep it"
+        )
+    fresh = root.with_name(f".{root.name}.restoring")
+    shutil.rmtree(fresh, ignore_errors=True)
+    fresh.mkdir(parents=True, mode=0o700)
+    try:
+        with tarfile.open(file, "r:gz") as tar:
+            tar.extractall(fresh, filter="tar")
+    except tarfile.FilterError as error:
+        shutil.rmtree(fresh, ignore_errors=True)
+        raise InvalidDocument(f"{file} is no backup of a home: {error}") from None
+    if root.exists():
+        root.rmdir()
+    (fresh / _BELOW).rename(root)
+    shutil.rmtree(fresh)
+    sync_folder(root.parent)
