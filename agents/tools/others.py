@@ -11,9 +11,11 @@ Source: Python Packaging User Guide, entry points specification.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import importlib.util
 import sys
+from collections.abc import Iterable
 from importlib.metadata import Distribution, EntryPoint, PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any, Final
@@ -56,17 +58,18 @@ def shown(where: Distribution) -> str:
     return f"{where.metadata['Name']} {where.version}"
 
 
-def origins_of(names: list[str]) -> list[str]:
-    """The distributions that a file's tools are of, for operators; what is not installed is left out."""
+def origins_of(names: Iterable[str]) -> list[str]:
+    """Which of a file's tools are of distributions, and of which version, for operators. Nothing is imported.
+
+    What is not installed is left out.
+    """
     found = []
     for name in names:
         other = INSTALLED.fullmatch(name) if not OWN.fullmatch(name) else None
         if other is not None:
-            try:
-                found.append(shown(distribution(other["distribution"])))
-            except PackageNotFoundError:
-                continue
-    return sorted(set(found))
+            with contextlib.suppress(PackageNotFoundError):
+                found.append(f"{other['name']} of {shown(distribution(other['distribution']))}")
+    return sorted(found)
 
 
 def _module(name: str, path: Path) -> Any:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from agents.runtime.loading.load import Loaded
+from agents.tools.others import origins_of
 from schemas.agent.reading import Examined
 from schemas.errors import Problem
 from schemas.written import Path as Place
@@ -51,7 +52,9 @@ class Draft:
         answers = f"answers with skills {', '.join(named)}" if named else "answers with a model"
         if file.routing is not None:
             answers = f"passes messages on ({file.routing.strategy})"
-        return f"agent {file.agent.id} {file.agent.version}, {answers}"
+        others = origins_of(file.tools.named)
+        tools = f", with {', '.join(others)}" if others else ""
+        return f"agent {file.agent.id} {file.agent.version}, {answers}{tools}"
 
 
 Check = Callable[[Draft], Iterator[Problem]]

@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from agents.cli.agent.findings import findings
+from agents.cli.agent.inventory import tools_of
+from agents.runtime.loading.load import load_agent
 from agents.testing import calls, trial
 from agents.tools.errors import ToolUnusable
 from agents.tools.others import origins_of, other_row
@@ -56,7 +59,18 @@ async def test_a_tool_of_a_named_distribution_is_used(installed: Path) -> None:
     row = other_row("crier-tools:loud", installed)
     assert row is not None
     assert (row.name, row.origin) == ("loud", "crier-tools 1.2.0")
-    assert origins_of(["crier-tools:loud", "tools.py:x", "read", "unknown-one:x"]) == ["crier-tools 1.2.0"]
+
+
+def test_operators_see_whose_it_is(installed: Path) -> None:
+    """`agent validate` and `agent show` name the distribution and its version; for the first nothing is imported."""
+    (installed / "agent.yaml").write_text(AGENT)
+    names = ["crier-tools:loud", "tools.py:x", "read", "unknown-one:x"]
+    assert origins_of(names) == ["loud of crier-tools 1.2.0"]
+    assert "crier_tools_for_tests" not in sys.modules
+    told = "agent crier 1.0.0, answers with a model, with loud of crier-tools 1.2.0"
+    assert findings(installed / "agent.yaml", {}).told == told
+    (tool,) = tools_of(load_agent(installed / "agent.yaml"))
+    assert (tool.name, tool.origin) == ("loud", "crier-tools 1.2.0")
 
 
 def test_nothing_is_imported_that_no_file_names(installed: Path) -> None:
