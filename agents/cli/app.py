@@ -252,17 +252,21 @@ def replay(
     home: HomeOption = HOME,
     caller: CallerOption = "",
     record: Annotated[bool, typer.Option(help="Have reviewers see the result in approvals.show.")] = True,
+    through: Annotated[
+        bool, typer.Option("--through", help="Hold each exchange to its end; calls of tools are answered as recorded.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Hold a recorded conversation again, as a proposal would have the agent; exit 1 when an answer changes.
 
     No tool runs, and the models are asked with the keys of your environment.
 
-    Example: agentbus replay conversation.json --proposal p-7q2fabcd
+    Example: agentbus replay conversation.json --proposal p-7q2fabcd --through
     """
     from agents.cli import replay_commands
 
-    replay_commands.run(file, proposal, home, caller, is_recorded=record, as_json=as_json)
+    how = replay_commands.How(is_recorded=record, is_through=through)
+    replay_commands.run(file, proposal, home, caller, how, as_json=as_json)
 
 
 @approvals_app.command("serve")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -13,7 +14,8 @@ from agents import llm
 from agents.cli.people import own_operator
 from agents.cli.run import log_quietly, run_async
 from agents.evaluation.proposed import proposed_file
-from agents.evaluation.replaying import Again, replay
+from agents.evaluation.recorded import exchanges_of
+from agents.evaluation.replaying import Again, replay, replay_through
 from agents.evaluation.report import Report
 from agents.memory.session import decode
 from approvals.git import Git
@@ -26,14 +28,21 @@ from schemas.ids import sha256_hex
 from schemas.text import harmless
 
 
-def run(file: Path, proposal: str, home: Path, caller: str, *, is_recorded: bool, as_json: bool) -> None:
+class How(NamedTuple):
+    """Whether reviewers see the result; and whether each exchange is held to its end, instead of answer by answer."""
+
+    is_recorded: bool
+    is_through: bool
+
+
+def run(file: Path, proposal: str, home: Path, caller: str, how: How, *, as_json: bool) -> None:
     """Replay, and print each answer that changes; exit 1 when one does, or when the result could not be recorded."""
     log_quietly()
     source = _read(file)
     turns = tuple(kept.turn for kept in decode(source).turns)
-    report, again, receipt = run_async(_replayed(source, turns, proposal, (home, caller), is_recorded=is_recorded))
+    report, again, receipt = run_async(_replayed(source, turns, proposal, (home, caller), how))
     if as_json:
-        answers = [{"question": one.question, "before": one.before, "now": one.now} for one in again]
+        answers = [_answer(one) for one in again]
         print(msgspec.json.format(msgspec.json.encode(_told(report, answers, receipt)), indent=2).decode())
     else:
         print(*_lines(report, again), sep="\n")
@@ -43,7 +52,7 @@ def run(file: Path, proposal: str, home: Path, caller: str, *, is_recorded: bool
 
 
 async def _replayed(
-    source: bytes, turns: tuple[llm.Turn, ...], proposal: str, who: tuple[Path, str], *, is_recorded: bool
+    source: bytes, turns: tuple[llm.Turn, ...], proposal: str, who: tuple[Path, str], how: How
 ) -> tuple[Report, tuple[Again, ...], Receipt | None]:
     home, caller = who
     async with own_operator(home, caller) as (connection, chosen):
@@ -51,7 +60,7 @@ async def _replayed(
         about = await desk.history(proposal)
         wanted = msgspec.convert(about["proposal"], Proposal)
         file = proposed_file(Git(Home(home.resolve()).repository), wanted, os.environ)
-        again = await _asked_again(file, turns)
+        again = await _asked_again(file, turns, is_through=how.is_through)
         if not again:
             raise InvalidDocument("the conversation has no answer of a model, so there is nothing to replay")
         report = Report(
@@ -61,14 +70,15 @@ async def _replayed(
             must_pass=1,
             tried=tuple(one.tried for one in again),
         )
-        told = await desk.evaluated(report.record(proposal, about["digest"])) if is_recorded else None
+        told = await desk.evaluated(report.record(proposal, about["digest"])) if how.is_recorded else None
     return report, again, told
 
 
-async def _asked_again(file: AgentFile, turns: tuple[llm.Turn, ...]) -> tuple[Again, ...]:
+async def _asked_again(file: AgentFile, turns: tuple[llm.Turn, ...], *, is_through: bool) -> tuple[Again, ...]:
     assert file.llm is not None  # noqa: S101  `proposed_file` says so
     pool = llm.Pool.from_choices(file.llm.pool, request_timeout_s=file.llm.request_timeout_s)
-    answers = sum(isinstance(turn, llm.AssistantTurn) for turn in turns)
+    hold = replay_through if is_through else replay
+    answers = len(exchanges_of(turns)) if is_through else sum(isinstance(turn, llm.AssistantTurn) for turn in turns)
     done = 0
 
     def on_again(_: Again) -> None:
@@ -78,7 +88,7 @@ async def _asked_again(file: AgentFile, turns: tuple[llm.Turn, ...]) -> tuple[Ag
             print(f"\r{done} of {answers} answers", end="\n" if done == answers else "", file=sys.stderr, flush=True)
 
     try:
-        return await replay(file, turns, pool, on_again=on_again)
+        return await hold(file, turns, pool, on_again=on_again)
     finally:
         await pool.close()
 
@@ -92,11 +102,23 @@ def _told(report: Report, answers: list[dict[str, Any]], receipt: Receipt | None
 def _lines(report: Report, again: tuple[Again, ...]) -> list[str]:
     lines: list[str] = []
     for one in again:
-        if not one.tried.is_passed:
+        if not one.tried.is_passed or one.not_recorded:
             lines += [f"{one.tried.name} to: {_plain(one.question)}", f"  was: {_plain(one.before)}"]
             lines.append(f"  now: {_plain(one.now) if one.now is not None else harmless(one.tried.why)}")
+            lines += [f"  not recorded: {_counted(one.not_recorded)}"] if one.not_recorded else []
     cost = "cost unknown" if report.cost_usd is None else f"{report.cost_usd:.4f} USD"
     return [*lines, f"replay: {report.passed} of {len(again)} answers of {report.agent} stayed the same, {cost}"]
+
+
+def _answer(one: Again) -> dict[str, Any]:
+    return {
+        "question": one.question, "before": one.before, "now": one.now, "not_recorded": list(one.not_recorded),
+    }  # fmt: skip
+
+
+def _counted(names: tuple[str, ...]) -> str:
+    """Tools, each with how often it was called so."""
+    return ", ".join(f"{harmless(name)} ({count})" for name, count in Counter(names).items())
 
 
 def _plain(text: str) -> str:

@@ -333,6 +333,12 @@ def test_a_conversation_is_held_again_before_a_change_is_approved(fleet: Running
         f"  now: {now} hello",
         "replay: 1 of 2 answers of greeter stayed the same, 0.0000 USD",
     ]
+    through = fleet.run(
+        "replay", str(conversation), "--proposal", receipt.proposal, "--through", "--json", "--no-record", check=False
+    )
+    assert [(one["before"], one["now"], one["not_recorded"]) for one in json.loads(through.stdout)["answers"]] == [
+        (f"{before} hello", f"{now} hello", []), (f"{now} bye", f"{now} bye", []),
+    ]  # fmt: skip
     shown = json.loads(fleet.run("proposals", "show", receipt.proposal, "--json").stdout)
     assert [(one["way"], one["passed"], one["cases"]) for one in shown["evaluations"]] == [("replay", 1, 2)]
     assert shown["state"] == "open"
