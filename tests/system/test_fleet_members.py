@@ -77,6 +77,29 @@ def test_a_witness_joins_and_leaves(fleet: RunningFleet) -> None:
     assert fleet.run("audit", "verify").stdout.startswith("sound")
 
 
+def test_keys_are_rotated(fleet: RunningFleet) -> None:
+    """The member's process is started again with new keys, everybody else goes on, and the trail names whose they were."""
+    before, keys = _pids(fleet), _keys(fleet)
+    said = fleet.run("fleet", "rotate", "greeter").stdout
+    assert "started again: greeter" in said
+    after = _pids(fleet)
+    assert {name for name in before if before[name] != after[name]} == {"agent-greeter"}
+    assert fleet.run("ask", "greeter", "hello").stdout
+    said = fleet.run("fleet", "rotate", "ops").stdout
+    assert f"give ops its new key, wherever a copy is: {fleet.home.credentials('ops') / 'bus.nk'}" in said
+    assert fleet.run("ask", "greeter", "hello").stdout
+    changed = {name for name, found in _keys(fleet).items() if set(found) & set(keys[name]) == set()}
+    assert changed == {"greeter", "ops"}
+    assert [event["data"]["resource"] for event in fleet.events("member.rekeyed")] == ["greeter", "ops"]
+    assert fleet.run("audit", "verify").stdout.startswith("sound")
+    assert fleet.run("fleet", "rotate", check=False).returncode == 78
+
+
+def _keys(fleet: RunningFleet) -> dict[str, list[str]]:
+    members = json.loads(fleet.run("fleet", "show", "--json").stdout)["members"]
+    return {row["name"]: [key["public"] for key in row["keys"]] for row in members}
+
+
 def test_a_new_fleet_is_begun_and_never_over_another(fleet: RunningFleet) -> None:
     """What is there stays; a new home holds a fleet of that name, and what cannot be provisioned leaves nothing."""
     there = fleet.run("fleet", "init", "other", check=False)

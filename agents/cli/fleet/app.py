@@ -132,3 +132,18 @@ def fleet_remove(
     from agents.cli.fleet import membership
 
     membership.remove(home, name, is_purging=purge, is_sure=yes)
+
+
+@fleet_app.command("rotate")
+def fleet_rotate(
+    name: Annotated[str, typer.Argument(help="A member, or a process of the product such as sealer.")] = "",
+    home: HomeOption = HOME,
+    everybody: Annotated[bool, typer.Option("--all", help="Everybody who has a key.")] = False,
+) -> None:
+    """Give a member new keys: let in first, then used, then the old ones are refused. Its trail goes on.
+
+    Example: agentbus fleet rotate greeter
+    """
+    from agents.cli.fleet import membership
+
+    membership.rotate(home, name, is_all=everybody)

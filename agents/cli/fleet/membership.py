@@ -6,7 +6,7 @@ import getpass
 import os
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,9 @@ from agents.cli.agent.new import copied, templates
 from agents.cli.people import fleet_of
 from agents.cli.run import log_quietly, run_async
 from agents.membership.keeping import kept_of, purge
-from agents.membership.moving import Joining, Moved, join, leave
-from agents.membership.roles import AGENT, REVIEWER, role_of
+from agents.membership.moving import Joining, join, leave
+from agents.membership.rekeying import rotate as rekeyed
+from agents.membership.roles import AGENT, REVIEWER, members_of, role_of
 from approvals.git import Git
 from approvals.repository import rules_in_force
 from approvals.verdict.policy_check import findings_of
@@ -64,7 +65,7 @@ def _join(home: Home, joining: Joining) -> None:
     moved = run_async(join(home, joining, account(), _say))
     tried = f"; imports of its account that were tried and answer: {moved.probed}" if moved.probed else ""
     print(f"{moved.member} is in the fleet as {moved.role}{tried}")
-    _tell(moved)
+    _tell(moved.steps)
 
 
 def remove(root: Path, name: str, *, is_purging: bool, is_sure: bool) -> None:
@@ -80,15 +81,30 @@ def remove(root: Path, name: str, *, is_purging: bool, is_sure: bool) -> None:
     for path in kept_of(home, name):
         print(f"kept: {path}")
     print("kept: its events, on the audit trail" + (f"; its files, in {home.repository}" if was == AGENT else ""))
-    _tell(moved)
+    _tell(moved.steps)
     if was == REVIEWER:
         _warn_of_policy(home)
 
 
-def _tell(moved: Moved) -> None:
-    if moved.steps:
+def rotate(root: Path, name: str, *, is_all: bool) -> None:
+    """Give one member new keys, or everybody.
+
+    Raises:
+        InvalidDocument: neither is named, or both are.
+    """
+    if bool(name) == is_all:
+        raise InvalidDocument("name one member, or give --all")
+    home = _home(root)
+    done = run_async(rekeyed(home, list(members_of(fleet_of(home))) if is_all else [name], account(), _say))
+    print(f"new keys: {', '.join(done.members)}; the old ones are refused")
+    print(f"started again: {', '.join(done.restarted) or 'nobody, as nothing of them ran'}")
+    _tell(done.steps)
+
+
+def _tell(steps: Sequence[str]) -> None:
+    if steps:
         print("next:")
-    for step in moved.steps:
+    for step in steps:
         print(f"  {step}")
 
 

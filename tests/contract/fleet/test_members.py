@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from contextlib import AsyncExitStack
 
 import pytest
 
+from approvals.applying.control import RestartFailed
 from bus.connection import Connection
 from bus.errors import ConnectionRefused
 from bus.provision.membership.changing import Event, change_members
 from bus.provision.membership.probing import own_profile
+from bus.provision.membership.rekeying import key_files, rekey
 from bus.sessions import SessionStore
 from schemas import names
 from schemas.fleet import AgentRole, Reviewer
+from tests.harness.admin import files_below
 from tests.harness.agent import caller, sending, serving, trail
 from tests.harness.fleet import Bench, until
 
@@ -77,3 +82,66 @@ async def test_members_come_and_go_while_others_work(fleet_bench: Bench) -> None
 
 async def _are_closed(connections: list[Connection]) -> bool:
     return not any(one.is_connected for one in connections)
+
+
+async def test_keys_change_while_requests_flow(fleet_bench: Bench) -> None:
+    """Both keys are let in while the member changes, the old one is refused afterwards, and nobody else notices.
+
+    Whoever asks meanwhile is answered: by the old connection, then by the new one.
+    """
+    fleet, home, servers = fleet_bench.fleet, fleet_bench.home, (fleet_bench.server,)
+    files = key_files(fleet, home, ["textstats"])
+    before = [file.path.read_bytes() for file in files]
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback((first := serving(fleet_bench, "textstats")).__aexit__, None, None, None)
+        old = await first.__aenter__()
+        calls = await caller(fleet_bench)
+        others = [await fleet_bench.connect(name) for name in ("greeter", "ops")]
+        is_over = asyncio.Event()
+        asked = 0
+
+        async def ask_on() -> None:
+            nonlocal asked
+            while not is_over.is_set():
+                await calls.send_message("textstats", sending({"text": "one two"}))
+                asked += 1
+
+        asking = asyncio.create_task(ask_on())
+
+        async def use(_member: str) -> None:
+            await stack.enter_async_context(serving(fleet_bench, "textstats", slot="1"))
+            assert old.bus.is_connected
+            await old.drain(5)
+
+        await rekey(fleet, home, servers, use, [_event("rekeyed", "textstats", "agent")])
+        so_far = asked
+        await until(lambda: _are_closed([old.bus, old.own]))
+        await until(lambda: _is_more(lambda: asked, so_far))
+        is_over.set()
+        await asking
+        assert [file.path.read_bytes() in before for file in files] == [False, False]
+        assert sorted(path.name for path in files[0].path.parent.iterdir()) == ["audit.nk", "bus.nk", "own.nk"]
+        assert [one.reconnects for one in others] == [0, 0]
+
+
+async def test_a_member_that_cannot_use_its_new_key_keeps_the_old_one(fleet_bench: Bench) -> None:
+    """Its process is started again with the key of before, which is let in; the new one is nowhere."""
+    fleet, home, servers = fleet_bench.fleet, fleet_bench.home, (fleet_bench.server,)
+    before = files_below(home.credentials("greeter"))
+    used: list[bytes] = []
+
+    async def use(_member: str) -> None:
+        used.append((home.credentials("greeter") / names.BUS_CREDENTIAL).read_bytes())
+        if len(used) == 1:
+            raise RestartFailed("it did not start")
+
+    with pytest.raises(RestartFailed):
+        await rekey(fleet, home, servers, use, [_event("rekeyed", "greeter", "agent")])
+    assert files_below(home.credentials("greeter")) == before
+    assert used[1] == before["bus.nk"] != used[0]
+    await (await fleet_bench.connect("greeter")).close()
+    assert await trail(fleet_bench, kind="member.rekeyed") == []
+
+
+async def _is_more(count: Callable[[], int], than: int) -> bool:
+    return count() > than
