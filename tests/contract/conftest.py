@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import pytest
+import pytest_asyncio
 
 from tests.contract.approvals.approvals_bench import Approvals
-from tests.harness.fleet import Bench
+from tests.harness.fake_llm import FakeLlm
+from tests.harness.fleet import Bench, bench
+from tests.harness.llm import KEY
+from tests.harness.model_agent import directly
 
 
 @pytest.fixture
@@ -17,3 +21,21 @@ async def approvals(fleet_bench: Bench) -> AsyncIterator[Approvals]:
     await running.start()
     yield running
     await running.close()
+
+
+@pytest.fixture
+async def fake(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FakeLlm]:
+    """The server that speaks as providers do, with no proxy before it; its key is `tests.harness.llm.KEY`."""
+    directly(monkeypatch)
+    async with FakeLlm(api_key=KEY) as server:
+        yield server
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def shared_bench(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Bench]:
+    """As `fleet_bench`, one for all tests of a module: they serve agents and end them, and look at their own tasks alone.
+
+    Its module says `pytestmark = pytest.mark.asyncio(loop_scope="module")`.
+    """
+    async with bench(tmp_path_factory.mktemp("fleet")) as running:
+        yield running

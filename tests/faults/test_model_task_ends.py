@@ -23,8 +23,9 @@ from schemas.documents import Document
 from schemas.errors import TaskNotFound
 from schemas.usage import Usage
 from tests.harness.agent import Agent, caller, saying, serving, trail
-from tests.harness.fake_llm import PROXY_VARIABLES, CallTool, Fail, FakeLlm, Gate, Held, Say
+from tests.harness.fake_llm import CallTool, Fail, FakeLlm, Gate, Held, Say
 from tests.harness.fleet import Bench, bench, until
+from tests.harness.model_agent import directly, filled_in
 
 AGENT = """\
 agent: {id: greeter, description: Works., version: 1.0.0}
@@ -84,13 +85,9 @@ class Stage:
 
 @pytest.fixture
 async def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Stage]:
-    for variable in PROXY_VARIABLES:
-        monkeypatch.delenv(variable, raising=False)
-    key = tmp_path / "key"
-    key.write_text("test-key")
-    key.chmod(0o600)
+    directly(monkeypatch)
     async with FakeLlm() as fake:
-        file = AGENT.replace("KEY", str(key)).replace("URL", fake.openai_url)
+        file = filled_in(AGENT, fake, tmp_path)
         async with bench(tmp_path, agents={"greeter": (file, "")}) as running:
             made = Stage(running, fake, await caller(running))
             for name, has_effects in (("bash", True), ("read", False)):

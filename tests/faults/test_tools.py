@@ -14,8 +14,9 @@ from schemas.errors import Unavailable
 from tests.faults.test_pressure import limit
 from tests.harness.admin import administrator
 from tests.harness.agent import Agent, caller, saying, serving, trail
-from tests.harness.fake_llm import PROXY_VARIABLES, CallTool, FakeLlm, Gate, Held, Say
+from tests.harness.fake_llm import CallTool, FakeLlm, Gate, Held, Say
 from tests.harness.fleet import Bench, bench, until
+from tests.harness.model_agent import directly, filled_in
 
 AGENT = """agent: {id: greeter, description: Greets., version: 1.0.0}
 llm:
@@ -31,8 +32,7 @@ Fault = Callable[[Agent, Bench], Awaitable[Mend]]
 
 @pytest.fixture
 async def fake(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FakeLlm]:
-    for variable in PROXY_VARIABLES:
-        monkeypatch.delenv(variable, raising=False)
+    directly(monkeypatch)
     monkeypatch.setattr(desk, "_TIMEOUT_S", 0.2)  # nobody takes proposals here
     async with FakeLlm() as server:
         yield server
@@ -40,10 +40,7 @@ async def fake(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FakeLlm]:
 
 @pytest.fixture
 async def fleet(tmp_path: Path, fake: FakeLlm) -> AsyncIterator[Bench]:
-    key = tmp_path / "key"
-    key.write_text("test-key")
-    key.chmod(0o600)
-    file = AGENT.replace("KEY", str(key)).replace("URL", fake.openai_url)
+    file = filled_in(AGENT, fake, tmp_path)
     async with bench(tmp_path, agents={"greeter": (file, "")}) as running:
         yield running
 

@@ -14,6 +14,8 @@ from tests.contract.agents.skills import SECRET
 from tests.harness.agent import caller, saying, serving
 from tests.harness.fleet import Bench
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 
 class Step(msgspec.Struct):
     """A piece of data."""
@@ -49,17 +51,17 @@ async def _in_a_skill(bench: Bench, what: Skill, *others: Skill) -> a2a.Message:
     return answer
 
 
-async def test_pieces_are_of_the_asked_type(fleet_bench: Bench) -> None:
+async def test_pieces_are_of_the_asked_type(shared_bench: Bench) -> None:
     """Each piece is a value, in order; an artifact beside the answer is no piece of it."""
 
     @skill(description="Adds.", id="adds")
     async def adds(request: str, ctx: Context) -> str:
         return " ".join([str(step.number) async for step in ctx.ask_stream("textstats", "4", Step, skill="steps")])
 
-    assert (await _in_a_skill(fleet_bench, adds, steps)).text() == "0 1 2 3"
+    assert (await _in_a_skill(shared_bench, adds, steps)).text() == "0 1 2 3"
 
 
-async def test_pieces_of_another_type_are_the_other_agents_fault(fleet_bench: Bench) -> None:
+async def test_pieces_of_another_type_are_the_other_agents_fault(shared_bench: Bench) -> None:
     """The error is an InvalidAgentResponse that names the agent, for an answer in pieces and for a whole one."""
 
     @skill(description="Listens.", id="listens")
@@ -79,11 +81,11 @@ async def test_pieces_of_another_type_are_the_other_agents_fault(fleet_bench: Be
     async def text(request: str, ctx: Context) -> str:
         return request
 
-    answer = await _in_a_skill(fleet_bench, listens, steps, text)
+    answer = await _in_a_skill(shared_bench, listens, steps, text)
     assert answer.text() == "InvalidAgentResponse InvalidAgentResponse"
 
 
-async def test_what_fails_after_some_pieces_is_said_after_them(fleet_bench: Bench) -> None:
+async def test_what_fails_after_some_pieces_is_said_after_them(shared_bench: Bench) -> None:
     """The pieces are there, then the task as it ended, without the words of the other's defect."""
 
     @skill(description="Listens.", id="listens")
@@ -96,12 +98,12 @@ async def test_what_fails_after_some_pieces_is_said_after_them(fleet_bench: Benc
             return f"{pieces} {ended.agent} {ended.task.status.state}: {ended} {ended.question}"
         return "it did not fail"
 
-    said = (await _in_a_skill(fleet_bench, listens, fails)).text()
+    said = (await _in_a_skill(shared_bench, listens, fails)).text()
     assert said.startswith("['one'] textstats TASK_STATE_FAILED: ")
     assert SECRET not in said
 
 
-async def test_each_question_is_answered_in_its_turn(fleet_bench: Bench) -> None:
+async def test_each_question_is_answered_in_its_turn(shared_bench: Bench) -> None:
     """`reply` may be asked back again; its last answer is of the asked type, and the task is one."""
 
     @skill(description="Answers.", id="answers")
@@ -114,10 +116,10 @@ async def test_each_question_is_answered_in_its_turn(fleet_bench: Bench) -> None
         done = await ctx.reply(second.value, "4", Step)
         return f"{first.value.question} {second.value.question} {done.number}"
 
-    assert (await _in_a_skill(fleet_bench, answers, twice)).text() == "First? Second? 7"
+    assert (await _in_a_skill(shared_bench, answers, twice)).text() == "First? Second? 7"
 
 
-async def test_a_question_that_nobody_answers_ends_the_skill(fleet_bench: Bench) -> None:
+async def test_a_question_that_nobody_answers_ends_the_skill(shared_bench: Bench) -> None:
     """The caller of the asking agent gets a named error."""
 
     @skill(description="Asks.", id="asks")
@@ -125,11 +127,11 @@ async def test_a_question_that_nobody_answers_ends_the_skill(fleet_bench: Bench)
         return await ctx.ask("textstats", "x", skill="twice")
 
     with pytest.raises(InvalidAgentResponse, match="input_required"):
-        await _in_a_skill(fleet_bench, asks, twice)
+        await _in_a_skill(shared_bench, asks, twice)
 
 
 @pytest.mark.parametrize(("agent", "error"), [("greeter", "NobodyServes"), ("textstats", "AskedBack")])
-async def test_a_stream_that_cannot_begin_says_why(fleet_bench: Bench, agent: str, error: str) -> None:
+async def test_a_stream_that_cannot_begin_says_why(shared_bench: Bench, agent: str, error: str) -> None:
     """Nobody there is unavailable at once; a skill that there is not makes a task that is rejected."""
 
     @skill(description="Listens.", id="listens")
@@ -139,4 +141,4 @@ async def test_a_stream_that_cannot_begin_says_why(fleet_bench: Bench, agent: st
         except A2AError as refusal:
             return type(refusal).__name__
 
-    assert (await _in_a_skill(fleet_bench, listens, steps)).text() == error
+    assert (await _in_a_skill(shared_bench, listens, steps)).text() == error

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+import pytest_asyncio
 from msgspec.structs import replace
 
 from agents.runtime.loading.load import card_of, load_agent
@@ -26,12 +27,14 @@ from schemas.sessions import (
 from tests.harness.agent import Agent, caller, saying, serving
 from tests.harness.fleet import CHECKOUT, Bench, bench, until
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 
 def _python(page: str) -> list[str]:
     return re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
 
 
-async def test_the_page_turns_a_file_around(fleet_bench: Bench, tmp_path: Path) -> None:
+async def test_the_page_turns_a_file_around(shared_bench: Bench, tmp_path: Path) -> None:
     """The page's last handler, loaded as the page says, takes and gives a large file; its card says bytes, without a schema."""
     page = (CHECKOUT / "agents" / "SKILLS.md").read_text()
     (tmp_path / "handler.py").write_text(_python(page)[-1])
@@ -45,8 +48,8 @@ async def test_the_page_turns_a_file_around(fleet_bench: Bench, tmp_path: Path) 
     given = a2a.Part(raw=content, filename="a.bin", media_type="application/x-a")
     request = saying("")
     request = replace(request, message=replace(request.message, parts=(given,)))
-    async with serving(fleet_bench, "textstats", *loaded.skills):
-        calls = await caller(fleet_bench)
+    async with serving(shared_bench, "textstats", *loaded.skills):
+        calls = await caller(shared_bench)
         answer = await calls.send_message("textstats", request)
         with pytest.raises(InvalidArgument, match="takes a raw part"):
             await calls.send_message("textstats", saying("a"))
@@ -55,7 +58,7 @@ async def test_the_page_turns_a_file_around(fleet_bench: Bench, tmp_path: Path) 
 
 
 async def test_answers_in_pieces_and_questions_of_another_agent(
-    fleet_bench: Bench, agent: Agent, tmp_path: Path
+    shared_bench: Bench, agent: Agent, tmp_path: Path
 ) -> None:
     """Pieces are handed on as they come, and a question is answered: both as the page's third handler says."""
     page = (CHECKOUT / "agents" / "SKILLS.md").read_text()
@@ -63,8 +66,8 @@ async def test_answers_in_pieces_and_questions_of_another_agent(
     folder.mkdir()
     (folder / "handler.py").write_text(_python(page)[2])
     (folder / "agent.yaml").write_text("agent: {id: concierge, description: d}\nhandler: handler.py:ASKING\n")
-    async with serving(fleet_bench, "concierge", *load_agent(folder / "agent.yaml").skills):
-        ops = await caller(fleet_bench)
+    async with serving(shared_bench, "concierge", *load_agent(folder / "agent.yaml").skills):
+        ops = await caller(shared_bench)
         frames = [f async for f in ops.stream("concierge", "SendStreamingMessage", _for("loud", "a bus"))]
         bought = (await ops.send_message("concierge", _for("buy", "shirt"))).message
     pieces = [frame.artifact_update.artifact.parts[0].text for frame in frames if frame.artifact_update]
@@ -73,8 +76,8 @@ async def test_answers_in_pieces_and_questions_of_another_agent(
     assert bought.text() == "shirt in large is on its way"
 
 
-@pytest.fixture
-async def agent(fleet_bench: Bench, tmp_path: Path) -> AsyncIterator[Agent]:
+@pytest_asyncio.fixture(loop_scope="module")
+async def agent(shared_bench: Bench, tmp_path: Path) -> AsyncIterator[Agent]:
     """textstats with the page's skills."""
     page = (CHECKOUT / "agents" / "SKILLS.md").read_text()
     folder = tmp_path / "page"
@@ -83,7 +86,7 @@ async def agent(fleet_bench: Bench, tmp_path: Path) -> AsyncIterator[Agent]:
     (folder / "agent.yaml").write_text(
         "agent: {id: textstats, description: d, version: 1.0.0}\nhandler: handler.py:SKILLS\n"
     )
-    async with serving(fleet_bench, "textstats", *load_agent(folder / "agent.yaml").skills) as running:
+    async with serving(shared_bench, "textstats", *load_agent(folder / "agent.yaml").skills) as running:
         yield running
 
 
@@ -94,17 +97,17 @@ def _for(skill: str, text: str, task: a2a.Task | None = None) -> a2a.SendMessage
     return msgspec.structs.replace(request, message=message)
 
 
-async def test_a_story_comes_word_by_word(fleet_bench: Bench, agent: Agent) -> None:
+async def test_a_story_comes_word_by_word(shared_bench: Bench, agent: Agent) -> None:
     """Each `yield` is a piece of the streamed answer, in order."""
-    ops = await caller(fleet_bench)
+    ops = await caller(shared_bench)
     frames = [f async for f in ops.stream(agent.id, "SendStreamingMessage", _for("story", "a bus"))]
     pieces = [frame.artifact_update.artifact.parts[0].text for frame in frames if frame.artifact_update]
     assert pieces == ["Once ", "upon ", "a ", "time ", "there ", "was ", "a ", "bus ", ". "]
 
 
-async def test_an_order_asks_and_gives_a_label(fleet_bench: Bench, agent: Agent) -> None:
+async def test_an_order_asks_and_gives_a_label(shared_bench: Bench, agent: Agent) -> None:
     """The question waits for its answer; the artifact and the answer are in the task."""
-    ops = await caller(fleet_bench)
+    ops = await caller(shared_bench)
     asked = (await ops.send_message(agent.id, _for("order", "shirt"))).task
     assert asked is not None
     assert asked.status.state == a2a.INPUT_REQUIRED
@@ -114,9 +117,9 @@ async def test_an_order_asks_and_gives_a_label(fleet_bench: Bench, agent: Agent)
     assert texts == {"label": "shirt, large", "": "shirt in large is on its way"}
 
 
-async def test_a_walk_hears_what_is_added(fleet_bench: Bench, agent: Agent) -> None:
+async def test_a_walk_hears_what_is_added(shared_bench: Bench, agent: Agent) -> None:
     """Messages to the working task reach the function that runs."""
-    ops = await caller(fleet_bench)
+    ops = await caller(shared_bench)
     begun = msgspec.structs.replace(
         _for("walk", "go"), configuration=a2a.SendMessageConfiguration(return_immediately=True)
     )

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from bus.requests.caller import Caller
 from schemas import a2a
 from schemas.errors import InvalidAgentResponse, InvalidArgument
-from tests.harness.agent import caller, saying, sending, serving
-from tests.harness.fake_llm import PROXY_VARIABLES, FakeLlm, Say
-from tests.harness.fleet import bench
+from tests.harness.agent import saying, sending
+from tests.harness.fake_llm import FakeLlm, Say
+from tests.harness.model_agent import ModelStage, model_stage
 
 AGENT = """\
 agent:
@@ -32,22 +32,23 @@ llm:
 """
 
 
-@pytest.fixture
-async def fake(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FakeLlm]:
-    for variable in PROXY_VARIABLES:
-        monkeypatch.delenv(variable, raising=False)
-    async with FakeLlm() as server:
-        yield server
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ModelStage]:
+    async with model_stage(tmp_path_factory.mktemp("declared"), AGENT) as stage:
+        yield stage
 
 
-@pytest.fixture
-async def calls(tmp_path: Path, fake: FakeLlm) -> AsyncIterator[Caller]:
-    key = tmp_path / "key"
-    key.write_text("test-key")
-    key.chmod(0o600)
-    file = AGENT.replace("KEY", str(key)).replace("URL", fake.openai_url)
-    async with bench(tmp_path, agents={"greeter": (file, "")}) as running, serving(running, "greeter"):
-        yield await caller(running)
+@pytest_asyncio.fixture(loop_scope="module")
+async def fake(shared: ModelStage) -> FakeLlm:
+    return shared.anew().fake
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def calls(shared: ModelStage) -> Caller:
+    return shared.ops
+
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 async def test_data_goes_in_and_data_comes_out(fake: FakeLlm, calls: Caller) -> None:

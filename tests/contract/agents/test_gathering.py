@@ -17,6 +17,8 @@ from tests.contract.agents.skills import Gate, echo
 from tests.harness.agent import caller, saying, serving
 from tests.harness.fleet import Bench
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 
 @skill(description="Asks which size.")
 async def order(request: str, ctx: Context) -> str:
@@ -45,7 +47,7 @@ async def _asked(bench: Bench, asks: list[Ask], *, at_once: int = 8, budget: Dec
     return found
 
 
-async def test_failures_are_values_in_their_place(fleet_bench: Bench) -> None:
+async def test_failures_are_values_in_their_place(shared_bench: Bench) -> None:
     """An answer, one that asks back, one that nobody gives, one that is refused: each where it was asked."""
     asks = [
         Ask("textstats", "one"),
@@ -54,7 +56,7 @@ async def test_failures_are_values_in_their_place(fleet_bench: Bench) -> None:
         Ask("textstats", "x", skill="no-such-skill"),
         Ask("textstats", "two"),
     ]
-    one, back, nobody, refused, two = await _asked(fleet_bench, asks)
+    one, back, nobody, refused, two = await _asked(shared_bench, asks)
     assert (one, two) == ("one", "two")
     assert isinstance(back, AskedBack)
     assert back.question == "Which size?"
@@ -62,14 +64,14 @@ async def test_failures_are_values_in_their_place(fleet_bench: Bench) -> None:
     assert isinstance(refused, InvalidArgument)
 
 
-async def test_the_budget_is_split_before_the_first_is_sent(fleet_bench: Bench) -> None:
+async def test_the_budget_is_split_before_the_first_is_sent(shared_bench: Bench) -> None:
     """Who names an amount gets it; the others share the rest equally."""
     asks = [Ask("textstats", "x", skill="purse", budget_usd=amount) for amount in (None, Decimal("0.4"), None)]
-    found = await _asked(fleet_bench, asks, budget=Decimal(1))
+    found = await _asked(shared_bench, asks, budget=Decimal(1))
     assert [Decimal(text) for text in found] == [Decimal("0.3"), Decimal("0.4"), Decimal("0.3")]
 
 
-async def test_no_more_are_asked_at_a_time_than_may_be(fleet_bench: Bench) -> None:
+async def test_no_more_are_asked_at_a_time_than_may_be(shared_bench: Bench) -> None:
     """The bound holds, and the rest follow."""
     gate = Gate()
     asks = [Ask("textstats", str(number), skill="held") for number in range(5)]
@@ -80,8 +82,8 @@ async def test_no_more_are_asked_at_a_time_than_may_be(fleet_bench: Bench) -> No
         found.extend(await ctx.gather(asks, at_once=2))
         return "done"
 
-    async with serving(fleet_bench, "concierge", several), serving(fleet_bench, "textstats", gate.skill):
-        asking = asyncio.create_task((await caller(fleet_bench)).send_message("concierge", saying("go")))
+    async with serving(shared_bench, "concierge", several), serving(shared_bench, "textstats", gate.skill):
+        asking = asyncio.create_task((await caller(shared_bench)).send_message("concierge", saying("go")))
         await gate.has_entered(2)
         assert gate.entered == ["0", "1"]
         gate.opened.set()
@@ -89,7 +91,7 @@ async def test_no_more_are_asked_at_a_time_than_may_be(fleet_bench: Bench) -> No
     assert found == ["0", "1", "2", "3", "4"]
 
 
-async def test_the_first_answer_is_taken(fleet_bench: Bench) -> None:
+async def test_the_first_answer_is_taken(shared_bench: Bench) -> None:
     """Nobody waits for the slower ones; where all fail, the reasons are told by agent."""
     gate, found = Gate(), []
 
@@ -103,8 +105,8 @@ async def test_the_first_answer_is_taken(fleet_bench: Bench) -> None:
         assert list(nobody.value.failures) == ["greeter"]
         return str(first.answer)
 
-    async with serving(fleet_bench, "concierge", any_of), serving(fleet_bench, "textstats", gate.skill, echo):
-        answer = await (await caller(fleet_bench)).send_message("concierge", saying("go"))
+    async with serving(shared_bench, "concierge", any_of), serving(shared_bench, "textstats", gate.skill, echo):
+        answer = await (await caller(shared_bench)).send_message("concierge", saying("go"))
         gate.opened.set()
     assert answer.message is not None
     assert answer.message.text() == "quick"

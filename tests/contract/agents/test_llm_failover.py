@@ -6,7 +6,6 @@ Each row says the cause, what the pool does, which error comes out and what it c
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -26,8 +25,8 @@ from agents.llm import (
 )
 from agents.llm.errors import Cause, RequestMalformed
 from schemas.agent import Price
-from tests.harness.fake_llm import PROXY_VARIABLES, Cut, Fail, FailMidway, FakeLlm, Gate, Held, Raw, Say, Step, Wire
-from tests.harness.llm import KEY, PROMPT, QUESTION, Opened, choice
+from tests.harness.fake_llm import Cut, Fail, FailMidway, FakeLlm, Gate, Held, Raw, Say, Step, Wire
+from tests.harness.llm import PROMPT, QUESTION, Opened, choice
 from tests.harness.llm import opened as provider_opened
 
 BOTH = pytest.mark.parametrize("wire", ["openai", "anthropic"])
@@ -104,18 +103,6 @@ TABLE = {
     "malformed request": Row("malformed", Fail(400, "invalid_request_error"), error=RequestMalformed),
 }  # fmt: skip
 ROWS = pytest.mark.parametrize("row", TABLE.values(), ids=TABLE.keys())
-
-
-@pytest.fixture(autouse=True)
-def _direct(monkeypatch: pytest.MonkeyPatch) -> None:
-    for variable in PROXY_VARIABLES:
-        monkeypatch.delenv(variable, raising=False)
-
-
-@pytest.fixture
-async def fake() -> AsyncIterator[FakeLlm]:
-    async with FakeLlm(api_key=KEY) as server:
-        yield server
 
 
 def two(wire: Wire, fake: FakeLlm) -> Opened:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from decimal import Decimal
 
 import pytest
@@ -18,25 +17,13 @@ from agents.llm import (
 )
 from agents.llm.errors import RequestMalformed
 from schemas.agent import Llm, ModelChoice, Price
-from tests.harness.fake_llm import PROXY_VARIABLES, Fail, FakeLlm, Gate, Held, Say, Wire
-from tests.harness.llm import KEY, Opened, choice
+from tests.harness.fake_llm import Fail, FakeLlm, Gate, Held, Say, Wire
+from tests.harness.llm import Opened, choice
 
 OFFLINE = ModelChoice(provider="offline")
 PROMPT = SystemPrompt(Llm(system_prompt="Answer.\nStyle: friendly", pool=(OFFLINE,)))
 HELLO = Completion(system=PROMPT, turns=(UserTurn(text="hello"),), timeout_s=20)
 BOTH = pytest.mark.parametrize("wire", ["openai", "anthropic"])
-
-
-@pytest.fixture(autouse=True)
-def _direct(monkeypatch: pytest.MonkeyPatch) -> None:
-    for variable in PROXY_VARIABLES:
-        monkeypatch.delenv(variable, raising=False)
-
-
-@pytest.fixture
-async def fake() -> AsyncIterator[FakeLlm]:
-    async with FakeLlm(api_key=KEY) as server:
-        yield server
 
 
 async def test_missing_key_that_may_be_skipped_falls_back_to_offline() -> None:

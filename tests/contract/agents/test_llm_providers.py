@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 
@@ -53,12 +52,6 @@ BOTH = pytest.mark.parametrize("wire", ["openai", "anthropic"])
 def _direct(monkeypatch: pytest.MonkeyPatch) -> None:
     for variable in PROXY_VARIABLES:
         monkeypatch.delenv(variable, raising=False)
-
-
-@pytest.fixture
-async def fake() -> AsyncIterator[FakeLlm]:
-    async with FakeLlm(api_key=KEY) as server:
-        yield server
 
 
 @BOTH

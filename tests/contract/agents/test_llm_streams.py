@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any, cast
 
@@ -22,7 +21,6 @@ from agents.llm.errors import (
     RateExceeded,
 )
 from tests.harness.fake_llm import (
-    PROXY_VARIABLES,
     Cut,
     Fail,
     FailMidway,
@@ -36,18 +34,6 @@ from tests.harness.fake_llm import (
 from tests.harness.llm import KEY, QUESTION, WORDS, ask, opened
 
 BOTH = pytest.mark.parametrize("wire", ["openai", "anthropic"])
-
-
-@pytest.fixture(autouse=True)
-def _direct(monkeypatch: pytest.MonkeyPatch) -> None:
-    for variable in PROXY_VARIABLES:
-        monkeypatch.delenv(variable, raising=False)
-
-
-@pytest.fixture
-async def fake() -> AsyncIterator[FakeLlm]:
-    async with FakeLlm(api_key=KEY) as server:
-        yield server
 
 
 @BOTH

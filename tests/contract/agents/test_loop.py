@@ -28,7 +28,7 @@ from schemas.a2a import JsonObject
 from schemas.agent import Llm, ModelChoice
 from schemas.documents import Document
 from schemas.errors import InvalidDocument
-from tests.harness.fake_llm import PROXY_VARIABLES, CallTool, Fail, FakeLlm, Say, Wire
+from tests.harness.fake_llm import CallTool, Fail, FakeLlm, Say, Wire
 from tests.harness.toolbox import conversation
 
 ENVIRONMENT = {"TEST_KEY": "sk-test-0123456789abcdef"}
@@ -44,18 +44,6 @@ class Sum(Document):
 
 
 ADD = Tool(name="add", description="Add two numbers.", input=Sum)
-
-
-@pytest.fixture(autouse=True)
-def _direct(monkeypatch: pytest.MonkeyPatch) -> None:
-    for variable in PROXY_VARIABLES:
-        monkeypatch.delenv(variable, raising=False)
-
-
-@pytest.fixture
-async def fake() -> AsyncIterator[FakeLlm]:
-    async with FakeLlm(api_key=ENVIRONMENT["TEST_KEY"]) as server:
-        yield server
 
 
 @asynccontextmanager

@@ -9,16 +9,18 @@ from typing import Any
 
 import msgspec
 import pytest
+import pytest_asyncio
 
 from agents.memory.session import decode
 from bus.errors import StorageFull
 from bus.requests.caller import Caller
-from bus.sessions import SessionStore, session_key
+from bus.sessions import SessionStore, notes_key, session_key
 from schemas import a2a
 from schemas.errors import InvalidArgument, TaskNotFound, Unavailable
 from tests.harness.agent import Agent, caller, saying, serving, trail
-from tests.harness.fake_llm import PROXY_VARIABLES, CallTool, Fail, FakeLlm, Gate, Held, Say
+from tests.harness.fake_llm import CallTool, Fail, FakeLlm, Gate, Held, Say
 from tests.harness.fleet import Bench, bench, until
+from tests.harness.model_agent import ModelStage, filled_in, model_stage
 
 AGENT = """\
 agent: {id: greeter, description: Remembers., version: 1.0.0}
@@ -31,22 +33,31 @@ tools: [note, recall]
 """
 
 
-@pytest.fixture
-async def fake(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FakeLlm]:
-    for variable in PROXY_VARIABLES:
-        monkeypatch.delenv(variable, raising=False)
-    async with FakeLlm() as server:
-        yield server
+Stage = tuple[Bench, Agent, Caller]
 
 
-@pytest.fixture
-async def stage(tmp_path: Path, fake: FakeLlm) -> AsyncIterator[tuple[Bench, Agent, Caller]]:
-    key = tmp_path / "key"
-    key.write_text("test-key")
-    key.chmod(0o600)
-    file = AGENT.replace("KEY", str(key)).replace("URL", fake.openai_url)
-    async with bench(tmp_path, agents={"greeter": (file, "")}) as running, serving(running, "greeter") as agent:
-        yield running, agent, await caller(running)
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ModelStage]:
+    async with model_stage(tmp_path_factory.mktemp("memory"), AGENT) as running:
+        yield running
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def fake(shared: ModelStage) -> FakeLlm:
+    return shared.anew().fake
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def stage(shared: ModelStage) -> Stage:
+    """Nothing is remembered of those who ask."""
+    store = SessionStore(shared.agent.own)
+    for who in ("ops", "concierge"):
+        for key in (notes_key(who), *(session_key(who, context) for context in ("c-1", "c-2"))):
+            await store.delete(key)
+    return shared.bench, shared.agent, shared.ops
+
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 async def said(ops: Caller, text: str, context: str = "c-1") -> str:
@@ -75,9 +86,7 @@ def told(fake: FakeLlm, number: int = -1) -> list[str]:
     return [message["content"] for message in messages if message["role"] != "system"]
 
 
-async def test_a_conversation_is_remembered_for_its_caller_alone(
-    fake: FakeLlm, stage: tuple[Bench, Agent, Caller]
-) -> None:
+async def test_a_conversation_is_remembered_for_its_caller_alone(fake: FakeLlm, stage: Stage) -> None:
     """The same contextId of another caller, and another contextId of the same one, begin with nothing."""
     running, _, ops = stage
     fake.script = [Say(str(number)) for number in range(5)]
@@ -92,7 +101,7 @@ async def test_a_conversation_is_remembered_for_its_caller_alone(
     assert told(fake) == ["I am Ada.", "0", "Who am I?", "1", "Still?"]
 
 
-async def test_a_message_that_is_repeated_is_remembered_once(fake: FakeLlm, stage: tuple[Bench, Agent, Caller]) -> None:
+async def test_a_message_that_is_repeated_is_remembered_once(fake: FakeLlm, stage: Stage) -> None:
     """A caller that got no answer sends the same message again: the first answer is not told to the model."""
     _, _, ops = stage
     fake.script = [Say(str(number)) for number in range(3)]
@@ -104,7 +113,7 @@ async def test_a_message_that_is_repeated_is_remembered_once(fake: FakeLlm, stag
     assert told(fake) == ["once", "1", "and now?"]
 
 
-async def test_a_task_is_part_of_its_conversation(fake: FakeLlm, stage: tuple[Bench, Agent, Caller]) -> None:
+async def test_a_task_is_part_of_its_conversation(fake: FakeLlm, stage: Stage) -> None:
     """What was asked as a task, or left as one, is remembered like a message."""
     _, _, ops = stage
     fake.script = [Say(str(number)) for number in range(3)]
@@ -116,7 +125,7 @@ async def test_a_task_is_part_of_its_conversation(fake: FakeLlm, stage: tuple[Be
     assert told(fake) == ["as a task", "0", "left", "1", "and now?"]
 
 
-async def test_two_at_once_are_both_remembered(fake: FakeLlm, stage: tuple[Bench, Agent, Caller]) -> None:
+async def test_two_at_once_are_both_remembered(fake: FakeLlm, stage: Stage) -> None:
     """Both begin with what was said before; the one that ends second comes after the first."""
     _, _, ops = stage
     gates = Gate(), Gate()
@@ -134,7 +143,7 @@ async def test_two_at_once_are_both_remembered(fake: FakeLlm, stage: tuple[Bench
     assert told(fake) == ["before", "0", "second", "fast", "first", "slow", "after"]
 
 
-async def test_a_long_conversation_is_summarised(fake: FakeLlm, stage: tuple[Bench, Agent, Caller]) -> None:
+async def test_a_long_conversation_is_summarised(fake: FakeLlm, stage: Stage) -> None:
     """What is oldest is put away, word for word; the model is told a summary, and the trail how much it was."""
     _, agent, ops = stage
     long = "word " * 150
@@ -158,7 +167,7 @@ async def test_a_long_conversation_is_summarised(fake: FakeLlm, stage: tuple[Ben
     assert events[0].data.resource == "ops"
 
 
-async def test_a_pinned_message_stays(fake: FakeLlm, stage: tuple[Bench, Agent, Caller]) -> None:
+async def test_a_pinned_message_stays(fake: FakeLlm, stage: Stage) -> None:
     """What its caller marked is told to the model word for word, behind what stands for the rest."""
     _, _, ops = stage
     fake.default = Say("word " * 120)
@@ -170,7 +179,7 @@ async def test_a_pinned_message_stays(fake: FakeLlm, stage: tuple[Bench, Agent, 
     assert told(fake)[1] == "Answer in French."
 
 
-async def test_a_model_that_refuses_is_asked_again_with_less(fake: FakeLlm, stage: tuple[Bench, Agent, Caller]) -> None:
+async def test_a_model_that_refuses_is_asked_again_with_less(fake: FakeLlm, stage: Stage) -> None:
     """A window that is smaller than the file says: what is oldest goes, and the same question is answered."""
     _, _, ops = stage
     fake.default = Say("word " * 20)
@@ -184,7 +193,7 @@ async def test_a_model_that_refuses_is_asked_again_with_less(fake: FakeLlm, stag
     assert told(fake)[-1] == "and now?"
 
 
-async def test_what_was_put_away_can_be_recalled(fake: FakeLlm, stage: tuple[Bench, Agent, Caller]) -> None:
+async def test_what_was_put_away_can_be_recalled(fake: FakeLlm, stage: Stage) -> None:
     """In the conversation that it is of, word for word, by the tool that the notice names."""
     _, _, ops = stage
     fake.default = Say("word " * 150)
@@ -199,7 +208,7 @@ async def test_what_was_put_away_can_be_recalled(fake: FakeLlm, stage: tuple[Ben
     assert "nothing else can be found" in told(fake)[-1]
 
 
-async def test_notes_outlast_a_conversation(fake: FakeLlm, stage: tuple[Bench, Agent, Caller]) -> None:
+async def test_notes_outlast_a_conversation(fake: FakeLlm, stage: Stage) -> None:
     """They are their caller's alone; the trail has their intent, and nothing of what they say."""
     running, agent, ops = stage
     fake.script = [CallTool("note", {"do": "write", "name": "dog", "text": "His dog is Rex."}), Say("Noted.")]
@@ -220,10 +229,7 @@ async def test_notes_outlast_a_conversation(fake: FakeLlm, stage: tuple[Bench, A
 
 async def test_an_agent_without_memory_answers_one_that_refuses_too(fake: FakeLlm, tmp_path: Path) -> None:
     """Within a task, whose turns with tools have grown too long; and nothing is stored."""
-    key = tmp_path / "key"
-    key.write_text("test-key")
-    key.chmod(0o600)
-    file = AGENT.replace("KEY", str(key)).replace("URL", fake.openai_url).split("memory:")[0] + "tools: [note]\n"
+    file = filled_in(AGENT, fake, tmp_path).split("memory:")[0] + "tools: [note]\n"
     fake.script = [CallTool("note", {"do": "list"}, text="x" * 3_000) for _ in range(6)]
     fake.script += [Fail(400, "invalid_request_error", "context_length_exceeded"), Say("ok")]
     async with bench(tmp_path, agents={"greeter": (file, "")}) as running, serving(running, "greeter") as agent:
@@ -233,7 +239,7 @@ async def test_an_agent_without_memory_answers_one_that_refuses_too(fake: FakeLl
     assert told(fake)[1] == "go"
 
 
-async def test_a_conversation_of_a_newer_version_is_refused(fake: FakeLlm, stage: tuple[Bench, Agent, Caller]) -> None:
+async def test_a_conversation_of_a_newer_version_is_refused(fake: FakeLlm, stage: Stage) -> None:
     """No model is asked, and the caller may try again: an instance that was upgraded may answer."""
     _, agent, ops = stage
     value = msgspec.json.encode({"version": 99})
@@ -243,7 +249,7 @@ async def test_a_conversation_of_a_newer_version_is_refused(fake: FakeLlm, stage
     assert fake.requests == []
 
 
-async def test_a_contextid_is_bounded(fake: FakeLlm, stage: tuple[Bench, Agent, Caller]) -> None:
+async def test_a_contextid_is_bounded(fake: FakeLlm, stage: Stage) -> None:
     """One that would not fit beside the conversation is refused before a model is asked."""
     _, _, ops = stage
     with pytest.raises(InvalidArgument, match="shorter contextId"):
@@ -251,11 +257,14 @@ async def test_a_contextid_is_bounded(fake: FakeLlm, stage: tuple[Bench, Agent, 
     assert fake.requests == []
 
 
-async def test_a_conversation_that_cannot_be_stored_is_answered(
-    fake: FakeLlm, stage: tuple[Bench, Agent, Caller]
-) -> None:
+async def test_a_conversation_that_cannot_be_stored_is_answered(fake: FakeLlm, tmp_path: Path) -> None:
     """A full bucket costs the memory of an answer, not the answer."""
-    _, agent, ops = stage
+    agents = {"greeter": (filled_in(AGENT, fake, tmp_path), "")}
+    async with bench(tmp_path, agents=agents) as running, serving(running, "greeter") as agent:
+        await _answered_without_room(fake, agent, await caller(running))
+
+
+async def _answered_without_room(fake: FakeLlm, agent: Agent, ops: Caller) -> None:
     store = SessionStore(agent.own)
 
     async def fill(size: int) -> None:

@@ -21,8 +21,9 @@ from schemas import a2a
 from schemas.documents import Document
 from schemas.errors import DeadlineExceeded
 from tests.harness.agent import Agent, caller, saying, serving, trail
-from tests.harness.fake_llm import PROXY_VARIABLES, CallTool, Fail, FailMidway, FakeLlm, Gate, Held, Say
+from tests.harness.fake_llm import CallTool, Fail, FailMidway, FakeLlm, Gate, Held, Say
 from tests.harness.fleet import Bench, bench, until
+from tests.harness.model_agent import directly, filled_in
 
 AGENT = """\
 agent:
@@ -35,7 +36,7 @@ agent:
 llm:
   system_prompt: You talk.
   pool:
-    - {provider: openai, model: m-1, api_key: 'file:KEY', base_url: 'OPENAI'}
+    - {provider: openai, model: m-1, api_key: 'file:KEY', base_url: 'URL'}
     - {provider: anthropic, model: m-2, api_key: 'file:KEY', base_url: 'ANTHROPIC'}
 tools: [bash]
 """
@@ -87,15 +88,10 @@ class Stage:
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
     folder = tmp_path_factory.mktemp("models")
-    key = folder / "key"
-    key.write_text("test-key")
-    key.chmod(0o600)
     with pytest.MonkeyPatch.context() as patch:
-        for variable in PROXY_VARIABLES:
-            patch.delenv(variable, raising=False)
+        directly(patch)
         async with FakeLlm() as fake:
-            file = AGENT.replace("KEY", str(key)).replace("OPENAI", fake.openai_url)
-            file = file.replace("ANTHROPIC", fake.anthropic_url)
+            file = filled_in(AGENT, fake, folder)
             stages: list[Stage] = []
             tool = llm.Tool(name="bash", description="Runs.", input=Command)
 

@@ -33,6 +33,7 @@ async def turn(request: a2a.Part, ctx: Context) -> a2a.Part:
     return request
 
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 TEXT = a2a.Part(text="a")
 DATA = a2a.Part(data={"width": 2})
 RAW = a2a.Part(raw=b"a")
@@ -69,23 +70,23 @@ REFUSED = [
 
 @pytest.mark.parametrize(("part", "media_type", "skill_id", "accepted"), TAKEN)
 async def test_what_the_card_takes_is_answered(
-    fleet_bench: Bench, part: a2a.Part, media_type: str, skill_id: str, accepted: tuple[str, ...]
+    shared_bench: Bench, part: a2a.Part, media_type: str, skill_id: str, accepted: tuple[str, ...]
 ) -> None:
     """Case, parameters and ranges are as media types have them; a part without a type is judged by its content."""
-    async with serving(fleet_bench, "textstats", Counting().skill, measure, turn):
-        ops = await caller(fleet_bench)
+    async with serving(shared_bench, "textstats", Counting().skill, measure, turn):
+        ops = await caller(shared_bench)
         answer = await ops.send_message("textstats", _request(part, media_type, skill_id, *accepted))
     assert answer.message is not None
 
 
 @pytest.mark.parametrize(("part", "media_type", "skill_id", "accepted", "field"), REFUSED)
 async def test_what_it_does_not_take_is_refused_before_anything_runs(
-    fleet_bench: Bench, part: a2a.Part, media_type: str, skill_id: str, accepted: tuple[str, ...], field: str
+    shared_bench: Bench, part: a2a.Part, media_type: str, skill_id: str, accepted: tuple[str, ...], field: str
 ) -> None:
     """The error names the place and the types that would do, in requests and streams; no skill has run."""
     counting = Counting()
-    async with serving(fleet_bench, "textstats", counting.skill, measure, turn):
-        ops = await caller(fleet_bench)
+    async with serving(shared_bench, "textstats", counting.skill, measure, turn):
+        ops = await caller(shared_bench)
         request = _request(part, media_type, skill_id, *accepted)
         with pytest.raises(ContentTypeNotSupported, match="supported: ") as refused:
             await ops.send_message("textstats", request)
@@ -95,11 +96,11 @@ async def test_what_it_does_not_take_is_refused_before_anything_runs(
     assert counting.runs == {}
 
 
-async def test_a_durable_task_is_rejected(fleet_bench: Bench) -> None:
+async def test_a_durable_task_is_rejected(shared_bench: Bench) -> None:
     """Its caller learns why from the task."""
     counting = Counting()
-    async with serving(fleet_bench, "textstats", counting.skill) as agent:
-        ops = await caller(fleet_bench)
+    async with serving(shared_bench, "textstats", counting.skill) as agent:
+        ops = await caller(shared_bench)
         task = await ops.leave_task("textstats", _request(TEXT, "text/markdown", "counted"))
 
         async def is_over() -> bool:
@@ -114,11 +115,11 @@ async def test_a_durable_task_is_rejected(fleet_bench: Bench) -> None:
     assert counting.runs == {}
 
 
-async def test_a_further_message_may_have_what_any_skill_takes(fleet_bench: Bench) -> None:
+async def test_a_further_message_may_have_what_any_skill_takes(shared_bench: Bench) -> None:
     """Which skill the task runs, the message does not say; what none takes is refused, and the task goes on."""
     gate = Gate()
-    async with serving(fleet_bench, "textstats", gate.skill, measure):
-        ops = await caller(fleet_bench)
+    async with serving(shared_bench, "textstats", gate.skill, measure):
+        ops = await caller(shared_bench)
         begun = (await ops.send_message("textstats", saying("a", skill="held", return_immediately=True))).task
         assert begun is not None
         await gate.has_entered()
@@ -137,7 +138,7 @@ async def test_a_further_message_may_have_what_any_skill_takes(fleet_bench: Benc
         gate.opened.set()
 
 
-def test_a_described_skill_has_the_modes_of_its_types(tmp_path: Path) -> None:
+async def test_a_described_skill_has_the_modes_of_its_types(tmp_path: Path) -> None:
     """Words in agent.yaml change nothing of what a handler's skill takes and gives."""
     (tmp_path / "handler.py").write_text(
         "import msgspec\nfrom agents.skill import Context, skill\n\n\nclass Sizes(msgspec.Struct):\n    width: int\n\n\n"

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from pathlib import Path
 
 import msgspec
 import pytest
+import pytest_asyncio
 
 from agents.llm import AssistantTurn, UserTurn
 from agents.runtime.loading.declared import turns_of
 from agents.skill import Context, skill
-from bus.requests.caller import Caller
 from bus.tasks.states import TaskRecord
 from schemas import a2a
-from tests.harness.agent import Agent, caller, saying, serving
-from tests.harness.fake_llm import PROXY_VARIABLES, CallTool, FakeLlm, Gate, Held, Say
-from tests.harness.fleet import Bench, bench, until
+from tests.harness.agent import caller, saying, serving
+from tests.harness.fake_llm import CallTool, Gate, Held, Say
+from tests.harness.fleet import until
+from tests.harness.model_agent import ModelStage, model_stage
 
 MODEL = """\
 agent: {id: greeter, description: Talks., version: 1.0.0}
@@ -28,34 +27,26 @@ tools: [propose_change]
 """
 
 
-@dataclass
-class Talk:
-    """A model agent, the server behind it, and somebody who asks it."""
-
-    agent: Agent
-    fake: FakeLlm
-    calls: Caller
-
-    @property
-    def heard(self) -> list[list[tuple[str, str]]]:
-        """Role and text of each turn that each request to the model had, without the system prompt."""
-        return [
-            [(turn["role"], turn.get("content") or "") for turn in request.body["messages"][1:]]
-            for request in self.fake.requests
-        ]
+def _heard(talk: ModelStage) -> list[list[tuple[str, str]]]:
+    """Role and text of each turn that each request to the model had, without the system prompt."""
+    return [
+        [(turn["role"], turn.get("content") or "") for turn in request.body["messages"][1:]]
+        for request in talk.fake.requests
+    ]
 
 
-@pytest.fixture
-async def talk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Talk]:
-    for variable in PROXY_VARIABLES:
-        monkeypatch.delenv(variable, raising=False)
-    key = tmp_path / "key"
-    key.write_text("test-key")
-    key.chmod(0o600)
-    async with FakeLlm() as fake:
-        file = MODEL.replace("KEY", str(key)).replace("URL", fake.openai_url)
-        async with bench(tmp_path, agents={"greeter": (file, "")}) as running, serving(running, "greeter") as agent:
-            yield Talk(agent, fake, await caller(running))
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ModelStage]:
+    async with model_stage(tmp_path_factory.mktemp("turns"), MODEL) as stage:
+        yield stage
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def talk(shared: ModelStage) -> ModelStage:
+    return shared.anew()
+
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 def _more(text: str, task: a2a.Task) -> a2a.SendMessageRequest:
@@ -63,8 +54,8 @@ def _more(text: str, task: a2a.Task) -> a2a.SendMessageRequest:
     return msgspec.structs.replace(request, message=msgspec.structs.replace(request.message, task_id=task.id))
 
 
-async def _begun(talk: Talk, text: str) -> a2a.Task:
-    task = (await talk.calls.send_message("greeter", saying(text, return_immediately=True))).task
+async def _begun(talk: ModelStage, text: str) -> a2a.Task:
+    task = (await talk.ops.send_message("greeter", saying(text, return_immediately=True))).task
     assert task is not None
     return task
 
@@ -75,13 +66,13 @@ def _answer(task: a2a.Task | None) -> str:
     return "".join(part.text for part in task.artifacts[0].parts if isinstance(part.text, str))
 
 
-async def test_what_is_added_while_the_model_answers_is_answered_too(talk: Talk) -> None:
+async def test_what_is_added_while_the_model_answers_is_answered_too(talk: ModelStage) -> None:
     """The model is asked again with both messages, and the answer that nobody saw is no turn of the conversation."""
     gate = Gate()
     talk.fake.script = [Held(Say("Paris."), gate), Say("Paris and Rome.")]
     task = await _begun(talk, "Capital of France?")
     await gate.reached.wait()
-    added = await talk.calls.send_message(
+    added = await talk.ops.send_message(
         "greeter",
         msgspec.structs.replace(
             _more("And of Italy?", task), configuration=a2a.SendMessageConfiguration(return_immediately=True)
@@ -91,28 +82,28 @@ async def test_what_is_added_while_the_model_answers_is_answered_too(talk: Talk)
     gate.release.set()
 
     async def has_ended() -> bool:
-        return (await talk.calls.get_task("greeter", task.id)).is_final
+        return (await talk.ops.get_task("greeter", task.id)).is_final
 
     await until(has_ended)
-    assert _answer(await talk.calls.get_task("greeter", task.id)) == "Paris and Rome."
-    assert talk.heard == [
+    assert _answer(await talk.ops.get_task("greeter", task.id)) == "Paris and Rome."
+    assert _heard(talk) == [
         [("user", "Capital of France?")],
         [("user", "Capital of France?"), ("user", "And of Italy?")],
     ]
 
 
-async def test_a_waiting_task_goes_on_in_its_conversation(talk: Talk) -> None:
+async def test_a_waiting_task_goes_on_in_its_conversation(talk: ModelStage) -> None:
     """The next message to a task that waits reaches the model behind what was said before, the question as its own."""
     book = talk.agent.book
     task = await _begun_and_waiting(talk)
     talk.fake.script = [Say("A large shirt, then.")]
-    done = (await talk.calls.send_message("greeter", _more("large", task))).task
+    done = (await talk.ops.send_message("greeter", _more("large", task))).task
     assert _answer(done) == "A large shirt, then."
-    assert talk.heard[-1] == [("user", "a shirt"), ("assistant", "Which size?"), ("user", "large")]
+    assert _heard(talk)[-1] == [("user", "a shirt"), ("assistant", "Which size?"), ("user", "large")]
     assert (await book.get("ops", task.id)).history[0].parts[0].text == "a shirt"
 
 
-async def _begun_and_waiting(talk: Talk) -> a2a.Task:
+async def _begun_and_waiting(talk: ModelStage) -> a2a.Task:
     """A task that its agent has asked something: stored as an instance that asked leaves it."""
     context = "c-shirts"
     messages = (
@@ -128,7 +119,7 @@ async def _begun_and_waiting(talk: Talk) -> a2a.Task:
     return record.task
 
 
-async def test_tools_that_ran_stay_told_when_something_is_added(talk: Talk) -> None:
+async def test_tools_that_ran_stay_told_when_something_is_added(talk: ModelStage) -> None:
     """A tool's effect cannot be taken back, so the model that is asked again sees its call and result."""
     gate = Gate()
     call = CallTool("no_such_tool", {})
@@ -138,19 +129,19 @@ async def test_tools_that_ran_stay_told_when_something_is_added(talk: Talk) -> N
     later = msgspec.structs.replace(
         _more("And that.", task), configuration=a2a.SendMessageConfiguration(return_immediately=True)
     )
-    await talk.calls.send_message("greeter", later)
+    await talk.ops.send_message("greeter", later)
     gate.release.set()
 
     async def has_ended() -> bool:
-        return (await talk.calls.get_task("greeter", task.id)).is_final
+        return (await talk.ops.get_task("greeter", task.id)).is_final
 
     await until(has_ended)
-    assert _answer(await talk.calls.get_task("greeter", task.id)) == "Both done."
-    assert [role for role, _ in talk.heard[-1]] == ["user", "assistant", "tool", "user"]
-    assert talk.heard[-1][-1] == ("user", "And that.")
+    assert _answer(await talk.ops.get_task("greeter", task.id)) == "Both done."
+    assert [role for role, _ in _heard(talk)[-1]] == ["user", "assistant", "tool", "user"]
+    assert _heard(talk)[-1][-1] == ("user", "And that.")
 
 
-def test_turns_are_texts_and_data() -> None:
+async def test_turns_are_texts_and_data() -> None:
     """Data becomes JSON; what a model cannot read is left out; a caller's words are never the assistant's."""
     messages = (
         a2a.Message(message_id="1", role="ROLE_AGENT", parts=(a2a.Part(text="Which?"),)),
@@ -160,7 +151,7 @@ def test_turns_are_texts_and_data() -> None:
     assert turns_of(messages) == (AssistantTurn(text="Which?"), UserTurn(text='This:\n{"size":4}'))
 
 
-async def test_a_skill_reads_its_conversation(fleet_bench: Bench) -> None:
+async def test_a_skill_reads_its_conversation(talk: ModelStage) -> None:
     """`history` has the caller's messages and the agent's questions in order, `context_id` is the task's, the caller's."""
 
     @skill(description="Says what was said.", id="said")
@@ -168,23 +159,23 @@ async def test_a_skill_reads_its_conversation(fleet_bench: Bench) -> None:
         await ctx.input_required("More?")
         return " | ".join([ctx.context_id, *(f"{message.role}: {message.text()}" for message in ctx.history)])
 
-    async with serving(fleet_bench, "textstats", said) as agent:
-        ops = await caller(fleet_bench)
+    async with serving(talk.bench, "textstats", said) as agent:
+        ops = await caller(talk.bench)
         asked = (await ops.send_message(agent.id, saying("one", context="c-mine"))).task
         assert asked is not None
         done = (await ops.send_message(agent.id, _more("two", asked))).task
     assert _answer(done) == "c-mine | ROLE_USER: one | ROLE_AGENT: More? | ROLE_USER: two"
 
 
-async def test_a_request_has_a_conversation_of_one_message(fleet_bench: Bench) -> None:
+async def test_a_request_has_a_conversation_of_one_message(talk: ModelStage) -> None:
     """Without a task `history` is the message; a conversation that the caller did not name is the one in the answer."""
 
     @skill(description="Says what was said.", id="said")
     async def said(request: str, ctx: Context) -> str:
         return " ".join([ctx.context_id, *(message.text() for message in ctx.history)])
 
-    async with serving(fleet_bench, "textstats", said) as agent:
-        ops = await caller(fleet_bench)
+    async with serving(talk.bench, "textstats", said) as agent:
+        ops = await caller(talk.bench)
         answers = [(await ops.send_message(agent.id, saying("one", context=name))).message for name in ("c-mine", "")]
     texts = [answer.text() for answer in answers if answer]
     assert texts[0] == "c-mine one"

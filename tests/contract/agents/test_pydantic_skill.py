@@ -13,6 +13,8 @@ from schemas.errors import InvalidAgentResponse, InvalidArgument
 from tests.harness.agent import caller, sending, serving
 from tests.harness.fleet import Bench
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 
 class Item(pydantic.BaseModel):
     """A line of an order."""
@@ -48,10 +50,10 @@ async def lies(request: Order, ctx: Context) -> Total:
 GOOD = {"items": [{"name": "a", "amount": 2}, {"name": "b", "amount": 3}]}
 
 
-async def test_data_in_and_data_out(fleet_bench: Bench) -> None:
+async def test_data_in_and_data_out(shared_bench: Bench) -> None:
     """The function gets the model, the caller a data part; another skill gets it as a model again."""
-    async with serving(fleet_bench, "textstats", total) as agent:
-        ops = await caller(fleet_bench)
+    async with serving(shared_bench, "textstats", total) as agent:
+        ops = await caller(shared_bench)
         answer = (await ops.send_message(agent.id, sending(GOOD))).message
     assert answer is not None
     assert [(part.data, part.media_type) for part in answer.parts] == [({"amount": 5}, "application/json")]
@@ -67,28 +69,28 @@ async def test_data_in_and_data_out(fleet_bench: Bench) -> None:
         ([], "message.parts[0].data"),
     ],
 )
-async def test_an_input_error_quotes_the_path(fleet_bench: Bench, data: object, path: str) -> None:
+async def test_an_input_error_quotes_the_path(shared_bench: Bench, data: object, path: str) -> None:
     """The place in the document is named, to the caller of the wire."""
-    async with serving(fleet_bench, "textstats", total) as agent:
+    async with serving(shared_bench, "textstats", total) as agent:
         with pytest.raises(InvalidArgument) as refused:
-            await (await caller(fleet_bench)).send_message(agent.id, sending(data))
+            await (await caller(shared_bench)).send_message(agent.id, sending(data))
     assert [violation.field for violation in refused.value.violations] == [path]
     assert path in refused.value.message
 
 
-async def test_every_wrong_field_is_named_at_once(fleet_bench: Bench) -> None:
+async def test_every_wrong_field_is_named_at_once(shared_bench: Bench) -> None:
     """One round is enough to mend all."""
-    async with serving(fleet_bench, "textstats", total) as agent:
+    async with serving(shared_bench, "textstats", total) as agent:
         with pytest.raises(InvalidArgument) as refused:
-            await (await caller(fleet_bench)).send_message(agent.id, sending({"items": [{}], "more": 1}))
+            await (await caller(shared_bench)).send_message(agent.id, sending({"items": [{}], "more": 1}))
     fields = {violation.field.removeprefix("message.parts[0].data.") for violation in refused.value.violations}
     assert fields == {"items.0.name", "items.0.amount", "more"}
 
 
-async def test_what_the_function_gives_is_checked(fleet_bench: Bench) -> None:
+async def test_what_the_function_gives_is_checked(shared_bench: Bench) -> None:
     """Something else than it declares never reaches a caller, in an answer or in a task."""
-    async with serving(fleet_bench, "textstats", lies) as agent:
-        ops = await caller(fleet_bench)
+    async with serving(shared_bench, "textstats", lies) as agent:
+        ops = await caller(shared_bench)
         with pytest.raises(InvalidAgentResponse, match="not a Total"):
             await ops.send_message(agent.id, sending(GOOD))
         states = [

@@ -20,8 +20,9 @@ from schemas.errors import Unavailable
 from tests.contract.approvals.approvals_bench import Approvals
 from tests.contract.approvals.test_asking_task import begun, in_task_state, result, said_of
 from tests.harness.agent import caller, saying, serving, trail
-from tests.harness.fake_llm import PROXY_VARIABLES, CallTool, FakeLlm, Say
+from tests.harness.fake_llm import CallTool, FakeLlm, Say
 from tests.harness.fleet import bench, until
+from tests.harness.model_agent import filled_in
 
 AGENT = """agent: {id: greeter, description: Greets., version: 1.0.0}
 llm:
@@ -33,20 +34,9 @@ WRITE = CallTool("write", {"path": "a.txt", "content": "hello\nworld"})
 
 
 @pytest.fixture
-async def fake(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FakeLlm]:
-    for variable in PROXY_VARIABLES:
-        monkeypatch.delenv(variable, raising=False)
-    async with FakeLlm() as server:
-        yield server
-
-
-@pytest.fixture
 async def approvals(tmp_path: Path, fake: FakeLlm) -> AsyncIterator[Approvals]:
     """The fleet with a greeter that writes only what people allow, and the approval service."""
-    key = tmp_path / "key"
-    key.write_text("test-key")
-    key.chmod(0o600)
-    file = AGENT.replace("KEY", str(key)).replace("URL", fake.openai_url)
+    file = filled_in(AGENT, fake, tmp_path)
     async with bench(tmp_path, agents={"greeter": (file, "")}) as fleet:
         running = Approvals(fleet)
         await running.start()
