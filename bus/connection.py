@@ -27,6 +27,7 @@ from nats.aio.client import Srv
 from nats.aio.subscription import Subscription
 
 from bus import headers as strict_headers
+from bus.address import read_address
 from bus.credentials import Credential
 from bus.errors import ConnectionRefused
 from bus.headers import Block
@@ -137,7 +138,7 @@ class Connection:
             profile.on_closed(self._end or f"the connection {profile.name} was closed by the server")
 
         return {
-            "servers": profile.url.split(","),
+            **self._servers(),
             "name": profile.name,
             "nkeys_seed": str(profile.credential.path),
             "inbox_prefix": profile.inbox_prefix,
@@ -154,6 +155,13 @@ class Connection:
             "reconnected_cb": on_reconnected,
             "closed_cb": on_closed,
         }
+
+    def _servers(self) -> dict[str, Any]:
+        """Where they are, and how TLS is spoken with them."""
+        address = read_address(self.profile.url)
+        context = address.context()
+        encrypted = {"tls": context, "tls_handshake_first": True} if context else {}
+        return {"servers": list(address.servers), **encrypted}
 
     async def _on_error(self, error: Exception) -> None:
         kind = type(error).__name__

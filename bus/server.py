@@ -13,6 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from bus.address import address_of, read_address
 from bus.errors import NoServer
 
 MINIMUM = (2, 14, 3)
@@ -128,23 +129,32 @@ class LocalServer:
     """A nats-server child process that runs a given configuration file.
 
     `environment` is a file with lines `NAME=value` for it alone; it is read at each start and kept nowhere. `store` is
-    the folder that the configuration names.
+    the folder that the configuration names; `ca` is the authority of its certificate, where it speaks TLS.
     """
 
-    def __init__(
-        self, config: Path, log: Path, host: str, port: int, *, store: Path, environment: Path | None = None
+    def __init__(  # noqa: PLR0913  what one server is: its files and where it listens
+        self,
+        config: Path,
+        log: Path,
+        host: str,
+        port: int,
+        *,
+        store: Path,
+        environment: Path | None = None,
+        ca: Path | None = None,
     ) -> None:
         self._config = config
         self._store = store
         self._log = log
         self._address = (host, port)
         self._environment = environment
+        self._ca = ca
         self._process: asyncio.subprocess.Process | None = None
 
     @property
     def url(self) -> str:
         """Where clients connect."""
-        return f"nats://{self._address[0]}:{self._address[1]}"
+        return address_of(*self._address, self._ca)
 
     @property
     def process(self) -> asyncio.subprocess.Process:
@@ -184,7 +194,8 @@ class LocalServer:
         """Whether a client that connects now is greeted; a connection that says nothing is given up and made again."""
         try:
             async with asyncio.timeout(_GREETING_S):
-                reader, writer = await asyncio.open_connection(*self._address)
+                context = read_address(self.url).context()
+                reader, writer = await asyncio.open_connection(*self._address, ssl=context)
                 try:
                     return (await reader.readline()).startswith(b"INFO ")
                 finally:

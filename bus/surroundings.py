@@ -73,6 +73,26 @@ class Home:
         return self.root / "public" / "seal.policy"
 
     @property
+    def ca(self) -> Path:
+        """The certificate of the authority that signs the server's; every process of the fleet may read it."""
+        return self.root / "public" / "ca.pem"
+
+    @property
+    def ca_key(self) -> Path:
+        """The authority's key, which no process in service needs."""
+        return self.credentials(names.AUTHORITY) / "ca.key"
+
+    @property
+    def server_certificate(self) -> Path:
+        """What the server shows to clients and to the other servers of a cluster."""
+        return self.root / "nats" / "tls" / "server.pem"
+
+    @property
+    def server_key(self) -> Path:
+        """The key of that certificate, for the server alone."""
+        return self.root / "nats" / "tls" / "server.key"
+
+    @property
     def contexts(self) -> Path:
         """Folder to use as XDG_CONFIG_HOME so that `nats --context NAME` finds the generated contexts."""
         return self.root / "contexts"

@@ -10,8 +10,9 @@ Source: NATS client protocol; nats-py 2.16 (`Parser`, `Client._flusher`).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any, Final
 
 import structlog
 from nats.aio.client import Client, Srv
@@ -119,6 +120,7 @@ class WireClient(Client):
         # number of a file that another one gets (CPython issue 136234); its write does not.
         transport = self._transport
         transport.writelines = lambda lines: transport.write(b"".join(lines))  # type: ignore[union-attr,method-assign]
+        transport.connect_tls = partial(_handshake, transport, transport.connect_tls)  # type: ignore[union-attr,method-assign]
 
     async def _process_err(self, err_msg: str) -> None:
         """A key that is no longer taken is tried again as after any other loss: a reload may let it in a moment later."""
@@ -139,6 +141,17 @@ class WireClient(Client):
             return
         lines, self._pending, self._pending_data_size = self._pending, [], 0
         writer.writelines(lines)
+
+
+async def _handshake(transport: Any, connect_tls: Callable[..., Awaitable[None]], *where: object) -> None:
+    """nats-py's own. A connection whose handshake fails is over: closing it later would wait for its end for ever."""
+    try:
+        await connect_tls(*where)
+    except (OSError, TimeoutError, asyncio.CancelledError):
+        transport._io_writer.transport.abort()  # noqa: SLF001  one seam
+        transport._io_reader = transport._io_writer = None  # noqa: SLF001
+        raise
+    transport._io_writer._protocol._over_ssl = True  # noqa: SLF001  what asyncio's own streams know of themselves
 
 
 def hpub(subject: str, reply: str, block: bytes, payload: bytes) -> bytes:

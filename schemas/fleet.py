@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from typing import Annotated, Self
 
 from pydantic import Field, StringConstraints, model_validator
@@ -12,7 +13,16 @@ from schemas.subjects import AGENT_ID, TOKEN
 
 AgentId = Annotated[str, StringConstraints(pattern=f"^{AGENT_ID}$")]
 PersonId = Annotated[str, StringConstraints(pattern=f"^{AGENT_ID}$")]
+Host = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9:.-]{1,253}$")]
 Group = Annotated[str, StringConstraints(pattern=f"^{TOKEN}$")]
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only processes of the same machine get there."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 class AgentRole(Document):
@@ -47,6 +57,22 @@ class Member(Document):
     route_port: int = Field(ge=1, le=65535, description="where the other servers connect")
 
 
+class Tls(Document):
+    """How what is said to the server is encrypted; provisioning makes the certificate unless it is given."""
+
+    names: tuple[Host, ...] = Field((), description="further names and addresses by which clients reach the server")
+    cert_file: str = Field("", description="the server's certificate, where it is not provisioning that makes it")
+    key_file: str = Field("", description="its key")
+    ca_file: str = Field("", description="the certificate of the authority that signed it, for clients")
+
+    @model_validator(mode="after")
+    def _all_or_none(self) -> Self:
+        given = [bool(file) for file in (self.cert_file, self.key_file, self.ca_file)]
+        if any(given) and not all(given):
+            raise ValueError("cert_file, key_file and ca_file come together; leave all out to have them made")
+        return self
+
+
 class Listen(Document):
     """Where nats-server listens: one server, or the three of a cluster, which keep three copies of everything."""
 
@@ -54,6 +80,10 @@ class Listen(Document):
     port: int = Field(4222, ge=1, le=65535, description="where clients connect to one server")
     cluster: tuple[Member, ...] = Field((), description="three servers in place of one")
     encryption: bool = Field(True, description="whether what the server keeps on its disk is encrypted")
+    tls: bool | Tls | None = Field(
+        None,
+        description="TLS between the server and all others; left out, it is on unless only loopback is listened on",
+    )
 
     @model_validator(mode="after")
     def _one_or_three(self) -> Self:
@@ -63,6 +93,31 @@ class Listen(Document):
         if len(set(ports)) != len(ports):
             raise ValueError("each port of a cluster may be used once")
         return self
+
+    @model_validator(mode="after")
+    def _nothing_in_the_clear(self) -> Self:
+        if self.tls is False and not self._is_local:
+            raise ValueError("tls may be off only where nothing but loopback is listened on; leave it out")
+        return self
+
+    @property
+    def _is_local(self) -> bool:
+        return all(is_loopback(host) for host in ([member.host for member in self.cluster] or [self.host]))
+
+    @property
+    def has_tls(self) -> bool:
+        """Whether clients, and the servers of a cluster, speak TLS."""
+        return not self._is_local if self.tls is None else bool(self.tls)
+
+    @property
+    def given_files(self) -> Tls | None:
+        """The certificate's files, where provisioning does not make them."""
+        return self.tls if isinstance(self.tls, Tls) and self.tls.cert_file else None
+
+    @property
+    def more_names(self) -> tuple[str, ...]:
+        """Further names by which clients reach the server."""
+        return self.tls.names if isinstance(self.tls, Tls) else ()
 
     @property
     def replicas(self) -> int:

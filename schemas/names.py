@@ -48,6 +48,8 @@ ROTATION: Final = "rotation"
 MEMBERSHIP: Final = "membership"
 """Tells the trail who joins and leaves the fleet and whose key is exchanged, from within the trail's account likewise."""
 NATS_SERVER: Final = "nats-server"
+AUTHORITY: Final = "ca"
+"""The key that signs the server's certificate is in its folder of credentials."""
 CLUSTER: Final = "cluster"
 """What the servers of a cluster know each other by is in its folder of credentials."""
 RESERVED: Final = frozenset(
@@ -62,6 +64,7 @@ RESERVED: Final = frozenset(
         ROTATION,
         MEMBERSHIP,
         NATS_SERVER,
+        AUTHORITY,
         CLUSTER,
         "sys",
         "none",

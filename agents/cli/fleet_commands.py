@@ -21,6 +21,8 @@ from agents.installing.settle import settle
 from agents.supervisor.supervisor import Supervisor
 from approvals.applying.control import RestartFailed, ask_supervisor
 from approvals.applying.provisioned import note_by_hand
+from bus.address import read_address
+from bus.provision.members import server_url
 from bus.provision.provision import start_servers
 from bus.surroundings import Home
 from schemas.errors import AgentbusError
@@ -77,7 +79,7 @@ def _welcome(home: Home, fleet: Fleet, took_s: float) -> str:
     agents = ", ".join(fleet.agents)
     first = next(iter(fleet.agents))
     return (
-        f"\nReady in {took_s:.1f} s: {agents} on nats://{fleet.nats.host}:{fleet.nats.port}\n"
+        f"\nReady in {took_s:.1f} s: {agents} on {read_address(server_url(fleet, home)).servers[0]}\n"
         "In another terminal:\n"
         f'  agentbus ask{place} {first} "hello"\n'
         f"  agentbus status{place}\n"

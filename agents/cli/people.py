@@ -98,7 +98,7 @@ def _one_of(people: tuple[str, ...], name: str, role: str) -> str:
 
 def _profile(fleet: Fleet, home: Home, person: str, credential: str, inbox: str) -> Profile:
     return Profile(
-        url=server_url(fleet),
+        url=server_url(fleet, home),
         credential=Credential.find(home.credentials(person), credential),
         name=person,
         inbox_prefix=inbox,

@@ -19,7 +19,7 @@ async def reachable(place: Place) -> Sequence[Finding]:
             greeting = connection.greeting
     except ConnectionRefused as error:
         return [wrong(str(error), place.start("nats-server", "nats-server"))]
-    found = [fine(f"{operator} is let in at {server_url(place.fleet)}")]
+    found = [fine(f"{operator} is let in at {server_url(place.fleet, place.home)}")]
     version, least = str(greeting.get("version", "")), ".".join(map(str, MINIMUM))
     if _numbers(version) < MINIMUM:
         found.append(wrong(f"the server is {version}, older than {least}", "upgrade it, then restart it"))

@@ -177,7 +177,7 @@ async def hosted(home: Home, fleet: Fleet) -> AsyncIterator[Host]:
         yield supervised
     elif _is_of_units(home):
         _require_one_server(fleet)
-        yield Units((UnitServer(server_url(fleet)),))
+        yield Units((UnitServer(server_url(fleet, home)),))
     else:
         _require_quiet(fleet)
         servers = local_servers(fleet, home)

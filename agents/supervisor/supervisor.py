@@ -19,6 +19,7 @@ from agents.supervisor.fleet_processes import commands
 from approvals.applying.control import process_of
 from approvals.git import Git
 from approvals.repository import rules_in_force
+from bus.provision.members import server_url
 from bus.provision.provision import put_in_force, start_server
 from bus.server import LocalServer
 from bus.surroundings import Home
@@ -61,7 +62,7 @@ class Supervisor:
     @property
     def url(self) -> str:
         """Where clients connect."""
-        return f"nats://{self.fleet.nats.host}:{self.fleet.nats.port}"
+        return server_url(self.fleet, self.home)
 
     async def start(self) -> None:
         """Start everything and return when all of it is ready.

@@ -36,7 +36,13 @@ async def administered(fleet: Fleet, home: Home, account: str) -> AsyncIterator[
         config = Path(folder) / "nats-server.conf"
         config.write_text(closed_config(fleet, here, {account: key.public_key()}))
         server = LocalServer(
-            config, here.log, here.host, here.port, store=here.store, environment=ensure_store_key(fleet, home)
+            config,
+            here.log,
+            here.host,
+            here.port,
+            store=here.store,
+            environment=ensure_store_key(fleet, home),
+            ca=here.tls.ca if here.tls else None,
         )
         try:
             await server.start()

@@ -9,6 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from bus.address import read_address
 from bus.surroundings import Home
 from schemas import names
 from schemas.fleet import Fleet
@@ -29,12 +30,16 @@ def context_of(home: Home, person: str) -> Path:
 
 
 def _contexts(fleet: Fleet, home: Home, url: str) -> dict[str, dict[str, Any]]:
+    address = read_address(url)
+    encrypted = {"ca": str(address.ca), "tls_first": True} if address.is_encrypted else {}
+
     def context(person: str, credential: str, role: str, inbox: str) -> dict[str, Any]:
         return {
             "description": f"{role} of fleet {fleet.name}",
-            "url": url,
+            "url": ",".join(address.servers),
             "nkey": str(home.credentials(person) / credential),
             "inbox_prefix": inbox,
+            **encrypted,
         }
 
     return {

@@ -5,8 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from bus.address import address_of
 from bus.surroundings import Home
 from schemas.fleet import Fleet
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """The files of a server that speaks TLS."""
+
+    certificate: Path
+    key: Path
+    ca: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,15 +30,17 @@ class Server:
     config: Path
     store: Path
     log: Path
+    tls: Certificate | None = None
 
 
 def servers_of(fleet: Fleet, home: Home) -> tuple[Server, ...]:
     """Every server that carries this fleet."""
     log = home.root / "log"
     name = f"agentbus-{fleet.name}"
+    tls = _certificate(fleet, home)
     if not fleet.nats.cluster:
-        listen = fleet.nats
-        return (Server(name, listen.host, listen.port, 0, home.server_config, home.store, log / "nats-server.log"),)
+        listen, file = fleet.nats, log / "nats-server.log"
+        return (Server(name, listen.host, listen.port, 0, home.server_config, home.store, file, tls),)
     return tuple(
         Server(
             f"{name}-{number}",
@@ -38,12 +50,21 @@ def servers_of(fleet: Fleet, home: Home) -> tuple[Server, ...]:
             home.server_config.with_stem(f"nats-server-{number}"),
             home.store.with_name(f"jetstream-{number}"),
             log / f"nats-server-{number}.log",
+            tls,
         )
         for number, member in enumerate(fleet.nats.cluster, 1)
     )
 
 
-def server_url(fleet: Fleet) -> str:
+def server_url(fleet: Fleet, home: Home) -> str:
     """Where clients connect: the address of each server, with commas between."""
     listens = fleet.nats.cluster or (fleet.nats,)
-    return ",".join(f"nats://{listen.host}:{listen.port}" for listen in listens)
+    ca = home.ca if fleet.nats.has_tls else None
+    return ",".join(address_of(listen.host, listen.port, ca) for listen in listens)
+
+
+def _certificate(fleet: Fleet, home: Home) -> Certificate | None:
+    given = fleet.nats.given_files
+    if given:
+        return Certificate(Path(given.cert_file), Path(given.key_file), home.ca)
+    return Certificate(home.server_certificate, home.server_key, home.ca) if fleet.nats.has_tls else None

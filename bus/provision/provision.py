@@ -33,6 +33,7 @@ from bus.provision.seal_policy import write_seal_policy
 from bus.provision.server_config import Keys, server_config
 from bus.provision.store_key import ensure_store_key, refuse_unread
 from bus.provision.streams import Stream, streams_of
+from bus.provision.tls import ensure_tls
 from bus.provision.user_keys import write_user_keys
 from bus.provision.widening import lacks_bound, widened
 from bus.server import LocalServer
@@ -56,7 +57,7 @@ class Running(Protocol):
 
 
 def write_files(fleet: Fleet, home: Home) -> Keys:
-    """Write keys, the store's key, trust file, keys file, seal policy, contexts and the server's configuration; what exists already is kept or renewed.
+    """Write keys, the store's key, certificates, trust file, keys file, seal policy, contexts and the server's configuration; what exists already is kept or renewed.
 
     Keys are made once and never replaced. Returns the public keys.
 
@@ -66,10 +67,11 @@ def write_files(fleet: Fleet, home: Home) -> Keys:
     home.root.mkdir(parents=True, exist_ok=True, mode=0o700)
     keys = _ensure_keys(fleet, home)
     ensure_store_key(fleet, home)
+    ensure_tls(fleet, home)
     _write(home.trust, dump_trust(_trust(fleet, home)).decode())
     write_agent_keys(home.agent_keys, {agent: keys[agent, names.BUS_CREDENTIAL] for agent in fleet.agents})
     write_seal_policy(fleet, home)
-    write_contexts(fleet, home, server_url(fleet))
+    write_contexts(fleet, home, server_url(fleet, home))
     write_user_keys(home.user_keys, keys)
     write_configs(fleet, home, keys)
     return keys
@@ -163,7 +165,15 @@ async def start_servers(fleet: Fleet, home: Home) -> tuple[LocalServer, ...]:
 def local_servers(fleet: Fleet, home: Home) -> tuple[LocalServer, ...]:
     """This fleet's servers as `write_files` configures them, not started."""
     return tuple(
-        LocalServer(one.config, one.log, one.host, one.port, store=one.store, environment=ensure_store_key(fleet, home))
+        LocalServer(
+            one.config,
+            one.log,
+            one.host,
+            one.port,
+            store=one.store,
+            environment=ensure_store_key(fleet, home),
+            ca=one.tls.ca if one.tls else None,
+        )
         for one in servers_of(fleet, home)
     )
 

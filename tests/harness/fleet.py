@@ -284,7 +284,7 @@ def instance(
     command = [sys.executable, "-m", module, "agent", "run", str(home.live(agent) / "agent.yaml")]
     environment = {
         **os.environ, "PYTHONPATH": str(CHECKOUT), "AGENTBUS_SLOT": slot, "AGENTBUS_STATE": str(state),
-        "AGENTBUS_NATS_URL": server_url(rules_in_force(Git(home.repository)).fleet),
+        "AGENTBUS_NATS_URL": server_url(rules_in_force(Git(home.repository)).fleet, home),
         "AGENTBUS_CREDENTIALS": str(home.credentials(agent)), "AGENTBUS_HOME": str(home.root),
     }  # fmt: skip
     with (

@@ -51,7 +51,7 @@ class Office:
                 told.append(str(error))
 
             self._clients[name] = await nats.connect(
-                server_url(fleet), nkeys_seed=str(self.home.credentials(name) / names.OWN_CREDENTIAL),
+                server_url(fleet, self.home), nkeys_seed=str(self.home.credentials(name) / names.OWN_CREDENTIAL),
                 inbox_prefix="_INBOX" if name in fleet.reviewers else prefix, error_cb=on_error,
             )  # fmt: skip
         return self._clients[name]

@@ -33,7 +33,7 @@ class Played(NamedTuple):
 def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Played]:
     """A fleet whose greeter has changed."""
     with running_fleet(tmp_path_factory.mktemp("cases"), prepare=swift) as fleet:
-        stage = Stage(fleet.home, server_url(rules_in_force(Git(fleet.home.repository)).fleet), find_nats())
+        stage = Stage(fleet.home, server_url(rules_in_force(Git(fleet.home.repository)).fleet, fleet.home), find_nats())
         before = datetime.datetime.now(datetime.UTC).isoformat()
         rejected, _ = _proposed(stage)
         assert stage.req("reviewer", "approvals.reject", f"{rejected} not now").startswith("OK ")

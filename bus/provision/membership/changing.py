@@ -51,7 +51,7 @@ async def change_members(fleet: Fleet, home: Home, servers: Sequence[Running], e
         ensure = partial(ensure_stream, stores=stores)
         for stream in streams_for(fleet, fresh):
             await patiently(partial(ensure, stream=stream), admins[stream.account])
-        tried = await probe(fleet, home, server_url(fleet), admins, fresh)
+        tried = await probe(fleet, home, server_url(fleet, home), admins, fresh)
         await tell(home, admins[names.ACCOUNT_AUDIT], events)
     return tried
 
