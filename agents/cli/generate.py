@@ -17,6 +17,7 @@ import msgspec
 
 from agents.cli.configuration_page import configuration_page
 from agents.cli.event_page import event_page
+from agents.cli.metric_page import metric_page
 from agents.cli.permission_page import permission_page
 from agents.home import EXAMPLE
 from agents.memory import Session
@@ -66,6 +67,7 @@ def documents() -> dict[str, str]:
         "agents/CONFIGURATION.md": configuration_page(),
         "nats/AUDIT_EVENTS.md": event_page(),
         "nats/PERMISSIONS.md": permission_page(),
+        "systemd/METRICS.md": metric_page(),
         "nats/streams.json": _pretty([msgspec.to_builtins(stream) for stream in streams_of(fleet)]),
         "nats/nats-server.conf": server_config(fleet, servers_of(fleet, _HOME)[0], _placeholders(fleet)),
     }

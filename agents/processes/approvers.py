@@ -17,6 +17,7 @@ from approvals.git import Git
 from approvals.repository import rules_in_force
 from approvals.reviewing.service import ApprovalService
 from approvals.reviewing.trail import Trail
+from bus.health.numbers import Sample
 from bus.requests.breaker import NEVER
 from bus.requests.caller import Caller
 from bus.surroundings import Home, Surroundings
@@ -33,6 +34,9 @@ async def serve_approvals(place: Surroundings) -> None:
     async with service(Identity(names.APPROVALS, is_agent=False, has_bus=False), place) as running:
         approvals = ApprovalService(running.own, git, Trail(running.audit, place.state / "told.json"))
         await approvals.start(running.signs.fail)
+        running.report.numbers.looks.append(
+            lambda: [Sample("agentbus_proposals_open", (), len(approvals.ledger.unsettled))]
+        )
         await running.serve("answering reviewers")
         await approvals.drain(_DRAIN_S)
 

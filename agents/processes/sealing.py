@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Callable
+from functools import partial
 
 import structlog
 
@@ -22,6 +24,7 @@ from bus.background import vital
 from bus.connection import Connection, Msg
 from bus.credentials import Credential
 from bus.errors import AuditUnavailable, ConnectionRefused, SealContradicted
+from bus.health import seal
 from bus.health.doors import Doors
 from bus.provision.streams import trail_streams
 from bus.surroundings import Surroundings
@@ -45,6 +48,8 @@ async def serve_sealer(place: Surroundings) -> None:
         cosigners = Cosigners(running.bus, policy.witnesses)
         told = Told(running.audit)
         sealer = Sealer(running.bus, log, cosigners, place.state / CHECKPOINT, on_cosigned=told.cosigned)
+        running.report.health.add("seal", seal.check_of(sealer))
+        running.report.numbers.looks.append(partial(seal.look_at, sealer, log, place.state / CHECKPOINT))
         found: list[SealContradicted] = []
         running.report.stands_on(running.bus, trail_streams())
         sealing = vital(_sealing(sealer, running, found), "sealing the trail", running.signs.fail)
@@ -133,7 +138,8 @@ async def _witnessing(witness: Witness, identity: Identity, place: Surroundings,
     connection = await opened(profile_of(identity, place, signs, names.OWN_CREDENTIAL), signs)
     patience.cancel()
     report.connected("own", connection)
-    await attend(connection, identity.name, witness)
+    report.numbers.looks.append(partial(seal.look_at_witness, witness))
+    await attend(connection, identity.name, witness, report.cosigned)
     async with alive(notifier, report.lateness, "cosigning checkpoints"):
         report.health.stage = "serving"
         await signs.wait()
@@ -143,8 +149,15 @@ async def _witnessing(witness: Witness, identity: Identity, place: Surroundings,
     await connection.close()
 
 
-async def attend(connection: Connection, name: str, witness: Witness) -> None:
-    """Answer each request to the witness `name`; on return the server knows that it listens."""
+def _uncounted(_: int) -> None:
+    """Nobody counts."""
+
+
+async def attend(
+    connection: Connection, name: str, witness: Witness, on_answer: Callable[[int], None] = _uncounted
+) -> None:
+    """Answer each request to the witness `name`, and tell `on_answer` the status; on return the server knows that it
+    listens."""
     answering: set[asyncio.Task[None]] = set()
 
     def on_request(message: Msg) -> None:
@@ -152,6 +165,7 @@ async def attend(connection: Connection, name: str, witness: Witness) -> None:
         if not reply:
             return
         answer = witness.add_checkpoint(message.data)
+        on_answer(answer.status)
         if answer.reason:
             _log.warning("witness.refused", status=answer.status, reason=answer.reason)
         task = asyncio.create_task(_answer(connection, reply, answer))

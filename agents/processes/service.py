@@ -26,7 +26,6 @@ from bus.audit.producer import Producer
 from bus.connection import Connection, Profile
 from bus.credentials import Credential
 from bus.errors import ConnectionRefused
-from bus.health import trail
 from bus.health.doors import Doors
 from bus.surroundings import Surroundings
 from schemas import names
@@ -45,6 +44,11 @@ class Identity:
     is_agent: bool
     has_bus: bool = True
     bus: str = names.BUS_CREDENTIAL
+
+    @property
+    def agent(self) -> str:
+        """Its name if it is an agent."""
+        return self.name if self.is_agent else ""
 
     def process(self, slot: str) -> str:
         """What the process is called among those of the fleet."""
@@ -94,7 +98,7 @@ async def service(identity: Identity, place: Surroundings, doors: Doors | None =
     signs = Signs()
     signs.listen()
     async with (
-        reporting(identity.process(place.slot), doors or Doors.from_environment()) as report,
+        reporting(identity.process(place.slot), doors or Doors.from_environment(), identity.agent) as report,
         _running(identity, place, signs, report) as running,
     ):
         yield running
@@ -113,11 +117,11 @@ async def _running(identity: Identity, place: Surroundings, signs: Signs, report
         Producer(identity.name, place.slot, identity.is_agent),
         Credential.find(place.credentials, names.AUDIT_CREDENTIAL),
         place.state / "audit",
-        Options(on_stopped=signs.on_stopped),
+        Options(on_stopped=signs.on_stopped, on_emitted=report.counts.count),
     )
     signs.audit = audit
     report.on_failure = signs.fail
-    report.health.add("trail", trail.check_of(audit))
+    report.writes(audit)
     for name, connection in {"own": own, **({"bus": bus} if identity.has_bus else {})}.items():
         report.connected(name, connection)
     marker = _Marker(place.state / "running")

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Iterable
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -30,6 +32,7 @@ from bus.discovery.agent_keys import AgentKeys
 from bus.discovery.cards import sign_card
 from bus.discovery.heartbeat import Heartbeats, Pulse
 from bus.discovery.micro import Micro, Service
+from bus.health.numbers import Sample
 from bus.part_store import always
 from bus.parts import LargeParts, large_parts
 from bus.provision.streams import own_streams
@@ -93,11 +96,12 @@ async def run_agent(path: Path, place: Surroundings) -> None:
         )
         table = {**operations.table(), **desk_of(agent.file, running.own)}
         responder = Responder(running.bus, agent.id, table, running.audit, bounds, places)
-        dead, sources = DeadLetters(agent.id, running.own, running.bus), (LeftTasks(agent.id, running.bus), later)
-        tasks = TaskWorker(sources, operations.run_task, running.audit, dead, places, TaskRoom(running.own))
+        dead, left = DeadLetters(agent.id, running.own, running.bus), LeftTasks(agent.id, running.bus)
+        tasks = TaskWorker((left, later), operations.run_task, running.audit, dead, places, TaskRoom(running.own))
         micro = Micro(running.bus, _service_of(agent, tree, running), responder.counts)
         here = Here(agent.id, calls, Heartbeats(running.bus, agent.id), AgentKeys(place.home.agent_keys))
         lifespans = await _opened(agent, here)
+        running.report.serves(table, partial(_figures, places, responder, left))
         responder.activated, responder.lighter = operations.activated, parts.lighter_answer
         await responder.start()
         await micro.start()
@@ -166,6 +170,14 @@ def _service_of(agent: Loaded, tree: str, running: Running) -> Service:
         description=identity.description,
         metadata={"tree": tree, "protocol": f"a2a {PROTOCOL_VERSION}"},
     )
+
+
+def _figures(places: Places, responder: Responder, left: LeftTasks) -> Iterable[Sample]:
+    yield Sample("agent_requests_in_flight", (), places.running)
+    yield Sample("agent_requests_queued", (), places.queued)
+    yield Sample("agent_streams_open", (), responder.streams)
+    yield Sample("agent_tasks_in_flight", (), places.tasks.running)
+    yield Sample("agent_tasks_pending", (), left.pending)
 
 
 def _pulse(agent: Loaded, running: Running, responder: Responder, places: Places) -> Pulse:

@@ -81,13 +81,20 @@ def _ignore(_: AuditUnavailable) -> None:
     """Nobody asked to be told."""
 
 
+def _uncounted(_: Sequence[Happened]) -> None:
+    """Nobody counts."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
     """`on_stopped` is called once, on the event loop, when nothing can be written any more, because another process took
-    the slot or the disk lost what it had: leave then; the next process sends what can be sent."""
+    the slot or the disk lost what it had: leave then; the next process sends what can be sent.
+
+    `on_emitted` is told of everything that happened, also of what a full spool does not take; it must not raise."""
 
     now: Callable[[], int] = time.time_ns
     on_stopped: Callable[[AuditUnavailable], None] = _ignore
+    on_emitted: Callable[[Sequence[Happened]], None] = _uncounted
     spool_bytes: int = SPOOL_BYTES
     linger_s: float = LINGER_S
     open_timeout_s: float = 10.0
@@ -213,6 +220,7 @@ class Audit:
     def _write(self, happened: Sequence[Happened], append: Callable[[Sequence[Entry]], None]) -> list[str]:
         if not happened:
             return []
+        self._options.on_emitted(happened)
         if self._publisher.problem:
             raise self._publisher.problem
         now_ns, here = self._options.now(), tracing.current()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from typing import Final
 
 from bus.audit.emit import THROTTLE_FILL, Audit
 from bus.health.checks import OK, Check, Finding
+from bus.health.numbers import Sample
 
 LATE_S: Final = 10.0
 """Events that wait longer are those of an outage."""
@@ -30,3 +32,10 @@ def check_of(audit: Audit) -> Check:
         return OK
 
     return check
+
+
+def look_at(audit: Audit) -> Iterable[Sample]:
+    """How far the stream is behind."""
+    yield Sample("agentbus_audit_spool_events", (), audit.waiting)
+    yield Sample("agentbus_audit_spool_fill_ratio", (), audit.fill)
+    yield Sample("agentbus_audit_lag_seconds", (), audit.lag_s(time.time_ns()))

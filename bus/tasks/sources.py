@@ -41,8 +41,12 @@ class LeftTasks:
     def __init__(self, agent: str, bus: Connection) -> None:
         self._bus = bus
         self._puller = Puller(bus, names.TASKS, agent)
+        self.pending = 0
+        """How many waited there when one was last asked for."""
 
     async def pull(self, batch: int, *, wait_s: float) -> list[Taken]:
         """See `Source`."""
         messages = await self._puller.pull(batch, wait_s=wait_s)
-        return [Taken(message, delivery_of(message), self._bus) for message in messages]
+        taken = [Taken(message, delivery_of(message), self._bus) for message in messages]
+        self.pending = taken[-1].delivery.pending if taken else 0
+        return taken

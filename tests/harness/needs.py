@@ -24,6 +24,7 @@ class Reason(StrEnum):
     SYSTEMD = "systemd, or what boots it (unshare, nsenter, mount, pivot_root), is not installed"
     CGROUPS = "no cgroup hierarchy can be written"
     POLKIT = "polkit is not installed"
+    PROMTOOL = "promtool is not installed"
 
 
 def needs(is_there: bool, reason: Reason | None) -> pytest.MarkDecorator:
@@ -37,5 +38,6 @@ def skip(reason: Reason, detail: str = "") -> NoReturn:
 
 
 needs_nats = needs(find_nats() is not None, Reason.NATS)
+needs_promtool = needs(shutil.which("promtool") is not None, Reason.PROMTOOL)
 needs_jq = needs(shutil.which("jq") is not None, Reason.JQ)
 needs_script = needs(shutil.which("script") is not None, Reason.SCRIPT)

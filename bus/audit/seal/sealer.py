@@ -99,6 +99,11 @@ class Sealer:
                 _log.warning("sealer.waits", reason=str(error))
             await asyncio.sleep(self._pace.poll_s)
 
+    @property
+    def late_s(self) -> float:
+        """For how long a checkpoint has been due; 0 when none is."""
+        return max(0.0, time.monotonic() - self._due_at)
+
     async def finish(self) -> None:
         """Seal what is not sealed yet, before the process ends; when the server is away, the next run does it.
 

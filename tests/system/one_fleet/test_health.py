@@ -9,6 +9,7 @@ import stat
 from pathlib import Path
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from agents.demo.stage import eventually
 from tests.harness.fleet import RunningFleet
@@ -17,10 +18,11 @@ from tests.harness.health import ask
 _COMPONENTS = {
     "approvals": {"stage", "own", "trail"},
     "applier": {"stage", "own", "bus", "trail"},
+    "sealer": {"stage", "own", "bus", "streams", "trail", "seal"},
     "witness-a": {"stage", "own"},
     "witness-b": {"stage", "own"},
 }
-"""What is looked at, where that is not what an agent and the sealer look at."""
+"""What is looked at, where that is not what an agent looks at."""
 
 
 def _is_ready(where: Path) -> bool:
@@ -50,3 +52,55 @@ def test_a_frozen_process_is_not_live(fleet: RunningFleet) -> None:
     finally:
         os.kill(pid, signal.SIGCONT)
     assert ask(where, "/live").status == 200
+
+
+def _numbers(where: Path) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+    told = ask(where, "/metrics")
+    assert told.status == 200
+    return {
+        (sample.name, frozenset(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(told.text)
+        for sample in family.samples
+    }
+
+
+def test_metrics_are_what_the_trail_tells(fleet: RunningFleet) -> None:
+    """What the greeter did is on the trail and among its numbers, as often; a model was asked, no session is open."""
+    where = fleet.home.health("agent-greeter")
+    fleet.run("ask", "greeter", "hello")
+    found = _numbers(where)
+    here = {("agent", "greeter")}
+    asked = found["agent_requests_total", frozenset({*here, ("operation", "SendMessage"), ("outcome", "success")})]
+    assert asked >= 1
+    assert found["agent_active_sessions", frozenset(here)] == 0
+    assert sum(value for (name, _), value in found.items() if name == "agent_llm_calls_total") >= 1
+    run = [event for event in fleet.events("process.started") if event["source"] == "urn:agentbus:agent:greeter"][-1]
+    for kind in ("request.received", "request.answered", "llm.called", "conversation.stepped"):
+        stored = [event for event in fleet.events(kind) if event["epoch"] == run["epoch"]]
+        counted = found["agentbus_events_total", frozenset({("process", "agent-greeter"), ("type", kind)})]
+        assert len(stored) == counted, kind
+
+
+def test_every_process_has_its_numbers(fleet: RunningFleet) -> None:
+    """Ready, its connections, how late its loop is; of those who seal, how far they are."""
+    for name in set(fleet.processes()) - {"nats-server"}:
+        found = _numbers(fleet.home.health(name))
+        here = ("process", name)
+        assert found["agentbus_ready", frozenset({here})] == 1
+        assert found["agentbus_connected", frozenset({here, ("connection", "own")})] == 1
+        assert found["process_resident_memory_bytes", frozenset()] > 0
+        assert ("agentbus_loop_lateness_seconds", frozenset({here})) in found
+    assert (
+        _numbers(fleet.home.health("approvals"))["agentbus_proposals_open", frozenset({("process", "approvals")})] == 0
+    )
+
+    def is_sealed() -> bool:
+        sealed = _numbers(fleet.home.health("sealer")).get(
+            ("agentbus_checkpoint_size", frozenset({("process", "sealer")}))
+        )
+        cosigned = _numbers(fleet.home.health("witness-a")).get(
+            ("agentbus_cosigned_size", frozenset({("process", "witness-a")}))
+        )
+        return sealed is not None and cosigned is not None and cosigned > 0
+
+    eventually(is_sealed, "a checkpoint is sealed and cosigned")
