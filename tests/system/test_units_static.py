@@ -24,11 +24,11 @@ from tests.units.files import (
     worst_exposure,
 )
 
-CHECK = "agentbus-check@.service"
+CHECK, TOOL = "agentbus-check@.service", "agent-tool@.service"
 PROVISION = "agentbus-provision.service"
 INSTANCE = "agent-1@.service"
-LASTING = [name for name in SERVICES if name not in {CHECK, PROVISION}]
-"""Those that run until they are stopped; a check and provisioning end by themselves."""
+LASTING = [name for name in SERVICES if name not in {CHECK, TOOL, PROVISION}]
+"""Those that run until they are stopped; a check, a command and provisioning end by themselves."""
 OURS = [name for name in LASTING if name != "nats-server.service"]
 
 EVERY_SERVICE: set[Directive] = {
@@ -157,6 +157,27 @@ ONE_SERVICE: dict[str, set[Directive]] = {
         ("Service", "TasksMax", "64"),
         ("Service", "SocketBindDeny", "any"),
     },
+    TOOL: {
+        ("Service", "DynamicUser", "yes"),
+        ("Service", "User", "tool-%i"),
+        ("Service", "ExecStart", "/opt/agentbus/current/bin/agentbus agent command"),
+        ("Service", "StandardInput", "socket"),
+        ("Service", "StandardOutput", "socket"),
+        ("Service", "KillMode", "control-group"),
+        ("Service", "RuntimeMaxSec", "60s"),
+        ("Service", "InaccessiblePaths", "/tmp /var -/boot -/lost+found"),
+        ("Service", "TemporaryFileSystem", "/etc:ro /media:ro /mnt:ro /opt:ro /run:ro /srv:ro"),
+        ("Service", "TemporaryFileSystem", "/workspace:size=96M,mode=1777,nosuid,nodev,noexec"),
+        ("Service", "TemporaryFileSystem", "/dev/shm:size=16M,mode=1777,nosuid,nodev,noexec"),
+        ("Service", "PrivateNetwork", "yes"),
+        ("Service", "RestrictAddressFamilies", "none"),
+        ("Service", "CPUQuota", "100%"),
+        ("Service", "MemoryMax", "256M"),
+        ("Service", "MemorySwapMax", "0"),
+        ("Service", "TasksMax", "64"),
+        ("Service", "UMask", "0077"),
+        ("Service", "SocketBindDeny", "any"),
+    },
     INSTANCE: {("Service", "Environment", "AGENTBUS_SLOT=%j"), ("Service", "StateDirectory", "agentbus/state/%i.%j")},
     "agent@.service": {
         ("Service", "UMask", "0077"),
@@ -230,9 +251,10 @@ def test_every_service_has_what_is_promised(name: str) -> None:
     assert promised - set(directives(UNITS / name)) == set()
 
 
-def test_a_check_is_given_no_key_and_no_way_out() -> None:
-    """Code that nobody has read gets no credential, no folder of the fleet and no address at all."""
-    given = {name for _, name, _ in directives(UNITS / CHECK)}
+@pytest.mark.parametrize("unit", [CHECK, TOOL])
+def test_code_that_nobody_has_read_is_given_no_key_and_no_way_out(unit: str) -> None:
+    """It gets no credential, no folder of the fleet and no address at all."""
+    given = {name for _, name, _ in directives(UNITS / unit)}
     assert given & {"LoadCredential", "SetCredential", "StateDirectory", "BindPaths", "ReadWritePaths"} == set()
     assert given & {"IPAddressAllow", "SocketBindAllow", "SupplementaryGroups", "EnvironmentFile"} == set()
 
@@ -269,6 +291,23 @@ def test_only_the_applier_may_ask_for_a_check() -> None:
         ("Install", "WantedBy", "agentbus.target"),
     }
     assert wanted - set(directives(UNITS / "agentbus-check.socket")) == set()
+
+
+def test_only_agents_may_have_commands_run() -> None:
+    """The socket is open to one group, which the units of agents have and no user is a member of."""
+    wanted = {
+        ("Socket", "SocketUser", "root"),
+        ("Socket", "SocketGroup", "agentbus-tools"),
+        ("Socket", "SocketMode", "0660"),
+        ("Socket", "Accept", "yes"),
+    }
+    assert wanted - set(directives(UNITS / "agent-tool.socket")) == set()
+    having = [
+        name for name in SERVICES if any("agentbus-tools" in value.split() for _, _, value in directives(UNITS / name))
+    ]
+    assert having == [INSTANCE, "agent@.service"]
+    sysusers = (UNITS / "sysusers.d/agentbus.conf").read_text().splitlines()
+    assert [line.split()[0] for line in sysusers if "agentbus-tools" in line] == ["g"]
 
 
 @pytest.mark.parametrize("name", SERVICES)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from tests.harness.systemd_units import UNITS
-from tests.units import life, limits, removal
+from tests.units import commands, life, limits, removal
 from tests.units.files import SERVICES, exposure, root_with_units, verify, worst_exposure
 from tests.units.ground import Ground
 
@@ -53,6 +53,11 @@ BOOTED = (
     Check("processes are counted", limits.processes_are_counted),
     Check("the processor is shared", limits.the_processor_is_shared),
     Check("temporary files have a size", limits.temporary_files_have_a_size),
+    Check("a command runs beside its agent", commands.a_command_runs_beside_its_agent),
+    Check("a command sees nothing of the fleet", commands.a_command_sees_nothing_of_the_fleet),
+    Check("a command cannot touch another one", commands.a_command_cannot_touch_another_one),
+    Check("a command without end is ended", commands.a_command_without_end_is_ended),
+    Check("only agents may have commands run", commands.only_agents_may_have_commands_run),
     Check("every unit stops in order", removal.every_unit_stops_in_order),
     Check("uninstalling leaves the data", removal.uninstalling_leaves_the_data),
 )

@@ -17,6 +17,7 @@ DISTRIBUTION = Path("/usr/lib/systemd/system")
 WORST_EXPOSURE = {
     "agent@.service": 1.1,
     "agent-1@.service": 1.1,
+    "agent-tool@.service": 0.6,
     "agentbus-check@.service": 0.6,
     "agentbus-sealer.service": 0.9,
     "nats-server.service": 1.1,

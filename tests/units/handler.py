@@ -1,6 +1,7 @@
 """The skill of the agent `trial`: does what a unit must bear. Copied into its folder.
 
-A text is one word and a number: `freeze`, `late S`, `memory MiB`, `children N`, `burn S`, `fill MiB`, `work MS NAME`.
+A text is one word and a number: `freeze`, `late S`, `memory MiB`, `children N`, `burn S`, `fill MiB`, `work MS NAME`,
+`bash COMMAND`.
 """
 
 from __future__ import annotations
@@ -14,6 +15,10 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from agents.skill import Context, skill
+from agents.tools.files.workspace import Workspace
+from agents.tools.shell.sandbox import told
+from agents.tools.shell.unit import SOCKET_VARIABLE, UnitCommands
+from approvals.trial.jail import Limits
 
 _TAKE = "kept = [bytearray(b'x' * (1 << 20)) for _ in range(int(__import__('sys').argv[1]))]"
 
@@ -100,12 +105,19 @@ def _note(line: str) -> None:
         out.write(f"{line}\n")  # one write each: lines of tasks at the same time do not mix
 
 
+async def _bash(command: str) -> str:
+    """A command of a model, as the tool `bash` has it run."""
+    place = Path(os.environ["STATE_DIRECTORY"]), Path(os.environ[SOCKET_VARIABLE])
+    return told(await UnitCommands(Workspace(place[0]), Limits(seconds=5), place[1]).run(command, 10_000))
+
+
 _THINGS: dict[str, Callable[[str], Awaitable[str]]] = {
     "freeze": _freeze,
     "late": _late,
     "memory": _memory,
     "own-memory": _own_memory,
     "children": _children,
+    "bash": _bash,
     "burn": _burn,
     "fill": _fill,
     "work": _work,

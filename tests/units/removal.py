@@ -22,8 +22,8 @@ def uninstalling_leaves_the_data(ground: Ground) -> str:
     kept = ground.machine.run(data).check()
     ground.machine.run(
         "systemctl disable --quiet agentbus.target; "
-        "systemctl stop agentbus.target 'agentbus-*' 'agent@*' 'agent-*@*' nats-server && "
-        "cd /etc/systemd/system && rm -rf agent@* agent-*@* agentbus-* agentbus.target* agents.slice nats-server.service && "
+        "systemctl stop agentbus.target 'agentbus-*' 'agent@*' 'agent-*' nats-server && "
+        "cd /etc/systemd/system && rm -rf agent@* agent-* agentbus-* agentbus.target* agents.slice nats-server.service && "
         "rm -f /etc/sysusers.d/agentbus*.conf /etc/tmpfiles.d/agentbus.conf /etc/polkit-1/rules.d/50-agentbus.rules && "
         "systemctl daemon-reload",
         timeout_s=90,

@@ -23,6 +23,17 @@ def agent_run(file: Annotated[Path, typer.Argument(help="The agent's folder, or 
     serve_commands.agent(file)
 
 
+@agent_app.command("command", hidden=True)
+def agent_command() -> None:
+    """Run the command that comes on standard input with its files. What agent-tool@.service starts; nobody else does.
+
+    Example: agentbus agent command
+    """
+    from agents.tools.shell.within_unit import serve_command
+
+    serve_command()
+
+
 @agent_app.command("stop")
 def agent_stop(agent: AgentArgument, home: HomeOption = HOME) -> None:
     """Stop one agent of the fleet that `agentbus up` runs; its tasks wait.

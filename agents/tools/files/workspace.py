@@ -81,6 +81,16 @@ class Workspace:
                 pass
             _replace(folder, name, content, mode)
 
+    def remove(self, path: str) -> None:
+        """Remove a file; nothing is done where there is none.
+
+        Raises:
+            ToolFailed: it cannot be removed, or is no plain file.
+        """
+        with self._parent(path) as (folder, name), _told(path), suppress(FileNotFoundError):
+            _require_plain(os.stat(name, dir_fd=folder, follow_symlinks=False), path)
+            os.unlink(name, dir_fd=folder)
+
     def listed(self, path: str) -> list[str]:
         """The names in a folder, sorted; those of folders end in a slash.
 

@@ -24,7 +24,7 @@ from approvals.trial.sandbox import SYSTEM
 from schemas.text import harmless
 
 _SHELLS: Final = (("/bin/bash", "--noprofile", "--norc"), ("/bin/sh",))
-_SCRIPT: Final = 'agentbus_command=$AGENTBUS_COMMAND; unset AGENTBUS_COMMAND; eval "$agentbus_command"'
+SCRIPT: Final = 'agentbus_command=$AGENTBUS_COMMAND; unset AGENTBUS_COMMAND; eval "$agentbus_command"'
 """The command is no argument: those can be read by everybody on the machine."""
 _PIECE: Final = 64 * 1024
 _MOST_OUTPUT: Final = 64 << 20
@@ -70,7 +70,7 @@ class CommandSandbox:
     async def _probed(self) -> bool:
         output = Output(_PIECE)
         async with self._started("true", replace(self._limits, seconds=_PROBE_S)) as process, asyncio.timeout(_PROBE_S):
-            await _collected(process, output)
+            await collected(process, output)
             return await process.wait() != EX_OSERR
 
     async def run(self, command: str, max_output: int) -> Ended:
@@ -84,7 +84,7 @@ class CommandSandbox:
         async with self._started(command, self._limits) as process:
             try:
                 async with asyncio.timeout(self._limits.seconds):
-                    is_whole = await _collected(process, output)
+                    is_whole = await collected(process, output)
                     status = await process.wait() if is_whole else None
             except TimeoutError:
                 return Ended(None, output.text(), f"it did not end within {self._limits.seconds:g} s")
@@ -95,7 +95,7 @@ class CommandSandbox:
     async def _started(self, command: str, limits: Limits) -> AsyncIterator[asyncio.subprocess.Process]:
         """The process; on leaving it has ended, with everything that it started."""
         what = Jail(
-            [*_shell(), "-c", _SCRIPT], _environment(command), list(SYSTEM), self._hidden, limits,
+            [*shell(), "-c", SCRIPT], _environment(command), list(SYSTEM), self._hidden, limits,
             namespaces=True, workspace=str(self._workspace),
         )  # fmt: skip
         process = await asyncio.create_subprocess_exec(
@@ -111,10 +111,10 @@ class CommandSandbox:
                 process.stdin.write_eof()
             yield process
         finally:
-            await _ended(process)
+            await ended(process)
 
 
-async def _ended(process: asyncio.subprocess.Process) -> None:
+async def ended(process: asyncio.subprocess.Process) -> None:
     """Kill the command, and wait until nothing of it is left; canceling this does not stop it."""
     ending = asyncio.ensure_future(_end(process))
     try:
@@ -138,7 +138,7 @@ async def _end(process: asyncio.subprocess.Process) -> None:
         await process.wait()
 
 
-async def _collected(process: asyncio.subprocess.Process, output: Output) -> bool:
+async def collected(process: asyncio.subprocess.Process, output: Output) -> bool:
     """Read what it prints to the end; false when that was too much."""
     if process.stdout is None:
         raise AssertionError("it was asked for")
@@ -149,7 +149,7 @@ async def _collected(process: asyncio.subprocess.Process, output: Output) -> boo
     return True
 
 
-def _shell() -> tuple[str, ...]:
+def shell() -> tuple[str, ...]:
     found = next((shell for shell in _SHELLS if Path(shell[0]).exists()), None)
     if found is None:
         raise ToolUnusable("tools.bash: this machine has neither /bin/bash nor /bin/sh")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Any
 
 from pydantic import Field
@@ -11,6 +13,7 @@ from agents.context import Context
 from agents.tools.files.workspace import Workspace
 from agents.tools.row import Row
 from agents.tools.shell.sandbox import CommandSandbox, told
+from agents.tools.shell.unit import SOCKET_VARIABLE, UnitCommands
 from approvals.trial.jail import Limits
 from schemas.agent import BashSettings
 from schemas.documents import Document
@@ -31,7 +34,7 @@ class Bash(Document):
 
 def bash_row(settings: BashSettings, workspace: Workspace) -> Row:
     """The tool `bash`."""
-    sandbox = CommandSandbox(workspace.root, _limits(settings))
+    sandbox = _sandbox(settings, workspace)
 
     async def run(arguments: Any, _: Context) -> str:
         workspace.ensure()
@@ -39,6 +42,14 @@ def bash_row(settings: BashSettings, workspace: Workspace) -> Row:
         return told(await sandbox.run(arguments.command, settings.max_result_chars - _ROOM))
 
     return Row(llm.Tool(name="bash", description=_DESCRIPTION, input=Bash), run, has_effects=True, ends_itself=True)
+
+
+def _sandbox(settings: BashSettings, workspace: Workspace) -> CommandSandbox | UnitCommands:
+    """A unit of its own for each command where the agent's unit names the socket of one; namespaces elsewhere."""
+    socket = os.environ.get(SOCKET_VARIABLE, "")
+    if socket:
+        return UnitCommands(workspace, _limits(settings), Path(socket))
+    return CommandSandbox(workspace.root, _limits(settings))
 
 
 def _limits(settings: BashSettings) -> Limits:
