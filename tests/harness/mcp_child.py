@@ -83,6 +83,12 @@ def _change(_folder: Path, _number: Any, _arguments: dict[str, Any]) -> dict[str
     return text("changed")
 
 
+def _append(folder: Path, _number: Any, arguments: dict[str, Any]) -> dict[str, Any]:
+    with (folder / "appended").open("a") as file:
+        file.write(f"{arguments['line']}\n")
+    return text(f"appended {arguments['line']}")
+
+
 def text(*texts: str, **more: Any) -> dict[str, Any]:
     """A result of texts."""
     return {"content": [{"type": "text", "text": each} for each in texts], **more}
@@ -101,6 +107,7 @@ CALLS = {
     "wait": _wait,
     "say": _say,
     "change": _change,
+    "append": _append,
 }
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import sys
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -24,19 +26,32 @@ from tests.harness.fake_llm import CallTool, FakeLlm, Say
 from tests.harness.fleet import bench, until
 from tests.harness.model_agent import filled_in
 
+CHILD = Path(__file__).parents[2] / "harness" / "mcp_child.py"
 AGENT = """agent: {id: greeter, description: Greets., version: 1.0.0}
 llm:
   system_prompt: You greet.
   pool: [{provider: openai, model: m, api_key: 'file:KEY', base_url: 'URL'}]
 tools: {write: {approval: always}, read: {}}
 """
+MCP = """mcp:
+  deeds: {command: 'PYTHON', args: ['CHILD', 'FOLDER'], tools: [append], needs_approval: [append]}
+"""
+APPEND = CallTool("mcp__deeds__append", {"line": "hello"})
 WRITE = CallTool("write", {"path": "a.txt", "content": "hello\nworld"})
 
 
 @pytest.fixture
-async def approvals(tmp_path: Path, fake: FakeLlm) -> AsyncIterator[Approvals]:
-    """The fleet with a greeter that writes only what people allow, and the approval service."""
-    file = filled_in(AGENT, fake, tmp_path)
+async def approvals(tmp_path: Path, fake: FakeLlm, request: pytest.FixtureRequest) -> AsyncIterator[Approvals]:
+    """The fleet with a greeter that writes only what people allow, and the approval service.
+
+    Its parameter is what the greeter's file says besides.
+    """
+    (tmp_path / "tools.json").write_text(
+        json.dumps([{"name": "append", "description": "Appends a line.", "inputSchema": {"type": "object"}}])
+    )
+    file = filled_in(AGENT, fake, tmp_path) + str(getattr(request, "param", ""))
+    for word, value in {"PYTHON": sys.executable, "CHILD": CHILD, "FOLDER": tmp_path}.items():
+        file = file.replace(word, str(value))
     async with bench(tmp_path, agents={"greeter": (file, "")}) as fleet:
         running = Approvals(fleet)
         await running.start()
@@ -69,34 +84,64 @@ def told(fake: FakeLlm, number: int = -1) -> str:
     return str(next(each["content"] for each in reversed(messages) if each["role"] == "tool"))
 
 
-async def test_a_call_waits_for_people_and_runs_once(approvals: Approvals, fake: FakeLlm) -> None:
+class Deed(NamedTuple):
+    """A call, what reviewers are shown of it, where its effect is seen, and what the model is told."""
+
+    call: CallTool
+    shown: str
+    done: Callable[[Approvals], Path]
+    effect: str
+    told: str
+
+
+DEEDS = (
+    Deed(WRITE, "  content: hello\n    | world\n  path: a.txt\n", written, "hello\nworld", "wrote 11 bytes to a.txt"),
+    Deed(APPEND, "  line: hello\n", lambda at: at.bench.home.root.parent / "appended", "hello\n", "appended hello"),
+)
+"""Of the product, and of a server that somebody else wrote."""
+
+
+@pytest.mark.parametrize("approvals", [MCP], indirect=True, ids=["with an MCP server"])
+async def test_a_call_waits_for_people_and_runs_once(
+    approvals: Approvals, fake: FakeLlm, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """They read it whole with the plain command, two of them allow it, it runs so, and the model goes on with its result."""
-    fake.script = [WRITE, Say("done")]
+    monkeypatch.setattr("agents.mcp.servers.PATIENCE_S", 60.0)
+    for deed in DEEDS:
+        await _decided_and_done(approvals, fake, deed)
+
+
+async def _decided_and_done(approvals: Approvals, fake: FakeLlm, deed: Deed) -> None:
+    name = deed.call.name
+    fake.requests.clear()
+    fake.script = [deed.call, Say("done")]
     async with serving(approvals.bench, "greeter") as agent:
         calls = await caller(approvals.bench)
         task, case = await waiting(approvals, calls)
         page = await approvals.type("show", case["id"])
-        assert "asks to run its tool write once" in " ".join(page.split())
-        assert "  content: hello\n    | world\n  path: a.txt\n" in page
+        assert f"asks to run its tool {name} once" in " ".join(page.split())
+        assert deed.shown in page
         assert "at work for ops" in page
         assert "not finished yet" not in page
-        assert await trail(approvals.bench, agent, kind="tool.intended") == []
+        before = await trail(approvals.bench, agent, kind="tool.intended")
+        assert name not in [event.data.action for event in before]
+        assert not deed.done(approvals).exists()
         applier = await approvals.applier()
         await applier.start()
         await allow(approvals, case)
         ended = await in_task_state(calls, task, a2a.COMPLETED)
         await approvals.end(applier)
         assert result(ended) == "done"
-        assert written(approvals).read_text() == "hello\nworld"
-        assert "wrote 11 bytes to a.txt" in told(fake)
+        assert deed.done(approvals).read_text() == deed.effect
+        assert deed.told in told(fake)
         assert len(fake.requests) == 2  # the model was not asked for the call again
         kept = ended.metadata[names.CHANGES_KEY]
         assert kept["asked"] == [{"proposal": case["id"], "digest": case["digest"], "stage": "ended"}]
         assert await approvals.state(case["id"]) == "allowed"
-        (intent,) = await trail(approvals.bench, agent, kind="tool.intended")
-        assert intent.data.action == "write"
+        intents = await trail(approvals.bench, agent, kind="tool.intended")
+        assert [event.data.action for event in intents].count(name) == 1
         decided = [event.data.action for event in await approvals.events("proposal.decided")]
-        assert decided == ["allowed"]
+        assert set(decided) == {"allowed"}
 
 
 async def test_what_is_rejected_does_not_run(approvals: Approvals, fake: FakeLlm) -> None:
