@@ -14,9 +14,6 @@ from schemas.agent import BudgetLimits
 if TYPE_CHECKING:
     from agents.llm import CallReport
 
-_MAYBE_BILLED = frozenset({"timeout", "network", "cancelled", "answer"})
-"""Failed calls that may cost something all the same."""
-
 
 def begin(limits: BudgetLimits, call: Call, earlier: usage.Usage | None = None, *, is_same_call: bool = True) -> Budget:
     """The budget of the work on `call`; what is spent in the rest of this task is spent of it.
@@ -36,12 +33,13 @@ def begin(limits: BudgetLimits, call: Call, earlier: usage.Usage | None = None, 
 
 def note_call(report: CallReport) -> None:
     """Take down one call of a model for the work that is running here."""
-    if report.outcome != "success" and report.cost_usd is None and report.reason not in _MAYBE_BILLED:
-        return  # it was refused before it did cost anything
+    tokens = report.usage.input_tokens, report.usage.output_tokens
+    if report.outcome != "success" and report.cost_usd is None and tokens == (0, 0):
+        return  # it was refused; that the price is not known makes nothing of it unknown
     spending.used(
         usage.Usage(
-            input_tokens=report.usage.input_tokens,
-            output_tokens=report.usage.output_tokens,
+            input_tokens=tokens[0],
+            output_tokens=tokens[1],
             cost_usd=report.cost_usd,
             model=report.model,
         )
