@@ -44,6 +44,23 @@ class AskedBack(InvalidAgentResponse):
         self.question = task.status.message.text() if task.status.message else ""
 
 
+class Restarted(msgspec.Struct, frozen=True):
+    """What a stream gave before is void: the answer begins again. It may do so more than once."""
+
+
+class Begun:
+    """The artifacts of an answer that have begun: an update that does not append begins one again, without what it had."""
+
+    def __init__(self) -> None:
+        self._ids: set[str] = set()
+
+    def is_anew(self, update: a2a.TaskArtifactUpdateEvent) -> bool:
+        """Whether what this artifact gave before is void."""
+        is_known = update.artifact.artifact_id in self._ids
+        self._ids.add(update.artifact.artifact_id)
+        return is_known and not update.append
+
+
 def message_to(agent: str, what: Any, *, skill: str = "", cause: a2a.Message) -> a2a.Message:
     """A message of text or data, sent at work on `cause`."""
     return a2a.Message(
@@ -82,9 +99,13 @@ async def parts_of(calls: Caller, agent: str, message: a2a.Message, timeout_s: f
 async def pieces_of(
     calls: Caller, agent: str, message: a2a.Message, kind: type[Any], timeout_s: float
 ) -> AsyncGenerator[Any, None]:
-    """The pieces of the agent's answer as they come; artifacts with a name are no pieces of it. Raises as `answer_of`."""
+    """The pieces of the agent's answer as they come, and a `Restarted` wherever those before it are void.
+
+    Artifacts with a name are no pieces of it. Raises as `answer_of`.
+    """
     request = a2a.SendMessageRequest(message=message, configuration=a2a.SendMessageConfiguration(history_length=0))
     task: a2a.Task | None = None
+    begun = Begun()
     stream = calls.stream(agent, "SendStreamingMessage", request, timeout_s=timeout_s)
     async with aclosing(stream) as frames:
         async for frame in frames:
@@ -94,6 +115,8 @@ async def pieces_of(
             if frame.status_update is not None and task is not None:
                 task = a2a.Task(id=task.id, context_id=task.context_id, status=frame.status_update.status)
             if frame.artifact_update is not None and not frame.artifact_update.artifact.name:
+                if begun.is_anew(frame.artifact_update):
+                    yield Restarted()
                 yield _read(agent, _said(frame.artifact_update.artifact.parts), kind)
     if task is not None and task.status.state != a2a.COMPLETED:
         raise AskedBack(agent, task)

@@ -11,12 +11,13 @@ import itertools
 import os
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing
 from decimal import Decimal
-from typing import Any, Protocol, overload
+from typing import Any, Literal, Protocol, overload
 
 import msgspec
 
-from agents.asking import Ask, AskedBack, answer_of, message_to, pieces_of
+from agents.asking import Ask, AskedBack, Restarted, answer_of, message_to, pieces_of
 from agents.changes import Asked, Asking
 from agents.llm.budget import Budget
 from agents.remembering import Remembering, Unremembered
@@ -301,21 +302,49 @@ class Context(msgspec.Struct, frozen=True, eq=False):
     ) -> AsyncGenerator[str, None]: ...
 
     @overload
+    def ask_stream(
+        self, agent: str, what: Any, *, restarts: Literal[True], skill: str = "", timeout_s: float = 60
+    ) -> AsyncGenerator[str | Restarted, None]: ...
+
+    @overload
     def ask_stream[T](
         self, agent: str, what: Any, piece: type[T], *, skill: str = "", timeout_s: float = 60
     ) -> AsyncGenerator[T, None]: ...
 
+    @overload
+    def ask_stream[T](
+        self, agent: str, what: Any, piece: type[T], *, restarts: Literal[True], skill: str = "", timeout_s: float = 60
+    ) -> AsyncGenerator[T | Restarted, None]: ...
+
     def ask_stream(
-        self, agent: str, what: Any, piece: type[Any] = str, *, skill: str = "", timeout_s: float = 60
+        self,
+        agent: str,
+        what: Any,
+        piece: type[Any] = str,
+        *,
+        skill: str = "",
+        timeout_s: float = 60,
+        restarts: bool = False,
     ) -> AsyncGenerator[Any, None]:
         """Ask another agent and get its answer in pieces, each as `piece`, as they come.
 
         Each piece comes once and in order, also when an instance of the other agent ends meanwhile. `timeout_s` is
         for the beginning; the whole ends with this request. Who stops early leaves the other's task running.
+
+        An answer may begin again: another model took over, a run began anew, a model used a tool after some text. With
+        `restarts` a `Restarted` then says that the pieces before it are void; without, they are followed by the new ones.
         Raises as `ask`, AskedBack after the last piece.
         """
         message = message_to(agent, what, skill=skill, cause=self.message)
-        return pieces_of(self.calls, agent, message, piece, self.remaining_s(timeout_s))
+        pieces = pieces_of(self.calls, agent, message, piece, self.remaining_s(timeout_s))
+        return pieces if restarts else _without_restarts(pieces)
+
+
+async def _without_restarts(pieces: AsyncGenerator[Any, None]) -> AsyncGenerator[Any, None]:
+    async with aclosing(pieces):
+        async for piece in pieces:
+            if not isinstance(piece, Restarted):
+                yield piece
 
 
 def answers_in(history: Sequence[a2a.Message]) -> list[a2a.Message]:

@@ -26,13 +26,13 @@ from typing import Any
 import msgspec
 import pydantic
 
-from agents.asking import Ask, AskedBack
+from agents.asking import Ask, AskedBack, Restarted
 from agents.context import Context
 from agents.remembering import Note, Said
 from schemas.errors import InvalidDocument
 from schemas.subjects import require_token
 
-__all__ = ["Ask", "AskedBack", "Context", "Note", "Said", "Skill", "skill"]
+__all__ = ["Ask", "AskedBack", "Context", "Note", "Restarted", "Said", "Skill", "skill"]
 
 Function = Callable[[Any, Context], Awaitable[Any] | AsyncIterator[Any]]
 """A coroutine function, or an async generator function."""

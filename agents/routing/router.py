@@ -12,7 +12,7 @@ from contextlib import aclosing
 
 import msgspec
 
-from agents.asking import AskedBack, parts_of
+from agents.asking import AskedBack, Begun, parts_of
 from agents.context import Context
 from agents.routing.errors import NobodyAnswered, Unroutable
 from agents.routing.relay import hand_back, hand_on, waiting
@@ -112,25 +112,30 @@ def _message_to(choice: Choice, context: Context) -> a2a.Message:
 
 
 async def _streamed(context: Context, agent: str, message: a2a.Message, timeout_s: float) -> Parts:
-    """The answer, given to the router's own task piece by piece; artifacts with a name are added to it."""
+    """The answer, given to the router's own task piece by piece; artifacts with a name are added to it.
+
+    Where the other agent begins its answer again, so does the router.
+    """
     request = a2a.SendMessageRequest(message=message, configuration=a2a.SendMessageConfiguration(history_length=0))
     task: a2a.Task | None = None
     parts: Parts = ()
+    begun = Begun()
     stream = context.calls.stream(agent, "SendStreamingMessage", request, timeout_s=timeout_s)
     async with aclosing(stream) as frames:
         async for frame in frames:
             task = frame.task or task
             given: Parts = frame.message.parts if frame.message is not None else ()
+            is_anew = False
             if frame.status_update is not None and task is not None:
                 task = msgspec.structs.replace(task, status=frame.status_update.status)
             if frame.artifact_update is not None:
                 if frame.artifact_update.artifact.name:
                     await context.work.artifact(frame.artifact_update.artifact)
                 else:
-                    given = frame.artifact_update.artifact.parts
+                    given, is_anew = frame.artifact_update.artifact.parts, begun.is_anew(frame.artifact_update)
             if given:
-                await context.work.give(given)
-                parts += given
+                await context.work.give(given, anew=is_anew)
+                parts = given if is_anew else parts + given
     if task is not None and task.status.state != a2a.COMPLETED:
         raise AskedBack(agent, task)
     return joined(parts)

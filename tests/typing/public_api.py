@@ -15,7 +15,7 @@ import msgspec
 import pydantic
 
 from agents.context import Context as AgentContext
-from agents.skill import Ask, AskedBack, Context, Note, Said, Skill, skill
+from agents.skill import Ask, AskedBack, Context, Note, Restarted, Said, Skill, skill
 from bus.discovery.agent_keys import AgentKeys
 from bus.requests.caller import Caller
 from schemas import a2a
@@ -51,6 +51,8 @@ async def answer(request: Question, ctx: Context) -> Answer:
     assert_type((await ctx.ask_any([Ask("greeter", "hello", timeout_s=5)])).agent, str)
     assert_type(ctx.ask_stream("greeter", "hello"), AsyncGenerator[str, None])
     assert_type(ctx.ask_stream("other", request, Answer, skill="answer"), AsyncGenerator[Answer, None])
+    assert_type(ctx.ask_stream("greeter", "hello", restarts=True), AsyncGenerator[str | Restarted, None])
+    assert_type(ctx.ask_stream("other", request, Answer, restarts=True), AsyncGenerator[Answer | Restarted, None])
     try:
         await ctx.ask("greeter", "hello")
     except AskedBack as asked:

@@ -14,6 +14,7 @@ import pytest_asyncio
 
 from agents import llm
 from agents.context import Context
+from agents.skill import Restarted, skill
 from agents.tools import catalogue
 from agents.tools.row import Row
 from bus.requests.caller import Caller
@@ -39,6 +40,11 @@ llm:
     - {provider: openai, model: m-1, api_key: 'file:KEY', base_url: 'URL'}
     - {provider: anthropic, model: m-2, api_key: 'file:KEY', base_url: 'ANTHROPIC'}
 tools: [bash]
+"""
+
+
+ROUTER = """agent: {id: concierge, description: Passes on.}
+routing: {strategy: static, routes: [{agent: greeter}]}
 """
 
 
@@ -100,7 +106,10 @@ async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stag
 
             row = Row(tool, run, has_effects=True)
             patch.setitem(catalogue.MAKERS, "bash", lambda *_: row)
-            async with bench(folder, agents={"greeter": (file, "")}) as running, serving(running, "greeter") as agent:
+            async with (
+                bench(folder, agents={"greeter": (file, ""), "concierge": (ROUTER, "")}) as running,
+                serving(running, "greeter") as agent,
+            ):
                 stages.append(Stage(running, agent, fake, await caller(running)))
                 yield stages[0]
 
@@ -118,8 +127,10 @@ async def stage(shared: Stage) -> Stage:
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-async def _updates(stage: Stage, text: str, *, skill: str = "") -> AsyncIterator[a2a.StreamResponse]:
-    async with aclosing(stage.ops.stream("greeter", "SendStreamingMessage", saying(text, skill=skill))) as frames:
+async def _updates(
+    stage: Stage, text: str, *, skill: str = "", agent: str = "greeter"
+) -> AsyncIterator[a2a.StreamResponse]:
+    async with aclosing(stage.ops.stream(agent, "SendStreamingMessage", saying(text, skill=skill))) as frames:
         async for frame in frames:
             yield frame
 
@@ -134,14 +145,14 @@ def _answer(task: a2a.Task) -> str:
     return _text(artifact)
 
 
-async def _seen(stage: Stage, **more: Any) -> tuple[list[tuple[str, bool]], a2a.Task]:
+async def _seen(stage: Stage, *, agent: str = "greeter", **more: Any) -> tuple[list[tuple[str, bool]], a2a.Task]:
     """The text of each update of the answer with whether it was appended, and the task at its end."""
     seen, task = list[tuple[str, bool]](), ""
-    async for frame in _updates(stage, "go", **more):
+    async for frame in _updates(stage, "go", agent=agent, **more):
         task = frame.task.id if frame.task else task
         if frame.artifact_update is not None:
             seen.append((_text(frame.artifact_update.artifact), frame.artifact_update.append))
-    return seen, await stage.ops.get_task("greeter", task)
+    return seen, await stage.ops.get_task(agent, task)
 
 
 async def test_text_goes_out_as_it_comes(stage: Stage) -> None:
@@ -170,6 +181,42 @@ async def test_what_came_before_a_failover_is_void(stage: Stage) -> None:
     assert seen[mark][0].endswith(" answers from the start]\n")
     assert [append for _, append in seen[mark : mark + 2]] == [False, False]
     assert "".join(text for text, _ in seen[mark + 1 :]) == "Rome."
+
+
+@skill(description="Streams another agent's answer.")
+async def listens(request: str, ctx: Context) -> str:
+    shown: list[list[str]] = [[]]
+    async for piece in ctx.ask_stream("greeter", request, restarts=True):
+        if isinstance(piece, Restarted):
+            shown.append([])
+        else:
+            shown[-1].append(piece)
+    plain = [piece async for piece in ctx.ask_stream("greeter", request)]
+    return " | ".join("".join(pieces) for pieces in [*shown, plain])
+
+
+async def test_who_asks_for_pieces_hears_which_are_void(stage: Stage) -> None:
+    """Twice: for the mark, and for the new answer. Who does not want to hear it gets the pieces alone."""
+    broken = FailMidway(Say("Paris, of course."), Fail(529, "overloaded_error"))
+    stage.fake.script = [broken, Say("Rome."), Say("Oslo.")]
+    async with serving(stage.bench, "concierge", listens):
+        response = await stage.ops.send_message("concierge", saying("go"))
+    assert response.message is not None
+    before, mark, answer, plain = response.message.text().split(" | ")
+    assert "Paris, of course.".startswith(before)
+    assert before
+    assert mark.startswith("[the model failed (overload): ")
+    assert (answer, plain) == ("Rome.", "Oslo.")
+
+
+async def test_a_router_begins_again_where_the_agent_behind_it_does(stage: Stage) -> None:
+    """What is void behind it is no part of its own answer, and whoever watches it sees so."""
+    stage.fake.script = [FailMidway(Say("Paris, of course."), Fail(529, "overloaded_error")), Say("Rome.")]
+    async with serving(stage.bench, "concierge") as router:
+        seen, task = await _seen(stage, agent=router.id)
+    assert _answer(task) == "Rome."
+    (mark,) = [number for number, (text, _) in enumerate(seen) if text.startswith("[the model failed (overload): ")]
+    assert [append for _, append in seen[mark : mark + 2]] == [False, False]
 
 
 async def test_text_before_a_tool_is_seen_and_no_part_of_the_answer(stage: Stage) -> None:
