@@ -36,6 +36,7 @@ from agents.cli.proposals.glass_app import glass_app
 from agents.cli.proposals.policy_app import policy_app
 from agents.cli.sessions.app import sessions_app
 from agents.cli.tasks.app import tasks_app
+from agents.cli.watching.app import logs, status
 
 app = typer.Typer(
     name="agentbus",
@@ -125,17 +126,6 @@ def down(home: HomeOption = HOME) -> None:
 
 
 @app.command()
-def status(home: HomeOption = HOME, as_json: JsonOption = False) -> None:
-    """Show the processes of the running fleet; exit 3 when it does not run.
-
-    Example: agentbus status --json
-    """
-    from agents.cli import fleet_commands
-
-    fleet_commands.status(home, as_json=as_json)
-
-
-@app.command()
 def provision(
     home: HomeOption = HOME,
     fleet: Annotated[
@@ -201,6 +191,8 @@ def card(
     ask_commands.card(home, caller, agent, is_verified=not unverified)
 
 
+app.command("status")(status)
+app.command("logs")(logs)
 app.command("propose")(propose)
 app.command("chat")(chat)
 app.command("pipeline")(pipeline)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import os
 import signal
 import subprocess
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from agents.cli.audit.tail import cancelled, follow, line_of
-from agents.cli.run import STOPPED, log_quietly, run_async
+from agents.cli.run import log_quietly, run_async
 from agents.cli.terminal import own_foreground
 from agents.home import ensure_home, fleet_folder
 from agents.installing.settle import settle
@@ -149,24 +148,6 @@ def control(root: Path, command: str, agent: str) -> None:
     if not answer.get("ok"):
         raise RestartFailed(str(answer.get("error")))
     print(f"{agent} is {answer['state']}")
-
-
-def status(root: Path, *, as_json: bool) -> None:
-    """Print a row per process; exit 3 when nothing runs, 1 when something is not ready."""
-    home = Home(root.resolve())
-    try:
-        answer = _ask(home, "status")
-    except RestartFailed:
-        print(json.dumps({"running": False}) if as_json else f"no fleet runs in {home.root}")
-        raise SystemExit(STOPPED) from None
-    processes = answer["processes"]
-    if as_json:
-        print(json.dumps({"running": True, "url": answer["url"], "processes": processes}))
-    else:
-        print(f"{'PROCESS':<20}{'STATE':<12}{'PID':<9}{'RESTARTS':<10}STATUS")
-        for row in processes:
-            print(f"{row['name']:<20}{row['state']:<12}{row['pid']:<9}{row['restarts']:<10}{row['status']}")
-    raise SystemExit(0 if all(row["state"] == "ready" for row in processes) else 1)
 
 
 def provision(root: Path, source: Path | None) -> None:

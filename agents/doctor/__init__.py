@@ -2,6 +2,5 @@
 
 from .examining import CHECKS, examine
 from .finding import Examined, Finding, Level
-from .place import Place, Runner, place_of
 
-__all__ = ["CHECKS", "Examined", "Finding", "Level", "Place", "Runner", "examine", "place_of"]
+__all__ = ["CHECKS", "Examined", "Finding", "Level", "examine"]

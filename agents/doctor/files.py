@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from agents.doctor.finding import Finding, fine, one_line, wrong
-from agents.doctor.place import Place
+from agents.installation import Place
 from bus.credentials import Credential
 from bus.errors import CredentialMissing
 from bus.provision.permissions import users_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from agents.doctor.finding import Finding, doubtful, fine, wrong
-from agents.doctor.place import Place, Runner
+from agents.installation import Place, Runner
 from agents.llm.errors import PoolUnusable
 from agents.llm.secrets import resolve
 from agents.runtime.loading.agent_folder import read_folder

@@ -8,8 +8,8 @@ import subprocess
 from collections.abc import Iterator, Sequence
 
 from agents.doctor.finding import Finding, doubtful, fine, wrong
-from agents.doctor.place import Place
-from agents.doctor.processes import Process, processes_of, show
+from agents.installation import Place, Process, processes_of
+from agents.installation.states import show
 
 _SHUT = {
     "NoNewPrivileges": "yes",

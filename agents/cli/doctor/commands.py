@@ -9,7 +9,8 @@ from collections import Counter
 from pathlib import Path
 
 from agents.cli.run import log_quietly, run_async
-from agents.doctor import Examined, Level, examine, place_of
+from agents.doctor import Examined, Level, examine
+from agents.installation import place_of
 from schemas.text import harmless
 
 _MARKS = {Level.OK: ("ok", "32"), Level.WARNING: ("warning", "33"), Level.FAILURE: ("FAILURE", "31")}

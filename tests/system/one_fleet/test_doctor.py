@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from agents.doctor import Examined, Level, Place, Runner, examine
+from agents.doctor import Examined, Level, examine
+from agents.installation import Place, Runner
 from approvals.applying.release import live_tree, switch
 from bus.credentials import create_credential
 from bus.surroundings import Home

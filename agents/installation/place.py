@@ -1,4 +1,4 @@
-"""Where the doctor looks: the home, the fleet in force, and who runs its processes."""
+"""An installation: its home, the fleet in force, and who runs its processes."""
 
 from __future__ import annotations
 

@@ -1,0 +1,36 @@
+"""The commands' options. Only typer is imported here, as in `agents.cli.app`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from agents.cli.options import HOME, HomeOption, JsonOption
+
+
+def status(home: HomeOption = HOME, as_json: JsonOption = False) -> None:
+    """Show every process, as those say who start it and as the bus sees it; exit 3 when nothing runs, 1 when one is amiss.
+
+    Example: agentbus status
+    """
+    from agents.cli.watching import status as command
+
+    command.status(home, as_json=as_json)
+
+
+def logs(
+    process: Annotated[
+        str, typer.Argument(help="A process of `agentbus status`, or an agent; all of them without.")
+    ] = "",
+    is_following: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what comes.")] = False,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="How many lines of the past.")] = 50,
+    home: HomeOption = HOME,
+) -> None:
+    """Show the log of a process: runs journalctl where units run, tail where `agentbus up` does, and says so.
+
+    Example: agentbus logs greeter -f
+    """
+    from agents.cli.watching import logs as command
+
+    command.logs(home, process, is_following=is_following, lines=lines)
