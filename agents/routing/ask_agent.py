@@ -20,7 +20,7 @@ from agents.tools.row import Row
 from schemas import a2a
 from schemas.agent.routing import AskSettings
 from schemas.documents import Document
-from schemas.errors import Unavailable
+from schemas.errors import A2AError, Unavailable
 
 NAME = "ask_agent"
 _TRIES = 3
@@ -81,19 +81,27 @@ class _Asking:
         """Ask, and return what the model is told.
 
         Raises:
-            ToolRefused: it may not ask that agent. ToolFailed: nobody is known, or the other's task failed.
-            A2AError: what the other agent refused with; its text is for the model.
+            ToolRefused: it may not ask that agent. ToolFailed: nobody is known, or the other refused, or its task failed;
+                its words are what was found, since they are not ours.
         """
-        if arguments.agent:
-            self._require_allowed(arguments.agent)
+        if not arguments.agent:
+            return await self._ask_one_of(arguments, context)
+        self._require_allowed(arguments.agent)
+        try:
             return await self._ask(arguments, arguments.agent, arguments.skill, context)
+        except A2AError as error:
+            raise ToolFailed(f"{arguments.agent} gave no answer:", found=error.message) from error
+
+    async def _ask_one_of(self, arguments: AskAgent, context: Context) -> str:
         away: list[str] = []
         for agent, skill in await self._candidates(arguments, context):
             try:
                 return await self._ask(arguments, agent, skill, context)
             except Unavailable as error:
                 away.append(f"{agent}: {error.message}")
-        raise ToolFailed(f"nobody who can do {arguments.need!r} answered: {'; '.join(away)}")
+            except A2AError as error:
+                raise ToolFailed(f"{agent} gave no answer:", found=error.message) from error
+        raise ToolFailed(f"nobody who can do {arguments.need!r} answered:", found="; ".join(away))
 
     async def _candidates(self, arguments: AskAgent, context: Context) -> list[tuple[str, str]]:
         records = await finding.for_need(context, self._settings.directory, arguments.need)
@@ -138,7 +146,7 @@ def _told(back: AskedBack) -> str:
             f"{back.agent} asks back, task {back.task.id}: {back.question}\n"
             f"(Answer with {NAME}: agent {back.agent}, task {back.task.id}, question: your answer.)"
         )
-    raise ToolFailed(f"{back.message}: {back.question}" if back.question else back.message)
+    raise ToolFailed(back.message, found=back.question)
 
 
 def spoken(parts: tuple[a2a.Part, ...]) -> str:

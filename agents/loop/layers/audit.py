@@ -16,7 +16,7 @@ from agents.loop.steps import ModelStep, Step, ToolStep
 from agents.tools.errors import ToolError
 from bus.audit.emit import Audit
 from bus.errors import AuditUnavailable
-from schemas.errors import A2AError, AgentbusError
+from schemas.errors import A2AError
 
 WAITING = (AuthRequired, InputRequired)
 """No end: the task goes on when people, or its caller, have said what they want."""
@@ -72,4 +72,4 @@ def word_of(error: BaseException | None) -> str:
         return error.reason.lower()
     if isinstance(error, asyncio.CancelledError):
         return "canceled"
-    return str(error) if isinstance(error, AgentbusError) else type(error).__name__
+    return type(error).__name__  # a text may repeat what somebody wrote

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from agents.tools.errors import ToolFailed, ToolUnusable
+from agents.tools.errors import ToolAway, ToolFailed, ToolUnusable
 from agents.tools.shell.output import Output
 from approvals.trial import jail
 from approvals.trial.jail import EX_OSERR, Jail, Limits
@@ -59,11 +59,14 @@ class CommandSandbox:
         """Return when commands can be confined here. Found out once, by starting nothing in a sandbox.
 
         Raises:
-            ToolFailed: they cannot; says why.
+            ToolFailed: they cannot; says why. ToolAway: it could not be found out now.
         """
         async with self._asking:
             if self._can_confine is None:
-                self._can_confine = await self._probed()
+                try:
+                    self._can_confine = await self._probed()
+                except TimeoutError:
+                    raise ToolAway("this machine is too busy to start commands; nothing was run, try later") from None
         if not self._can_confine:
             raise ToolFailed(WHY_NOT)
 
@@ -77,7 +80,7 @@ class CommandSandbox:
         """Run `command` with the shell, for at most the limits' `seconds`; everything it started ends with it.
 
         Raises:
-            ToolFailed: it cannot be confined here, so it was not run.
+            ToolFailed: it cannot be confined here, so it was not run. ToolAway: nor can it be started now.
         """
         await self.require()
         output = Output(max_output)
@@ -98,11 +101,7 @@ class CommandSandbox:
             [*shell(), "-c", SCRIPT], _environment(command), list(SYSTEM), self._hidden, limits,
             namespaces=True, workspace=str(self._workspace),
         )  # fmt: skip
-        process = await asyncio.create_subprocess_exec(
-            *jail.argv_of_stdin(), "-",
-            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-            env={}, start_new_session=True,
-        )  # fmt: skip
+        process = await _jailed()
         try:
             if process.stdin is None:
                 raise AssertionError("it was asked for")
@@ -112,6 +111,18 @@ class CommandSandbox:
             yield process
         finally:
             await ended(process)
+
+
+async def _jailed() -> asyncio.subprocess.Process:
+    """The program that makes the sandbox; what is to run in it, it reads from its input."""
+    try:
+        return await asyncio.create_subprocess_exec(
+            *jail.argv_of_stdin(), "-",
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+            env={}, start_new_session=True,
+        )  # fmt: skip
+    except OSError as error:  # no processes, or no memory, left
+        raise ToolAway(f"commands cannot be started now: {error.strerror}; nothing was run, try later") from None
 
 
 async def ended(process: asyncio.subprocess.Process) -> None:

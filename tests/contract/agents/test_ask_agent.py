@@ -146,6 +146,7 @@ async def test_models_that_ask_each_other_in_a_circle_are_told(tmp_path: Path) -
             text, usage = _told(await (await caller(running)).send_message("concierge", saying("go")))
             asked = [event.data.actor for event in await _received(running, one)]
     assert text == "so does concierge"
+    assert "concierge gave no answer:\nconcierge is asked" in _results(fake, 2)[0]  # the words of others were fenced
     assert "concierge → textstats → concierge" in _results(fake, 2)[0]
     assert _results(fake) == ["textstats gives up"]
     assert asked == ["ops"]

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from agents.tools.catalogue import Place
-from agents.tools.errors import ToolFailed
+from agents.tools.errors import ToolAway, ToolFailed
 from agents.tools.sources import rows_of
 from approvals.trial import jail
 from schemas.agent import Tools
@@ -151,6 +151,16 @@ async def test_without_namespaces_nothing_is_run(tmp_path: Path, monkeypatch: py
     with pytest.raises(ToolFailed, match="no namespaces to confine commands in"):
         await called(box(tmp_path), "bash", command="touch ran")
     assert list((tmp_path / "workspace").iterdir()) == []
+
+
+async def test_a_machine_that_is_too_busy_is_an_outage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is run, the conversation goes on, and the next call finds out anew."""
+    tools = box(tmp_path)
+    with monkeypatch.context() as patched:
+        patched.setattr("agents.tools.shell.sandbox._PROBE_S", 0.0)
+        with pytest.raises(ToolAway, match="too busy to start commands"):
+            await called(tools, "bash", command="touch ran")
+    assert (await called(tools, "bash", command="ls")).strip() == "(no output)"
 
 
 def _jail_without_namespaces(folder: Path) -> Path:

@@ -18,7 +18,7 @@ from agents.tools.row import Row
 from agents.tools.sources import rows_of
 from schemas.agent import Tools, ToolSettings
 from schemas.documents import Document
-from schemas.errors import InvalidDocument
+from schemas.errors import AgentbusError, InvalidDocument, Unavailable
 from tests.harness.toolbox import Told, called, toolbox
 
 
@@ -100,14 +100,15 @@ async def test_a_late_tool_is_stopped() -> None:
     assert told.events[-1][1]["reason"] == "too late"
 
 
-async def test_what_a_model_wrote_is_not_on_the_trail() -> None:
+@pytest.mark.parametrize("kind", [ToolFailed, InvalidDocument, Unavailable])
+async def test_what_a_model_wrote_is_not_on_the_trail(kind: type[AgentbusError]) -> None:
     """A tool's refusal may repeat it for the model; the trail gets a word."""
     told = Told()
 
     async def fail(arguments: Any, _: Context) -> str:
-        raise ToolFailed(f"there is no {arguments.path}")
+        raise kind(f"there is no {arguments.path}")
 
-    with pytest.raises(ToolFailed, match="my-words"):
+    with pytest.raises(kind, match="my-words"):
         await called(toolbox([row(fail)], told), "note", path="my-words")
     assert "my-words" not in repr(told.events)
 
