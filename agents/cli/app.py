@@ -136,14 +136,21 @@ def provision(
         bool,
         typer.Option("--approved", help="Only put in force what was approved, as agentbus-provision.service does."),
     ] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Only say what is otherwise than provisioned, and exit 1 if anything is.")
+    ] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Make keys, server configuration, contexts and streams, without leaving anything running.
 
     Example: agentbus provision --home /var/lib/agentbus --fleet ./my-fleet
     """
     from agents.cli import fleet_commands, serve_commands
+    from agents.cli.fleet import drift
 
-    if approved:
+    if check:
+        drift.check(home, as_json=as_json)
+    elif approved:
         serve_commands.provision()
     else:
         fleet_commands.provision(home, fleet)

@@ -70,12 +70,17 @@ def load_agent_keys(path: Path) -> dict[str, str]:
     return agents
 
 
+def dump_agent_keys(keys: Mapping[str, str]) -> bytes:
+    """The bytes of the file."""
+    return msgspec.json.format(msgspec.json.encode(_KeysFile(dict(keys)), order="sorted"), indent=2) + b"\n"
+
+
 def write_agent_keys(path: Path, keys: Mapping[str, str]) -> None:
     """Put the file in its place, whole or not at all: whoever reads it meanwhile has the old one or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.parent.chmod(0o755)
     new = path.with_name(f"{path.name}.new")
-    new.write_bytes(msgspec.json.format(msgspec.json.encode(_KeysFile(dict(keys)), order="sorted"), indent=2) + b"\n")
+    new.write_bytes(dump_agent_keys(keys))
     new.chmod(0o644)
     new.replace(path)
 

@@ -18,10 +18,15 @@ from schemas.fleet import Fleet
 def write_contexts(fleet: Fleet, home: Home, url: str) -> None:
     """Write a context for each operator, reviewer and auditor; existing ones are replaced."""
     context_of(home, "").parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    for person, context in _contexts(fleet, home, url).items():
-        path = context_of(home, person)
-        path.write_text(json.dumps(context, indent=2) + "\n")
+    for path, text in contexts(fleet, home, url).items():
+        path.write_text(text)
         path.chmod(0o600)
+
+
+def contexts(fleet: Fleet, home: Home, url: str) -> dict[Path, str]:
+    """What each person's context says, by its path."""
+    found = _contexts(fleet, home, url)
+    return {context_of(home, person): json.dumps(context, indent=2) + "\n" for person, context in found.items()}
 
 
 def context_of(home: Home, person: str) -> Path:

@@ -68,7 +68,7 @@ def write_files(fleet: Fleet, home: Home) -> Keys:
     keys = _ensure_keys(fleet, home)
     ensure_store_key(fleet, home)
     ensure_tls(fleet, home)
-    _write(home.trust, dump_trust(_trust(fleet, home)).decode())
+    _write(home.trust, dump_trust(trust_of(fleet, home)).decode())
     write_agent_keys(home.agent_keys, {agent: keys[agent, names.BUS_CREDENTIAL] for agent in fleet.agents})
     write_seal_policy(fleet, home)
     write_contexts(fleet, home, server_url(fleet, home))
@@ -92,11 +92,16 @@ def route_secret(home: Home) -> str:
     return path.read_text()
 
 
-def _ensure_keys(fleet: Fleet, home: Home) -> dict[tuple[str, str], str]:
+def key_files_of(fleet: Fleet, home: Home) -> dict[tuple[str, str], Path]:
+    """Where each key of the fleet is: those that connect, that sign the trail, and that seal it."""
     wanted = {(user.principal, user.credential) for user in users_of(fleet)}
     wanted |= {(producer, names.AUDIT_CREDENTIAL) for producer in _producers(fleet, home)}
     wanted |= {(name, names.SEAL_CREDENTIAL) for name in (names.SEALER, *fleet.witnesses)}
-    return {key: create_credential(home.credentials(key[0]) / key[1]).public_key() for key in sorted(wanted)}
+    return {key: home.credentials(key[0]) / key[1] for key in sorted(wanted)}
+
+
+def _ensure_keys(fleet: Fleet, home: Home) -> dict[tuple[str, str], str]:
+    return {key: create_credential(path).public_key() for key, path in key_files_of(fleet, home).items()}
 
 
 def _producers(fleet: Fleet, home: Home) -> dict[str, str]:
@@ -106,7 +111,8 @@ def _producers(fleet: Fleet, home: Home) -> dict[str, str]:
     return {**dict.fromkeys(kept, "agent"), **dict.fromkeys(fleet.agents, "agent"), **services}
 
 
-def _trust(fleet: Fleet, home: Home) -> Trust:
+def trust_of(fleet: Fleet, home: Home) -> Trust:
+    """Whose signatures are believed on which subjects of the trail."""
     return {
         f"audit.{family}.{name}.": (Credential(home.credentials(name) / names.AUDIT_CREDENTIAL).public_key(),)
         for name, family in _producers(fleet, home).items()
@@ -312,9 +318,16 @@ async def _most_of_a_subject(connection: Connection, stream: Stream, found: dict
 
 
 def _require_same(name: str, wanted: dict[str, Any], found: dict[str, Any]) -> None:
-    for key, value in wanted.items():
-        if found.get(key, type(value)()) != value:
-            raise NotProvisioned(
-                f"{name} has {key} {found.get(key)!r} where this version provisions {value!r}; "
-                "back the stream up and remove it, or run the version that made it"
-            )
+    for difference in differences(wanted, found):
+        raise NotProvisioned(
+            f"{name} has {difference}; back the stream up and remove it, or run the version that made it"
+        )
+
+
+def differences(wanted: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
+    """What a stream or consumer has otherwise than this version provisions it."""
+    return [
+        f"{key} {found.get(key)!r} where this version provisions {value!r}"
+        for key, value in wanted.items()
+        if found.get(key, type(value)()) != value
+    ]

@@ -22,10 +22,15 @@ class _UsersFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     users: dict[str, str]
 
 
+def dump_user_keys(keys: Mapping[tuple[str, str], str]) -> bytes:
+    """The bytes of the file."""
+    users = {f"{principal}/{credential}": key for (principal, credential), key in sorted(keys.items())}
+    return msgspec.json.format(msgspec.json.encode(_UsersFile(users))) + b"\n"
+
+
 def write_user_keys(path: Path, keys: Mapping[tuple[str, str], str]) -> None:
     """Write the file; one that says the same is left alone."""
-    users = {f"{principal}/{credential}": key for (principal, credential), key in sorted(keys.items())}
-    text = msgspec.json.format(msgspec.json.encode(_UsersFile(users))) + b"\n"
+    text = dump_user_keys(keys)
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     if not path.exists() or path.read_bytes() != text:
         replace_durably(path, text, keeps_owner=True)

@@ -1,0 +1,1 @@
+"""What is otherwise than provisioning would make it: looked at, never changed."""
