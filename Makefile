@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help up demo test check fmt bench tamper chaos matrix adversary injections selfmod units install lock schemas nats-cli clean
+.PHONY: help up demo test check fmt bench tamper chaos matrix adversary injections selfmod units bare install server lock schemas nats-cli clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -52,6 +52,12 @@ selfmod: $(STAMP) ## change agents badly and well, for minutes, and say what is 
 
 units: $(STAMP) ## have systemd judge the units, and boot one with a fleet that is killed, frozen, limited and removed
 	@$(BIN)/python -m tests.units $(if $(STATIC),--static)
+
+bare: $(STAMP) ## follow the operator's page on a Debian that has nothing (as root, with debootstrap)
+	@$(BIN)/python -m tests.bare
+
+server: $(STAMP) ## put the program on this server: /opt/agentbus, units, users (as root)
+	@$(BIN)/agentbus install $(ARGS)
 
 schemas: $(STAMP) ## write the JSON Schemas and the documents that are generated
 	@$(BIN)/python -m agents.cli.generate

@@ -14,8 +14,8 @@ from pathlib import Path
 from .errors import NotPossible
 
 _LEFT_OUT = (
-    "__pycache__", "site-packages", "test", "tests", "idlelib", "tkinter", "turtledemo", "turtle.py", "ensurepip",
-    "lib2to3", "config-*", "*.a",
+    "site-packages", "test", "tests", "idlelib", "tkinter", "turtledemo", "turtle.py", "ensurepip",
+    "lib2to3", "config-*", "*.a", "*.opt-*.pyc",
 )  # fmt: skip
 """What a worker never imports; half of the size."""
 

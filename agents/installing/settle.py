@@ -21,7 +21,7 @@ def user_lines(fleet: Fleet) -> dict[str, str]:
     """The files of sysusers.d that the fleet needs besides `agentbus.conf`: a name, and the line in it."""
     agents = {f"agentbus-agent-{name}.conf": _line(f"agent-{name}", f"agent {name}", name) for name in fleet.agents}
     others = sorted(set(fleet.witnesses) - _WITNESSES)
-    return {**agents, **{f"agentbus-{name}.conf": _line(f"seal-{name}", "witness", name) for name in others}}
+    return {**agents, **{f"agentbus-seal-{name}.conf": _line(f"seal-{name}", "witness", name) for name in others}}
 
 
 def _line(user: str, what: str, state: str) -> str:

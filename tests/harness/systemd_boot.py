@@ -3,7 +3,7 @@
     with booted(Guest(units=...)) as machine:
         machine.run("systemctl start nats-server").check()
 
-The guest is this machine's file system under an overlay: what it writes is gone with it, and nothing
+The guest is this machine's file system (or another one that is given) under an overlay: what it writes is gone with it, and nothing
 of it reaches the host. It has its own processes, network (loopback only), mounts and cgroups. Boots in
 about a second; needs root, cgroups that can be written, and systemd ≥ 252 on the host.
 
@@ -43,12 +43,14 @@ class Guest:
     """What is put into the guest before it boots; keys are absolute paths there.
 
     `files`: contents, with the mode 0755 when they begin with `#!`. `copies` and `binds`: host paths;
-    a bind is read-only.
+    a bind is read-only. `root`: the folders that its file system is laid over, the topmost first, as an overlay's
+    `lowerdir=` names them.
     """
 
     files: Mapping[str, str] = field(default_factory=dict)
     copies: Mapping[str, str] = field(default_factory=dict)
     binds: Mapping[str, str] = field(default_factory=dict)
+    root: str = "/"
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,7 +92,7 @@ def _become_systemd(plan_file: str) -> None:
     """Build the guest's root, move into it, and turn into systemd. Runs as PID 1 and does not return."""
     plan = json.loads(Path(plan_file).read_text())
     _tool("mount", "--make-rprivate", "/")
-    root = _overlay(Path(plan["scratch"]))
+    root = _overlay(Path(plan["scratch"]), plan["root"])
     _fill(root, plan)
     arguments = [*_cgroup_mounts(root / "sys"), "systemd.unit=harness.target", "systemd.show_status=no"]
     _devices(root / "dev")
@@ -107,12 +107,12 @@ def _become_systemd(plan_file: str) -> None:
     os.execve(SYSTEMD, [SYSTEMD, "--system", *arguments], environment)  # noqa: S606  no shell is the point
 
 
-def _overlay(scratch: Path) -> Path:
-    """This machine's root with a memory file system that takes every write."""
+def _overlay(scratch: Path, below: str) -> Path:
+    """The root that is below, this machine's or another, with a memory file system that takes every write."""
     _mount("tmpfs", "tmpfs", scratch / "layers", "mode=755")
     for name in ("upper", "work"):
         (scratch / "layers" / name).mkdir()
-    layers = f"lowerdir=/,upperdir={scratch}/layers/upper,workdir={scratch}/layers/work"
+    layers = f"lowerdir={below},upperdir={scratch}/layers/upper,workdir={scratch}/layers/work"
     root = scratch / "layers" / "root"
     _mount("overlay", "overlay", root, layers)
     return root

@@ -27,7 +27,7 @@ def init(name: str, root: Path, source: Path, port: int) -> None:
     """
     log_quietly()
     home = Home(root.resolve())
-    if home.repository.exists():
+    if (home.repository / "HEAD").exists():  # the folder alone is made by installing
         raise InvalidDocument(
             f"there is a fleet in {home.root} already, and it stays as it is; name another folder with --home, or see "
             f"who is in it: agentbus fleet show --home {root}"

@@ -176,7 +176,7 @@ def test_each_agent_has_a_user_of_its_own() -> None:
     )
     assert user_lines(fleet) == {
         "agentbus-agent-greeter.conf": 'u agent-greeter - "agentbus agent greeter" /var/lib/agentbus/state/greeter\n',
-        "agentbus-far.conf": 'u seal-far - "agentbus witness" /var/lib/agentbus/state/far\n',
+        "agentbus-seal-far.conf": 'u seal-far - "agentbus witness" /var/lib/agentbus/state/far\n',
     }
     assert settle(Path("/nowhere"), fleet) == []
     assert RECORD.startswith("/opt/")

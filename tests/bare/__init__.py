@@ -1,0 +1,1 @@
+"""The operator's page, followed literally on a Debian that has nothing."""

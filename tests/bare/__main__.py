@@ -1,0 +1,62 @@
+"""`make bare`: a Debian with nothing of ours, the operator's page followed literally, and an agent that answers.
+
+The first block of the page is typed with this machine's network; then a real systemd boots what that left, without any,
+and the rest is typed there.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from collections.abc import Callable
+
+from tests.bare.debian import base, server
+from tests.bare.page import Typed, typed
+from tests.harness.systemd_boot import Guest, Machine, booted, obstacle
+
+_RELEASE = "trixie"
+_LIMIT_S = 120.0
+
+
+def main() -> int:
+    """Exit status 0 when everything on the page printed what it says."""
+    lacks = "debootstrap is not installed" if shutil.which("debootstrap") is None else obstacle()
+    if lacks:
+        print(f"bare: cannot be run here: {lacks}")
+        return 2
+    began = time.monotonic()
+    base(_RELEASE)
+    first, *others = typed()
+    with server(_RELEASE) as bare:
+        made = time.monotonic()
+        for each in first:
+            _typed(each, bare.type)
+        there = time.monotonic()
+        with booted(Guest(root=bare.layers)) as machine:
+            for each in (each for block in others for each in block):
+                _typed(each, lambda command: _in(machine, command))
+    answered = time.monotonic()
+    print(
+        f"bare: an agent of Debian {_RELEASE} answers: a bare system {made - began:.0f} s, the program "
+        f"{there - made:.0f} s, the fleet and its answer {answered - there:.0f} s"
+    )
+    return 0
+
+
+def _typed(each: Typed, run: Callable[[str], str]) -> None:
+    began = time.monotonic()
+    print(f"# {each.command}", flush=True)
+    said = run(each.command)
+    assert each.is_answered_by(said), f"# {each.command}\nprinted\n{said}\nand not\n{each.printed}"
+    print(f"  {time.monotonic() - began:.1f} s", flush=True)
+
+
+def _in(machine: Machine, command: str) -> str:
+    done = machine.run(command, timeout_s=_LIMIT_S)
+    assert done.code == 0, f"# {command}\n{done.out}{done.err}"
+    return done.out
+
+
+if __name__ == "__main__":
+    sys.exit(main())
