@@ -45,6 +45,10 @@ class ToolShown(msgspec.Struct, frozen=True):
     needs_approval: bool
     timeout_s: float
     max_result_chars: int
+    cache_s: float | None
+    """How long a result answers the same call; None: each call is made."""
+    reflects: str
+    """What a model is asked about each result; empty: nothing."""
     arguments: dict[str, Any]
     """What the file says of each argument."""
     input: dict[str, Any]
@@ -79,6 +83,7 @@ def _tool(row: Row, timeout_s: float) -> ToolShown:
     return ToolShown(
         name=row.name, description=spec.description, origin=row.origin, has_effects=row.has_effects,
         needs_approval=row.needs_approval, timeout_s=row.timeout_s or timeout_s, max_result_chars=row.max_result_chars,
+        cache_s=row.cache_s, reflects=row.reflects,
         arguments={name: rule.model_dump(exclude_defaults=True) for name, rule in row.arguments.items()},
         input=spec.input_schema,
     )  # fmt: skip

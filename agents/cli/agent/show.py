@@ -81,7 +81,9 @@ def _tool(tool: ToolShown) -> tuple[str, ...]:
     rules = "; ".join(f"{name} {json.dumps(rule, ensure_ascii=False)}" for name, rule in tool.arguments.items())
     effects = "has effects" if tool.has_effects else "no effects"
     approval = "each call needs approval" if tool.needs_approval else "no approval"
-    return tool.name, effects, approval, f"{tool.timeout_s:g} s", tool.origin, rules
+    kept = f"kept for {tool.cache_s:g} s" if tool.cache_s else ""
+    more = "; ".join(filter(None, [kept, "looked at again" if tool.reflects else "", rules]))
+    return tool.name, effects, approval, f"{tool.timeout_s:g} s", tool.origin, more
 
 
 def _servers(agent: Loaded) -> list[tuple[str, ...]]:

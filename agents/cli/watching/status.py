@@ -48,7 +48,11 @@ def status(root: Path, *, as_json: bool) -> None:
         print(json.dumps({"running": False}) if as_json else f"no fleet runs in {place.home.root}")
         raise SystemExit(STOPPED)
     if as_json:
-        told = {"running": True, "url": server_url(place.fleet, place.home), "processes": [_as_json(row) for row in rows]}
+        told = {
+            "running": True,
+            "url": server_url(place.fleet, place.home),
+            "processes": [_as_json(row) for row in rows],
+        }
         print(json.dumps(told))
     else:
         print(_line(_HEAD))

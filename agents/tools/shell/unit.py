@@ -18,7 +18,7 @@ from typing import IO, Final
 
 import msgspec
 
-from agents.tools.errors import ToolFailed
+from agents.tools.errors import ToolAway, ToolFailed
 from agents.tools.files.workspace import Workspace
 from agents.tools.shell.order import LONGEST_LINE, LONGEST_S, Order, Outcome
 from agents.tools.shell.sandbox import Ended
@@ -90,7 +90,7 @@ class UnitCommands:
                 finally:
                     writer.close()
         except (OSError, TimeoutError) as error:
-            raise ToolFailed(_NOT_THERE.format(socket=self.socket, reason=error or "timeout")) from None
+            raise ToolAway(_NOT_THERE.format(socket=self.socket, reason=error or "timeout")) from None
         finally:
             answer.seek(0)
 
