@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from schemas.agent.reading import FILE_NAMES
+from schemas.agent.file_names import FILE_NAMES
 from schemas.approvals import Kind
 from schemas.documents import read_text
 from schemas.errors import InvalidDocument

@@ -1,29 +1,38 @@
-"""The agent's own file: what it is, how it answers, what it may use. A section of the file is a module here."""
+"""The agent's own file: what it is, how it answers, what it may use. A section of the file is a module here.
 
-from .budget import BudgetLimits
-from .canary import Canary
-from .extension import Extension
-from .file import AgentFile
-from .identity import Identity, SkillId, SkillText
-from .limits import Breaker, CallerLimits, Limits
-from .mcp import Mcp, McpServer
-from .memory import Memory
-from .model_choice import ModelChoice, Price
-from .models import Llm, ResponseCache
-from .resilience import BulkheadLimits, RateLimit, Resilience
-from .routing import AskSettings, Route, Routing
-from .safety import Safety
-from .tool_settings import (
-    Argument,
-    BashSettings,
-    FileSettings,
-    HttpSettings,
-    SearchSettings,
-    ToolSettings,
-    WebSettings,
-    WriteSettings,
-)
-from .tools import Tools
+A section is imported when it is asked for: commands and system processes that read no agent's file start without them.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .budget import BudgetLimits
+    from .canary import Canary
+    from .extension import Extension
+    from .file import AgentFile
+    from .identity import Identity, SkillId, SkillText
+    from .limits import Breaker, CallerLimits, Limits
+    from .mcp import Mcp, McpServer
+    from .memory import Memory
+    from .model_choice import ModelChoice, Price
+    from .models import Llm, ResponseCache
+    from .resilience import BulkheadLimits, RateLimit, Resilience
+    from .routing import AskSettings, Route, Routing
+    from .safety import Safety
+    from .tool_settings import (
+        Argument,
+        BashSettings,
+        FileSettings,
+        HttpSettings,
+        SearchSettings,
+        ToolSettings,
+        WebSettings,
+        WriteSettings,
+    )
+    from .tools import Tools
 
 __all__ = [
     "AgentFile",
@@ -60,3 +69,47 @@ __all__ = [
     "WebSettings",
     "WriteSettings",
 ]
+
+_WHERE = {
+    "AgentFile": "file",
+    "Argument": "tool_settings",
+    "AskSettings": "routing",
+    "BashSettings": "tool_settings",
+    "Breaker": "limits",
+    "BudgetLimits": "budget",
+    "BulkheadLimits": "resilience",
+    "CallerLimits": "limits",
+    "Canary": "canary",
+    "Extension": "extension",
+    "FileSettings": "tool_settings",
+    "HttpSettings": "tool_settings",
+    "Identity": "identity",
+    "Limits": "limits",
+    "Llm": "models",
+    "Mcp": "mcp",
+    "McpServer": "mcp",
+    "Memory": "memory",
+    "ModelChoice": "model_choice",
+    "Price": "model_choice",
+    "RateLimit": "resilience",
+    "Resilience": "resilience",
+    "ResponseCache": "models",
+    "Route": "routing",
+    "Routing": "routing",
+    "Safety": "safety",
+    "SearchSettings": "tool_settings",
+    "SkillId": "identity",
+    "SkillText": "identity",
+    "ToolSettings": "tool_settings",
+    "Tools": "tools",
+    "WebSettings": "tool_settings",
+    "WriteSettings": "tool_settings",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """The name from its module; kept, so that this is called once for each."""
+    if name not in _WHERE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(f".{_WHERE[name]}", __name__), name)
+    return value

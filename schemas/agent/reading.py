@@ -13,8 +13,6 @@ from schemas.written import Path, Written
 
 from .file import AgentFile
 
-FILE_NAMES: Final = ("agent.yaml", "agent.toml")
-"""What the agent's own file may be called; an agent has exactly one of them."""
 NO_VARIABLES: Final = (
     "agent.id", "handler", "tools", "mcp", "approvals", "safety", "llm.prompt_file", "llm.pool.*.provider",
     "llm.pool.*.api_key",

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from schemas.agent import AgentFile
-from schemas.agent.reading import FILE_NAMES, ReadFile, read_agent
+from schemas.agent.file_names import FILE_NAMES
+from schemas.agent.reading import ReadFile, read_agent
 from schemas.errors import InvalidDocument, Problem
 
 _MAX_PROMPT_BYTES = 256 * 1024
