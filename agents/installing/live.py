@@ -11,7 +11,9 @@ from .steps import Step
 from .tree import Tree
 
 _AGENT = re.compile(r"^agent(-\d)?@.+\.service$")
-_OURS = re.compile(r"^(nats-server\.service|agentbus-.+\.(service|socket)|agent-tool\.socket|agent(-\d)?@.+\.service|agentbus\.target)$")
+_OURS = re.compile(
+    r"^(nats-server\.service|agentbus-.+\.(service|socket)|agent-tool\.socket|agent(-\d)?@.+\.service|agentbus\.target)$"
+)
 _SETTLE = (["systemd-sysusers"], ["systemd-tmpfiles", "--create", "agentbus.conf"], ["systemctl", "daemon-reload"])
 
 

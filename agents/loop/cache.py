@@ -49,6 +49,9 @@ class ResultCache:
         self._most_entries, self._most_bytes = most_entries, most_bytes
         self._entries: OrderedDict[_Key, _Entry] = OrderedDict()
         self._bytes = 0
+        self._effects = 0
+        self._changed: OrderedDict[tuple[str, str], int] = OrderedDict()
+        """The number of the last effect in each conversation; only what is under way now is compared with it."""
 
     def found(self, step: ToolStep) -> str | None:
         """What the tool said to this call; None where it has to be asked."""
@@ -62,10 +65,16 @@ class ResultCache:
         self._entries.move_to_end(key)
         return entry.text
 
-    def keep(self, step: ToolStep, text: str) -> None:
-        """Keep what the tool said, where its row says for how long."""
+    def asked(self) -> int:
+        """The number of effects so far, to be noted before a tool is asked and given to `keep`."""
+        return self._effects
+
+    def keep(self, step: ToolStep, text: str, asked: int) -> None:
+        """Keep what the tool said, where its row says for how long, and no effect came between the question and that."""
         key, size = _key_of(step), len(text.encode(errors="replace"))
         if key is None or step.row.cache_s is None or size > self._most_bytes:
+            return
+        if self._changed.get(key[:2], 0) > asked:
             return
         if key in self._entries:
             self._drop(key)
@@ -76,8 +85,14 @@ class ResultCache:
 
     def forget(self, context: Context) -> None:
         """Something with effects has run, or tried to: what was found in this conversation may be untrue by now."""
-        for key in [key for key in self._entries if key[:2] == (context.caller, context.context_id)]:
+        where = (context.caller, context.context_id)
+        for key in [key for key in self._entries if key[:2] == where]:
             self._drop(key)
+        self._effects += 1
+        self._changed[where] = self._effects
+        self._changed.move_to_end(where)
+        if len(self._changed) > self._most_entries:
+            self._changed.popitem(last=False)
 
     def _drop(self, key: _Key) -> None:
         self._bytes -= self._entries.pop(key).size

@@ -128,12 +128,14 @@ class Calls:
         if step.row.has_effects:
             self.pending.begin(step.call)
             await self._keep(False)
+        cache = self._of.cache
+        asked = cache.asked()
         try:
             text = await self._of.run_tool(step)
         finally:
             if step.row.has_effects:
-                self._of.cache.forget(step.context)
-        self._of.cache.keep(step, text)
+                cache.forget(step.context)
+        cache.keep(step, text, asked)
         return text
 
 

@@ -95,7 +95,7 @@ async def test_the_same_call_is_answered_again_and_costs_no_turn() -> None:
     assert await talk.call("look", word="a", depth=1) == "a 1"
     assert tool.asked == ["a"]
     assert [facts["metadata"] for _, facts in talk.told.events] == [{}, *[{"cached": 1}] * 3]
-    talk.cache.keep(step(row, word="b"), "never to be seen")
+    talk.cache.keep(step(row, word="b"), "never to be seen", 0)
     assert "is not allowed" in await talk.call("look", word="b")
     assert talk.told.kinds[-1] == "tool.refused"
 
@@ -121,7 +121,7 @@ async def test_other_arguments_and_another_definition_are_another_call() -> None
     """Defaults count as if they had been written."""
     tool, cache = Looking(), ResultCache()
     row = tool.row(cache_s=60)
-    cache.keep(step(row, word="a"), "kept")
+    cache.keep(step(row, word="a"), "kept", 0)
     assert cache.found(step(row, word="a", depth=1)) == "kept"
     assert cache.found(step(row, word="a", depth=2)) is None
     assert cache.found(step(tool.row(cache_s=60), word="a")) is None
@@ -141,6 +141,20 @@ async def test_effects_and_failures() -> None:
     assert await talk.call("look", word="a") == "a 4"
 
 
+def test_what_was_asked_before_an_effect_is_not_kept_after_it() -> None:
+    """Of two requests of one conversation at the same time one reads and the other writes: the reader may be too early."""
+    cache, row = ResultCache(most_entries=2), Looking().row(cache_s=60)
+    asked = cache.asked()
+    for number in range(3):
+        cache.forget(msgspec.structs.replace(HERE, context_id=f"talk-{number}"))
+    cache.keep(step(row, word="a"), "before", asked)
+    assert cache.found(step(row, word="a")) is None
+    cache.keep(step(row, msgspec.structs.replace(HERE, context_id="talk-9"), word="a"), "elsewhere", asked)
+    assert cache.found(step(row, msgspec.structs.replace(HERE, context_id="talk-9"), word="a")) == "elsewhere"
+    cache.keep(step(row, word="a"), "after", cache.asked())
+    assert cache.found(step(row, word="a")) == "after"
+
+
 def test_what_is_old_or_too_much_is_dropped() -> None:
     """By the clock, by the number of results, and by their bytes; what was used last stays longest."""
     now = [0.0]
@@ -151,17 +165,17 @@ def test_what_is_old_or_too_much_is_dropped() -> None:
         return [word for word in words if cache.found(step(row, word=word)) is not None]
 
     for word in ("a", "b"):
-        cache.keep(step(row, word=word), "1234")
+        cache.keep(step(row, word=word), "1234", 0)
     now[0] = 4.9
     assert kept("a") == ["a"]
-    cache.keep(step(row, word="c"), "1234")
+    cache.keep(step(row, word="c"), "1234", 0)
     assert kept("a", "b", "c") == ["a", "c"]
     now[0] = 5.0
     assert kept("a", "c") == ["c"]
-    cache.keep(step(row, word="d"), "ü" * 5)
+    cache.keep(step(row, word="d"), "ü" * 5, 0)
     assert kept("c", "d") == ["d"]
-    cache.keep(step(row, word="e"), "x" * 11)
-    cache.keep(step(row, word="d"), "again")
+    cache.keep(step(row, word="e"), "x" * 11, 0)
+    cache.keep(step(row, word="d"), "again", 0)
     assert kept("c", "d", "e") == ["d"]
 
 
