@@ -1,4 +1,4 @@
-"""From a name to the one address that is connected to: resolved once, checked, and used as it was checked.
+"""From a name to the address that is connected to: resolved once, checked, and used as it was checked.
 
 The name is not resolved again for the connection, so a server of names that answers otherwise the second time (DNS
 rebinding) changes nothing. A name of which any address is refused is refused whole.
@@ -10,7 +10,7 @@ import asyncio
 import ipaddress
 import socket
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -22,6 +22,8 @@ Resolve = Callable[[str, int], Awaitable[list[str]]]
 """All addresses of a name, in the order in which they should be tried; raises OSError."""
 _NO_SUCH_NAME = frozenset({socket.EAI_NONAME, socket.EAI_NODATA})
 """That a name is none is an answer; others say that nobody could be asked."""
+_MOST_TRIED, _CONNECT_S = 4, 5.0
+"""Addresses of one name, and how long each but the last has to take a connection."""
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
@@ -50,22 +52,14 @@ class Guard:
             ToolRefused: an address of it may not be reached. ToolFailed: there is no such name.
             ToolAway: it is not there, or is not who it should be.
         """
-        address = await self.address_of(target)
-        context = ssl.create_default_context() if target.scheme == "https" else None
-        name = target.host if context else None
-        try:
-            reader, writer = await asyncio.open_connection(str(address), target.port, ssl=context, server_hostname=name)
-        except ssl.SSLError as error:
-            raise ToolAway(f"{target.host} cannot be trusted: {error.reason or 'TLS failed'}") from None
-        except OSError as error:
-            raise ToolAway(f"{target.host} cannot be reached: {error.strerror or 'no connection'}") from None
+        reader, writer = await _opened(target, await self.addresses_of(target))
         try:
             yield reader, writer
         finally:
             writer.transport.abort()  # nothing is kept, and nobody is waited for
 
-    async def address_of(self, target: Target) -> Address:
-        """The address to connect to; raises as `connected`."""
+    async def addresses_of(self, target: Target) -> tuple[Address, ...]:
+        """The addresses to connect to, all of them checked, in the order in which they are tried; raises as `connected`."""
         try:
             found = [ipaddress.ip_address(text) for text in await self.resolve(target.host, target.port)]
         except (OSError, UnicodeError, ValueError) as error:
@@ -77,6 +71,23 @@ class Guard:
         for address in found:
             if not may_reach(address, target.port, self.allowed):
                 raise ToolRefused(f"{target.host} is at an address inside the network, which may not be reached")
-        if target.scheme == "http" and not self.may_be_plain and is_public(found[0]):
+        if target.scheme == "http" and not self.may_be_plain and any(map(is_public, found)):
             raise ToolRefused("http:// can be read on the way; use https://")
-        return found[0]
+        return tuple(found)
+
+
+async def _opened(target: Target, addresses: Sequence[Address]) -> Streams:
+    """A connection to the first address that takes one: a host may have some that this machine has no way to."""
+    context = ssl.create_default_context() if target.scheme == "https" else None
+    name = target.host if context else None
+    problem = "no connection"
+    for number, address in enumerate(addresses[:_MOST_TRIED], 1):
+        is_last = number == min(len(addresses), _MOST_TRIED)
+        try:
+            async with asyncio.timeout(None if is_last else _CONNECT_S):
+                return await asyncio.open_connection(str(address), target.port, ssl=context, server_hostname=name)
+        except ssl.SSLError as error:
+            raise ToolAway(f"{target.host} cannot be trusted: {error.reason or 'TLS failed'}") from None
+        except OSError as error:
+            problem = error.strerror or problem
+    raise ToolAway(f"{target.host} cannot be reached: {problem}")

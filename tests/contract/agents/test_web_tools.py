@@ -117,6 +117,17 @@ async def test_one_address_inside_is_one_too_many(web: Web) -> None:
     assert web.connections == 0
 
 
+async def test_the_next_address_is_tried_where_one_takes_no_connection(web: Web) -> None:
+    """All of them were checked; where none takes one, that is an outage."""
+    web.answers["/"] = answer(200, "ok")
+    tools = box(
+        web, names(["127.0.0.9", "127.0.0.1"], ["127.0.0.9"]), allow_private=[web.place, f"127.0.0.9:{web.port}"]
+    )  # fmt: skip
+    assert (await ask(tools, f"http://a.example:{web.port}/")).endswith("ok")
+    with pytest.raises(ToolAway, match="cannot be reached: "):
+        await ask(tools, f"http://a.example:{web.port}/")
+
+
 async def test_the_system_s_own_names_are_checked_too(web: Web) -> None:
     """`localhost`, and numbers that resolve to an address."""
     for host in ("localhost", "2130706433", "127.1"):
