@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from agents.installing.settle import settle, user_lines
 from agents.processes.provisioning import SERVER_UNIT, UnitServer
 from approvals.applying.control import RestartFailed, ask_supervisor, process_of
 from approvals.applying.systemd_control import unit_of
@@ -110,6 +111,7 @@ class Supervised:
 class Units:
     """systemd."""
 
+    home: Home
     servers: Sequence[Running]
     name: str = "systemd"
 
@@ -126,21 +128,20 @@ class Units:
         return bool(active)
 
     async def adopt(self, fleet: Fleet, member: str) -> list[str]:
-        """See `Host.adopt`: whose files are whose is set here; which units start is root's to say."""
-        steps = []
-        done = await asyncio.to_thread(_run, "systemd-tmpfiles", "--create", _TMPFILES)
-        if done:
-            steps.append(f"systemd-tmpfiles --create {_TMPFILES}    # it said: {done}")
-        if member in fleet.agents:
-            user = f'u agent-{member} - "agentbus agent {member}" /var/lib/agentbus/state/{member}'
-            steps.append(f"echo '{user}' >/etc/sysusers.d/agentbus-agent-{member}.conf")
-            steps.append(f"systemd-sysusers agentbus-agent-{member}.conf")
-        if member in fleet.witnesses:
-            user = f'u seal-{member} - "agentbus witness {member}" /var/lib/agentbus/state/{member}'
-            steps.append(f"echo '{user}' >/etc/sysusers.d/agentbus-seal-{member}.conf")
-            steps.append(f"systemd-sysusers agentbus-seal-{member}.conf")
+        """See `Host.adopt`: users are made and files given to them here; which units start is root's to say."""
+        steps = [] if await asyncio.to_thread(settle, self.home.root, fleet) else await self._by_hand(fleet, member)
         if units := _units_of(fleet, member):
             steps.append(f"systemctl enable --now {' '.join(unit.removesuffix('.service') for unit in units)}")
+        return steps
+
+    async def _by_hand(self, fleet: Fleet, member: str) -> list[str]:
+        """Where the units were installed by hand, what `agentbus install` would do."""
+        said = await asyncio.to_thread(_run, "systemd-tmpfiles", "--create", _TMPFILES)
+        steps = [f"systemd-tmpfiles --create {_TMPFILES}    # it said: {said}"] if said else []
+        is_process = member in fleet.agents or member in fleet.witnesses
+        for name, line in user_lines(fleet).items() if is_process else ():
+            if name.endswith(f"-{member}.conf") or name == f"agentbus-{member}.conf":
+                steps += [f"echo '{line.strip()}' >/etc/sysusers.d/{name}", f"systemd-sysusers {name}"]
         return steps
 
 
@@ -177,7 +178,7 @@ async def hosted(home: Home, fleet: Fleet) -> AsyncIterator[Host]:
         yield supervised
     elif _is_of_units(home):
         _require_one_server(fleet)
-        yield Units((UnitServer(server_url(fleet, home)),))
+        yield Units(home, (UnitServer(server_url(fleet, home)),))
     else:
         _require_quiet(fleet)
         servers = local_servers(fleet, home)

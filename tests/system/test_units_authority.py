@@ -209,6 +209,36 @@ def test_it_sees_the_keys_of_nobody(machine: Machine) -> None:
     assert "CapEff:\t0000000000000000" in said
 
 
+def test_root_changes_who_is_in_the_fleet_while_the_units_run(machine: Machine) -> None:
+    """An agent joins and runs by the steps that are printed, gets a new key, and leaves; nobody else is restarted.
+
+    What people approve afterwards is put in force as before, on top of root's change; and all is as provisioned.
+    """
+    before = {unit: machine.properties(unit, "MainPID") for unit in UNITS}
+    said = machine.run(f"agentbus fleet add agent scribe --template python --home {HOME}", timeout_s=60).check()
+    steps = said.partition("next:\n")[2]
+    assert "systemctl enable --now agent@scribe" in steps
+    machine.run(steps, timeout_s=60).check()
+    first = machine.wait_for("agent@scribe", ActiveState="active") | machine.properties("agent@scribe", "MainPID")
+    asked = f"agentbus ask scribe --home {HOME} --data '{{\"numbers\": [1, 2]}}'"
+    assert machine.run(asked).check()
+    assert "started again: scribe" in machine.run(f"agentbus fleet rotate scribe --home {HOME}", timeout_s=90).check()
+    assert machine.properties("agent@scribe", "MainPID")["MainPID"] not in {"0", first["MainPID"]}
+    assert machine.run(asked).check()
+    ended = changed(machine, "scribe")
+    assert ended["state"] == "applied", (ended, journals(machine))
+    gone = machine.run(f"agentbus fleet remove scribe --home {HOME}", timeout_s=60)
+    assert gone.code == 0, gone.err
+    assert machine.properties("agent@scribe", "ActiveState", "UnitFileState") == {
+        "ActiveState": "inactive", "UnitFileState": "disabled",
+    }  # fmt: skip
+    assert {unit: machine.properties(unit, "MainPID") for unit in UNITS if unit != "agent@greeter"} == {
+        unit: pid for unit, pid in before.items() if unit != "agent@greeter"
+    }
+    checked = machine.run(f"agentbus provision --check --home {HOME}")
+    assert checked.code == 0, checked.out
+
+
 def test_what_cannot_be_put_in_force_goes_back_with_the_reason(machine: Machine) -> None:
     """An operator changed the fleet's repository by hand and did not provision: an approved change on top goes back."""
     machine.run(f"{OTHER_FLEET} forth").check()
