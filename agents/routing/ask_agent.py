@@ -15,6 +15,7 @@ from agents import llm
 from agents.asking import AskedBack, message_to, parts_of
 from agents.context import Context
 from agents.routing import finding
+from agents.routing.errors import may_have_begun
 from agents.tools.errors import ToolFailed, ToolRefused
 from agents.tools.row import Row
 from schemas import a2a
@@ -24,7 +25,7 @@ from schemas.errors import A2AError, Unavailable
 
 NAME = "ask_agent"
 _TRIES = 3
-"""So many of the agents that a need fits are asked, while each is away."""
+"""So many of the agents that a need fits are asked, while each is away and has begun nothing."""
 _OF_THE_TIME = 0.95
 """The other agent is told to be done a little before the tool is ended, so that the model hears why."""
 
@@ -98,6 +99,8 @@ class _Asking:
             try:
                 return await self._ask(arguments, agent, skill, context)
             except Unavailable as error:
+                if may_have_begun(error):
+                    raise
                 away.append(f"{agent}: {error.message}")
             except A2AError as error:
                 raise ToolFailed(f"{agent} gave no answer:", found=error.message) from error

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from bus.errors import NobodyServes
+from schemas import names
 from schemas.errors import A2AError, InvalidArgument, Unavailable
 
 
@@ -21,6 +23,14 @@ class NobodyAnswered(Unavailable):
         why = "; ".join(f"{agent}: {error.message or error.reason}" for agent, error in failures.items())
         super().__init__(f"nobody answered: {why}")
         self.failures = dict(failures)
+
+
+def may_have_begun(error: Unavailable) -> bool:
+    """Whether the agent that was asked may have begun the work, so that asking another one may do it twice.
+
+    Not where nobody was there, or where it says that nothing was begun.
+    """
+    return not (isinstance(error, NobodyServes) or names.NOTHING_BEGUN_KEY in error.metadata)
 
 
 class Unroutable(InvalidArgument):

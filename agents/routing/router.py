@@ -14,12 +14,11 @@ import msgspec
 
 from agents.asking import AskedBack, Begun, parts_of
 from agents.context import Context
-from agents.routing.errors import NobodyAnswered, Unroutable
+from agents.routing.errors import NobodyAnswered, Unroutable, may_have_begun
 from agents.routing.relay import hand_back, hand_on, waiting
 from agents.routing.strategies import Choice, Strategy
 from agents.safety.provenance import marked
 from bus.audit.emit import Audit
-from bus.errors import NobodyServes
 from bus.requests import spending
 from bus.tasks.states import joined
 from schemas import a2a, names
@@ -66,7 +65,7 @@ class RouterAnswering:
                     try:
                         return await self._passed_on(context, choice)
                     except Unavailable as error:
-                        if not _was_not_begun(error):
+                        if may_have_begun(error):
                             raise
                         failures[choice.agent] = error
                     if len(failures) == self._routing.max_iterations:
@@ -139,8 +138,3 @@ async def _streamed(context: Context, agent: str, message: a2a.Message, timeout_
     if task is not None and task.status.state != a2a.COMPLETED:
         raise AskedBack(agent, task)
     return joined(parts)
-
-
-def _was_not_begun(error: Unavailable) -> bool:
-    """Nobody was there, or it said when to try again, which it does where it began nothing."""
-    return "retry_after_s" in error.metadata or isinstance(error, NobodyServes)

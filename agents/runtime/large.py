@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 
 import msgspec
 
+from agents.changes import Asked
 from agents.context import Context, NoTask, Work
 from agents.runtime.answering.answers import Answering
 from bus.parts import LARGE_BYTES, SMALL_BYTES, WEEK_S, LargeParts
@@ -102,9 +103,10 @@ class LargeAnswering:
     async def _answer(self, context: Context, history: tuple[a2a.Message, ...]) -> tuple[a2a.Part, ...]:
         if isinstance(context.work, NoTask):
             return await self._inner.answer(context)  # a message in one piece: the responder sees whether it fits
-        work = _LargeWork(context, self._parts, history)
+        large = _LargeWork(context, self._parts, history)
+        work: Work = large
         answer = await self._inner.answer(msgspec.structs.replace(context, work=work))
-        return answer if work.has_given else await work.lighter(answer)
+        return answer if large.has_given else await large.lighter(answer)
 
 
 def _have_references(messages: tuple[a2a.Message, ...]) -> bool:
@@ -158,6 +160,11 @@ class _LargeWork:
         return self._work.task
 
     @property
+    def asked(self) -> tuple[Asked, ...]:
+        """See `Work`."""
+        return self._work.asked
+
+    @property
     def is_durable(self) -> bool:
         """See `Work`."""
         return self._work.is_durable
@@ -165,6 +172,10 @@ class _LargeWork:
     def when_over(self, do: Callable[[], Awaitable[None]]) -> None:
         """See `Work`."""
         self._work.when_over(do)
+
+    async def keep_asked(self, asked: tuple[Asked, ...]) -> None:
+        """See `Work`."""
+        await self._work.keep_asked(asked)
 
     async def progress(self, text: str) -> None:
         """See `Work`."""

@@ -37,9 +37,10 @@ from bus.tasks.commands import Command, TaskCommands
 from bus.tasks.copies import Update
 from bus.tasks.marks import TaskMarks
 from bus.tasks.states import StaleTask, TaskBook, TaskRecord
-from schemas import a2a, protojson
+from schemas import a2a, names, protojson
 from schemas.agent import BudgetLimits
 from schemas.errors import (
+    A2AError,
     AgentbusError,
     InvalidArgument,
     TaskNotCancelable,
@@ -193,6 +194,10 @@ class Operations:
             except InputRequired as wanted:
                 task = await self._waiting_task(call, message, settings, wanted)
                 return a2a.SendMessageResponse(task=with_history(task, settings.history_length))
+            except A2AError as error:
+                # whoever said so meant its own work, not ours, which has begun
+                error.metadata.pop(names.NOTHING_BEGUN_KEY, None)
+                raise
         return a2a.SendMessageResponse(message=reply_to(message, parts))
 
     async def _place(self) -> Place:

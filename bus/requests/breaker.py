@@ -103,7 +103,7 @@ class Breakers:
         if left_s > 0 or breaker.is_probed:
             raise Unavailable(
                 f"{agent} failed {self._rules.failures} times in a row and is left alone for a while; nothing was sent",
-                agent=agent, retry_after_s=f"{max(left_s, 1):.0f}",
+                agent=agent, retry_after_s=f"{max(left_s, 1):.0f}", nothing_begun="true",
             )  # fmt: skip
         breaker.is_probed = True
         if breaker.state == "open":

@@ -149,12 +149,17 @@ class Bulkhead:
             Unavailable: the queue is full, or the time in it was over.
         """
         if self.queued >= self._longest_queue + self.lent:
-            raise Unavailable(f"all {self._places} places are taken, and {self.queued} wait already", retry_after_s="1")
+            raise Unavailable(
+                f"all {self._places} places are taken, and {self.queued} wait already",
+                retry_after_s="1", nothing_begun="true",
+            )  # fmt: skip
         try:
             async with asyncio.timeout(self._queue_s):
                 return await self._queueing()
         except TimeoutError:
-            raise Unavailable(f"no place was free within {self._queue_s:g} s", retry_after_s="5") from None
+            raise Unavailable(
+                f"no place was free within {self._queue_s:g} s", retry_after_s="5", nothing_begun="true"
+            ) from None
 
     async def turn(self) -> Place:
         """A place when its turn has come, however long that takes: for work that waits safely where it is."""

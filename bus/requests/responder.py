@@ -208,7 +208,9 @@ class Responder:
             ])  # fmt: skip
         except AuditUnavailable as error:
             for request in requests:
-                self._refuse(request, _defect(request.call, error))
+                refusal = _defect(request.call, error)
+                refusal.metadata[names.NOTHING_BEGUN_KEY] = "true"
+                self._refuse(request, refusal)
             return
         for request, event in zip(requests, events, strict=True):
             task = self._running.begin(self._serve(request, event))
@@ -328,7 +330,9 @@ class Responder:
             chain.refuse_loop(call)
             self._buckets.take(call.caller, time.monotonic())
         if call.operation in _STREAMING and self._streams >= self._bounds.max_streams:
-            raise Unavailable(f"{self._agent} has {self._streams} streams open already", retry_after_s="5")
+            raise Unavailable(
+                f"{self._agent} has {self._streams} streams open already", retry_after_s="5", nothing_begun="true"
+            )
         return operation
 
     def _seconds(self, call: Call) -> float:

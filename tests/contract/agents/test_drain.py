@@ -33,7 +33,7 @@ async def test_more_than_an_agent_takes_on_is_refused_as_overloaded(fleet_bench:
         await _accepted(agent, 2)
         with pytest.raises(Unavailable) as refusal:
             await ops.send_message("textstats", saying("c"))
-        assert refusal.value.metadata == {"retry_after_s": "1"}
+        assert refusal.value.metadata == {"retry_after_s": "1", "nothing_begun": "true"}
         assert gate.entered == ["a"]
         gate.opened.set()
         answers = await asyncio.gather(first, second)

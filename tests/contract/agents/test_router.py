@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import msgspec
@@ -10,8 +11,10 @@ import pytest
 from agents.routing.errors import NobodyAnswered
 from agents.routing.relay import RELAYED
 from agents.skill import Context, skill
+from bus.requests.flow import Bounds
 from schemas import a2a
 from schemas.errors import Unavailable
+from tests.contract.agents.skills import Gate
 from tests.harness.agent import caller, saying, serving
 from tests.harness.fleet import bench
 
@@ -76,3 +79,31 @@ async def test_who_is_away_is_told(tmp_path: Path) -> None:
         with pytest.raises(Unavailable, match="nobody answered: greeter: nobody serves greeter now") as away:
             await (await caller(running)).send_message("concierge", saying("hello", skill="greet"))
     assert not isinstance(away.value, NobodyAnswered)  # on the wire it is UNAVAILABLE like any other
+
+
+async def test_another_one_is_asked_only_where_nothing_was_begun(tmp_path: Path) -> None:
+    """Work that fails because somebody whom it needs is busy says nothing of its own beginning."""
+
+    @skill(description="Has an effect, and then finds the next one busy.", id="count")
+    async def begun(request: str, ctx: Context) -> str:
+        raise Unavailable("all places of somebody else are taken", retry_after_s="1", nothing_begun="true")
+
+    gate = Gate()
+    async with (
+        bench(tmp_path, agents={"concierge": (ROUTER, "")}) as running,
+        serving(running, "concierge"),
+        serving(running, "textstats", begun) as other,
+    ):
+        ops = await caller(running)
+        with pytest.raises(Unavailable, match="all places of somebody else") as refused:
+            await ops.send_message("concierge", saying("hello"))
+        assert not isinstance(refused.value, NobodyAnswered)
+        assert refused.value.metadata == {"retry_after_s": "1"}
+        await other.responder.drain(1)
+        async with serving(running, "textstats", gate.skill, slot="1", bounds=Bounds(max_concurrent=1, max_queued=0)):
+            first = asyncio.create_task(ops.send_message("textstats", saying("a")))
+            await gate.has_entered()
+            with pytest.raises(Unavailable, match="nobody answered: textstats: all 1 places"):
+                await ops.send_message("concierge", saying("hello"))
+            gate.opened.set()
+            await first

@@ -65,7 +65,7 @@ async def test_nobody_waits_for_a_place_for_ever(fleet_bench: Bench) -> None:
         await gate.has_entered(1)
         with pytest.raises(Unavailable) as refusal:
             await ops.send_message("textstats", saying("b"))
-        assert refusal.value.metadata == {"retry_after_s": "5"}
+        assert refusal.value.metadata == {"retry_after_s": "5", "nothing_begun": "true"}
         gate.opened.set()
         await first
         await ops.send_message("textstats", saying("c"))

@@ -292,7 +292,7 @@ async def test_more_streams_than_an_agent_holds_are_refused(fleet_bench: Bench) 
         ):
             with pytest.raises(Unavailable, match="has 1 streams open already") as refusal:
                 await anext(ops.stream("textstats", operation, request))
-            assert refusal.value.metadata == {"retry_after_s": "5"}
+            assert refusal.value.metadata == {"retry_after_s": "5", "nothing_begun": "true"}
         gate.opened.set()
         assert [frame async for frame in stream]
 
