@@ -42,6 +42,7 @@ def exit_code(error: Exception) -> int:
         NotProvisioned,
         SealContradicted,
     )
+    from bus.health.errors import NoListener
     from schemas.errors import DeadlineExceeded, InvalidDocument, PermissionDenied, Unavailable, UnknownOutcome
 
     table: tuple[tuple[tuple[type[Exception], ...], int], ...] = (
@@ -59,7 +60,7 @@ def exit_code(error: Exception) -> int:
             EX_CONFIG,
         ),
         ((ConnectionRefused, Unavailable), EX_UNAVAILABLE),
-        ((AuditUnavailable, DeadlineExceeded, UnknownOutcome), EX_TEMPFAIL),
+        ((AuditUnavailable, DeadlineExceeded, NoListener, UnknownOutcome), EX_TEMPFAIL),
         ((NotPermitted, PermissionDenied), EX_NOPERM),
     )
     return next((code for kinds, code in table if isinstance(error, kinds)), 1)

@@ -42,7 +42,7 @@ def _service(envelope: Envelope, slot: int) -> dict[str, Any]:
         "cap_drop": ["ALL"],
         "security_opt": ["no-new-privileges:true"],
         "environment": envelope.environment
-        | {"AGENTBUS_SLOT": str(slot)}
+        | {"AGENTBUS_SLOT": str(slot), "AGENTBUS_HEALTH_SOCKET": f"{TMP_FOLDER}/health.sock"}
         | {name: _variable(name, is_optional=is_optional) for name, is_optional in envelope.variables.items()},
         "secrets": [
             {"source": _secret(name), "target": f"{CREDENTIALS_FOLDER}/{name}", "mode": "0400"}

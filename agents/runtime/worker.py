@@ -32,6 +32,7 @@ from bus.discovery.agent_keys import AgentKeys
 from bus.discovery.cards import sign_card
 from bus.discovery.heartbeat import Heartbeats, Pulse
 from bus.discovery.micro import Micro, Service
+from bus.health.doors import Doors
 from bus.health.numbers import Sample
 from bus.part_store import always
 from bus.parts import LargeParts, large_parts
@@ -65,7 +66,7 @@ async def run_agent(path: Path, place: Surroundings) -> None:
     """
     agent = load_agent(path)
     tree = await asyncio.to_thread(tree_of_folder, agent.folder)
-    async with service(Identity(agent.id, is_agent=True), place) as running:
+    async with service(Identity(agent.id, is_agent=True), place, _doors(agent, place)) as running:
         running.report.stands_on(running.own, own_streams())
         running.audit.emit("config.loaded", action="load", metadata={"tree": tree, "version": agent.file.agent.version})
         limits = agent.file.limits
@@ -117,6 +118,10 @@ async def run_agent(path: Path, place: Surroundings) -> None:
         await pulse.leave()
         await answering.close()
         _log.info("process.drained", unfinished=unfinished)
+
+
+def _doors(agent: Loaded, place: Surroundings) -> Doors:
+    return Doors.from_environment().or_ports(*agent.file.http.of_slot(int(place.slot)))
 
 
 async def _calls(agent: Loaded, running: Running, parts: LargeParts) -> Caller:

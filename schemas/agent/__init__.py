@@ -33,6 +33,31 @@ if TYPE_CHECKING:
         WriteSettings,
     )
     from .tools import Tools
+from .budget import BudgetLimits
+from .canary import Canary
+from .extension import Extension
+from .file import AgentFile
+from .http import Http
+from .identity import Identity, SkillId, SkillText
+from .limits import Breaker, CallerLimits, Limits
+from .mcp import Mcp, McpServer
+from .memory import Memory
+from .model_choice import ModelChoice, Price
+from .models import Llm, ResponseCache
+from .resilience import BulkheadLimits, RateLimit, Resilience
+from .routing import AskSettings, Route, Routing
+from .safety import Safety
+from .tool_settings import (
+    Argument,
+    BashSettings,
+    FileSettings,
+    HttpSettings,
+    SearchSettings,
+    ToolSettings,
+    WebSettings,
+    WriteSettings,
+)
+from .tools import Tools
 
 __all__ = [
     "AgentFile",
@@ -46,6 +71,7 @@ __all__ = [
     "Canary",
     "Extension",
     "FileSettings",
+    "Http",
     "HttpSettings",
     "Identity",
     "Limits",

@@ -13,6 +13,7 @@ from schemas.heartbeat import LONGEST_INTERVAL_S, MISSED
 from .budget import BudgetLimits
 from .canary import Canary
 from .extension import Extension
+from .http import Http
 from .identity import Identity
 from .limits import Limits
 from .mcp import Mcp, or_file
@@ -57,6 +58,7 @@ class AgentFile(Document):
     canary: Canary | None = Field(
         None, description="what it must answer after each change of itself; without one, its card is asked for"
     )
+    http: Http = Field(Http(), description="ports at which its process tells how it is; none unless named")
     heartbeat_interval_s: float = Field(
         30.0, gt=0, le=LONGEST_INTERVAL_S, description=f"an instance that misses {MISSED} is offline"
     )

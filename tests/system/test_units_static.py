@@ -71,6 +71,7 @@ EVERY_LASTING_SERVICE: set[Directive] = {
     ("Install", "WantedBy", "agentbus.target"),
 }
 EVERY_SERVICE_OF_OURS: set[Directive] = {
+    ("Service", "RuntimeDirectoryMode", "0750"),
     ("Unit", "Wants", "nats-server.service"),
     ("Unit", "After", "nats-server.service"),
     ("Service", "Type", "notify"),

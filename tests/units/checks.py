@@ -39,6 +39,7 @@ STATIC: dict[str, Callable[[], str]] = {
 }
 BOOTED = (
     Check("every unit is up", life.every_unit_is_up),
+    Check("every process tells how it is", life.every_process_tells_how_it_is),
     Check("agents answer", life.agents_answer),
     Check("the directory believes cards", life.the_directory_believes_cards),
     Check("the trail is sealed", life.the_trail_is_sealed),

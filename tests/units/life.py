@@ -17,6 +17,18 @@ def every_unit_is_up(ground: Ground) -> str:
     return f"{len(UNITS)} units active; {texts[0]}"
 
 
+def every_process_tells_how_it_is(ground: Ground) -> str:
+    """On the socket in its unit's own folder, to root: ready, by a command and by any client for HTTP."""
+    processes = [*AGENTS, "approvals", "sealer", "witness-a"]
+    for process in processes:
+        told = f"for try in $(seq 50); do agentbus agent health {process} && exit; sleep 0.2; done; exit 1"
+        found = ground.machine.run(told, timeout_s=50)
+        assert found.code == 0, found.out + found.err
+    folder = ground.machine.run("stat -c '%U %a' /run/agentbus/agent-greeter").check()
+    assert folder == "agent-greeter 750"
+    return f"{len(processes)} processes are ready"
+
+
 def agents_answer(ground: Ground) -> str:
     """An operator's question reaches an agent in its sandbox."""
     return ground.ask("greeter", "hello")

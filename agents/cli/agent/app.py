@@ -67,6 +67,23 @@ def agent_restart(agent: AgentArgument, home: HomeOption = HOME) -> None:
     fleet_commands.control(home, "restart", agent)
 
 
+@agent_app.command("health")
+def agent_health(
+    agent: Annotated[str, typer.Argument(help="The agent's id; or approvals, applier, sealer, the name of a witness.")],
+    home: HomeOption = HOME,
+    slot: Annotated[int, typer.Option(min=0, help="Which of its instances.")] = 0,
+    detailed: Annotated[bool, typer.Option("--detailed", help="Every component, not only what is amiss.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Ask an agent's process on this machine how it is; exit 1 when it is not ready, 3 when it does not run.
+
+    Example: agentbus agent health greeter --detailed
+    """
+    from agents.cli.agent import health
+
+    health.health(home, agent, slot, detailed=detailed, as_json=as_json)
+
+
 @agent_app.command("validate")
 def agent_validate(
     paths: Annotated[list[Path], typer.Argument(help="Agents' files or folders, or a fleet's folder with all of it.")],

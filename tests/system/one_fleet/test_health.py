@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import os
 import signal
 import stat
@@ -12,8 +13,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from agents.demo.stage import eventually
+from bus.health.asking import ask
 from tests.harness.fleet import RunningFleet
-from tests.harness.health import ask
 
 _COMPONENTS = {
     "approvals": {"stage", "own", "trail"},
@@ -104,3 +105,15 @@ def test_every_process_has_its_numbers(fleet: RunningFleet) -> None:
         return sealed is not None and cosigned is not None and cosigned > 0
 
     eventually(is_sealed, "a checkpoint is sealed and cosigned")
+
+
+def test_the_command_tells_the_same(fleet: RunningFleet) -> None:
+    """`agent health` without curl: exit 0 with what is asked for, 3 for who does not run, 75 for who stands still."""
+    plain = fleet.run("agent", "health", "greeter")
+    assert plain.stdout.startswith("greeter is ready (")
+    detailed = json.loads(fleet.run("agent", "health", "sealer", "--detailed", "--json").stdout)
+    assert (detailed["process"], detailed["ready"], "seal" in detailed["components"]) == ("sealer", True, True)
+    absent = fleet.run("agent", "health", "nobody", check=False)
+    assert (absent.returncode, absent.stdout) == (3, "nobody does not run here\n")
+    further = fleet.run("agent", "health", "greeter", "--slot", "7", "--json", check=False)
+    assert (further.returncode, json.loads(further.stdout)["ready"]) == (3, False)
