@@ -13,7 +13,7 @@ from functools import partial
 
 from tests.harness.needs import Reason
 from tests.harness.systemd_boot import obstacle
-from tests.units.checks import BOOTED, STATIC
+from tests.units.checks import BOOTED, REMOVED, STATIC
 from tests.units.files import can_analyze
 from tests.units.ground import AGENTS, Ground, ground
 
@@ -44,10 +44,10 @@ def _made_booted() -> list[bool]:
         print(f"  not booted: {problem}")
         return []
     try:
-        with ground() as fleet:
+        with ground(is_installed=True) as fleet:
             _show(fleet)
             made = []
-            for check in BOOTED:
+            for check in (*BOOTED, REMOVED):
                 fleet.fresh()
                 made.append(_row(check.name, partial(check.look, fleet)))
             return made

@@ -1,4 +1,4 @@
-"""Every check, in the order in which they are made: `make units` prints them, `tests/system/test_units_fleet.py` runs them."""
+"""Every check, in the order in which they are made: `make units` prints them, `tests/system/test_units_fleet.py` runs the booted ones."""
 
 from __future__ import annotations
 
@@ -60,5 +60,6 @@ BOOTED = (
     Check("a command without end is ended", commands.a_command_without_end_is_ended),
     Check("only agents may have commands run", commands.only_agents_may_have_commands_run),
     Check("every unit stops in order", removal.every_unit_stops_in_order),
-    Check("uninstalling leaves the data", removal.uninstalling_leaves_the_data),
 )
+REMOVED = Check("uninstalling leaves the data", removal.uninstalling_leaves_the_data)
+"""The last one, where the fleet was installed; `tests/system/test_install.py` has it, and more."""

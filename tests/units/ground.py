@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agents.home import EXAMPLE
-from tests.harness.systemd_boot import Machine, booted
-from tests.harness.systemd_units import add_agent_users, fleet_guest
+from tests.harness.server_install import AGENTBUS, bare_guest
+from tests.harness.systemd_boot import Guest, Machine, booted
+from tests.harness.systemd_units import CHECKOUT, add_agent_users, fleet_guest
 
 HOME = "/var/lib/agentbus"
 AGENTS = ("greeter", "directory", "trial")
@@ -142,17 +143,20 @@ def _files() -> dict[str, str]:
 
 
 @contextmanager
-def ground() -> Iterator[Ground]:
-    """Boot, install, provision and start, as an operator does; the guest is gone at the end.
+def ground(*, is_installed: bool = False) -> Iterator[Ground]:
+    """Boot, provision and start, as an operator does; the guest is gone at the end.
+
+    `is_installed`: by `agentbus install`, from this checkout; otherwise the same files are put in place, which is quicker.
 
     Raises:
         AssertionError: the fleet did not start; the message has its journals.
     """
-    with booted(fleet_guest(_files())) as machine:
-        machine.run(f"systemd-sysusers && {add_agent_users(*AGENTS)}").check()
+    with booted(Guest(binds=bare_guest().binds, files=_files()) if is_installed else fleet_guest(_files())) as machine:
+        users = f"systemd-sysusers && {add_agent_users(*AGENTS)}"
+        machine.run(f"cd {CHECKOUT} && {AGENTBUS} install" if is_installed else users, timeout_s=200).check()
         machine.run(f"agentbus provision --home {HOME} --fleet /root/fleet", timeout_s=90).check()
         machine.run("systemd-tmpfiles --create agentbus.conf").check()
-        started = machine.run(f"systemctl start {TARGET} {' '.join(UNITS)}", timeout_s=90)
+        started = machine.run(f"systemctl enable --now {TARGET} {' '.join(UNITS)}", timeout_s=120)
         assert started.code == 0, started.err + "\n".join(machine.journal(unit) for unit in UNITS)
         yield Ground(machine)
 
