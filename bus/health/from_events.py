@@ -11,6 +11,7 @@ from typing import Final
 
 from bus.audit.event import Happened
 from bus.health.numbers import OTHER, Numbers
+from schemas.audit import CATALOGUE, ERROR
 
 _BREAKER: Final = {
     "breaker.closed": 0.0, "breaker.half_opened": 1.0, "breaker.opened": 2.0,
@@ -18,6 +19,8 @@ _BREAKER: Final = {
 }  # fmt: skip
 _START, _END = "start_conversation", "end_conversation"
 _MOST_CHANGES: Final = 100
+ALERTED: Final = (*(kind for kind, row in CATALOGUE.items() if row.severity >= ERROR), "task.given_up")
+"""Events that somebody is told of: 0 from the start, so that the first one is an increase."""
 
 
 class FromEvents:
@@ -27,6 +30,8 @@ class FromEvents:
         self._numbers = numbers
         self.operations: frozenset[str] = frozenset()
         self._conversations = 0
+        for kind in ALERTED:
+            numbers.add("agentbus_events_total", (kind,), 0)
         self._changes: dict[str, float] = {}
         """When the first step of each change was taken that has not ended."""
         self._table: dict[str, Callable[[Happened], None]] = {
