@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help up demo test check fmt bench tamper chaos matrix adversary injections selfmod units bare install server lock schemas nats-cli clean
+.PHONY: help up demo test check fmt bench tamper chaos matrix flood adversary injections selfmod units bare install server lock schemas nats-cli clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -40,6 +40,9 @@ chaos: $(STAMP) ## break a fleet under load, and say what was lost; QUICK=1 for 
 
 matrix: $(STAMP) ## try every subject with every key of a fleet, and compare with what is declared
 	@$(BIN)/python -m tests.matrix
+
+flood: $(STAMP) ## 10,000 failed logins in 10 s, and what they cost those who work; ARGS=--tls for handshakes
+	@$(BIN)/python -m tests.flood $(ARGS)
 
 adversary: $(STAMP) ## attack a fleet with its own keys, over the wire, and count what was refused
 	@$(BIN)/python -m tests.adversary

@@ -1,0 +1,1 @@
+"""Failed logins in a flood, and what they cost those who work meanwhile."""
