@@ -98,7 +98,8 @@ def _one(server: str, spec: McpServer, definition: Definition, pins: Pins) -> Li
         is_allowed=spec.allows_every_tool or tool in spec.tools,
         is_pinned=tool in spec.pins,
     )
-    if problem := _problem_of(definition):  # first: what is too long is looked at no further
+    # first: what is too long is looked at no further
+    if problem := _problem_of(definition) or _unknown_rule(spec.arguments.get(tool, {}), definition):
         return replace(one, problem=problem)
     try:
         pin = pin_of(tool, definition.description or "", schema)
@@ -123,6 +124,13 @@ def _problem_of(definition: Definition) -> str:
     if found := [key for key in _NOT_AT_THE_TOP if key in schema]:
         return f"its arguments have {found[0]!r} at the top, which providers refuse"
     return ""
+
+
+def _unknown_rule(rules: Iterable[str], definition: Definition) -> str:
+    """A rule for what is no argument would never hold, so the tool is not to be had."""
+    known = definition.input_schema.get("properties")
+    found = [name for name in rules if not isinstance(known, dict) or name not in known]
+    return f"the file has rules for its argument {found[0]!r}, which it does not have" if found else ""
 
 
 def _description(text: str) -> str:

@@ -112,6 +112,8 @@ def _row(server: Server, one: Listed) -> Row:
         needs_approval=one.tool in spec.needs_approval,
         timeout_s=spec.timeout_s,
         reflects=reflects(one.tool in spec.reflect),
+        max_result_chars=spec.max_result_chars,
+        arguments=spec.arguments.get(one.tool, {}),
         cache_s=spec.cache_s.get(one.tool),
         origin=f"MCP server {server.name}",
         provenance="untrusted",

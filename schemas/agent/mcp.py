@@ -25,6 +25,8 @@ from schemas.documents import Document
 from schemas.masking import masked_texts
 from schemas.variables import is_secret_name
 
+from .tool_settings import Argument
+
 EVERY_TOOL = "*"
 REFERENCE = re.compile(r"(?P<scheme>(?i:bearer|basic|token|apikey)[ ]+)?(?P<reference>(?:env|file|credential):\S+)")
 """A secret, with the scheme of an Authorization before it."""
@@ -67,6 +69,10 @@ class McpServer(Document):
     cache_s: dict[ToolName, Annotated[float, Field(gt=0, le=86_400)]] = Field(
         {}, description="tools of `read_only` to how long a result answers the same call in the same conversation"
     )
+    arguments: dict[ToolName, dict[str, Argument]] = Field(
+        {}, description="tools to what each of their arguments may be, by its name"
+    )
+    max_result_chars: int = Field(20_000, ge=200, le=200_000, description="what the model is told of a result, at most")
     timeout_s: float = Field(30.0, gt=0, le=3600, description="how long a call may take")
     pins: dict[ToolName, Pin] = Field(
         {}, description="tools to the digest of their definition; a tool that has another is refused"
@@ -85,7 +91,7 @@ class McpServer(Document):
     @model_validator(mode="after")
     def _what_is_said_of_tools_is_of_allowed_ones(self) -> Self:
         if EVERY_TOOL not in self.tools:
-            for key in ("read_only", "needs_approval", "reflect"):
+            for key in ("read_only", "needs_approval", "reflect", "arguments"):
                 if beyond := sorted(set(getattr(self, key)) - set(self.tools)):
                     raise ValueError(f"{key} names {beyond[0]!r}, which is not in 'tools'")
         if beyond := sorted(set(self.cache_s) - set(self.read_only)):

@@ -95,8 +95,11 @@ async def test_a_command_that_does_not_end_is_ended_with_all_it_started(tmp_path
     """What it printed until then is told; nothing of it runs on, whatever it did to be left alone."""
     marker = f"9{os.getpid()}"
     command = f"echo begun; setsid nohup sleep {marker} >/dev/null 2>&1 & trap '' TERM INT HUP; sleep {marker}"
-    said = await called(box(tmp_path, timeout_s=1.0), "bash", command=command)
-    assert said == "begun\n[stopped: it did not end within 1 s; what it did until then is done]"
+    for seconds in (1, 4, 16):  # a busy machine needs longer to begin
+        said = await called(box(tmp_path, timeout_s=float(seconds)), "bash", command=command)
+        if said.startswith("begun"):
+            break
+    assert said == f"begun\n[stopped: it did not end within {seconds} s; what it did until then is done]"
     assert not _running(marker)
 
 
