@@ -34,3 +34,22 @@ def logs(
     from agents.cli.watching import logs as command
 
     command.logs(home, process, is_following=is_following, lines=lines)
+
+
+def top(
+    interval_s: Annotated[
+        float, typer.Option("--interval", "-i", min=0.2, help="Seconds from one view to the next.")
+    ] = 2.0,
+    views: Annotated[int, typer.Option("--count", "-c", min=0, help="Views to show; 0: until you press q.")] = 0,
+    home: HomeOption = HOME,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what every process does now: load, requests, queues, tasks that wait, cost, spools; who is amiss first.
+
+    On a terminal the view is drawn again until you press q; elsewhere views follow each other.
+
+    Example: agentbus top --count 1 --json
+    """
+    from agents.cli.watching import top as command
+
+    command.top(home, command.Wanted(interval_s, views, as_json))
