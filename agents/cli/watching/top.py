@@ -39,7 +39,7 @@ def top(root: Path, wanted: Wanted) -> None:
     """Show it; exit 3 when nothing runs at the first look."""
     log_quietly()
     place = place_of(root, time.time())
-    before = _moment(place)
+    before = _moment(place) if place.is_known else Moment(0.0, [])
     if all(numbers.word == "down" for numbers in before.numbers):
         print(json.dumps({"running": False}) if wanted.is_json else f"no fleet runs in {place.home.root}")
         raise SystemExit(STOPPED)

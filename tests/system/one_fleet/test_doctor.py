@@ -13,10 +13,13 @@ from pathlib import Path
 
 import pytest
 
+from agents.cli.people import fleet_of
 from agents.doctor import Examined, Level, examine
 from agents.installation import Place, Runner
 from approvals.applying.release import live_tree, switch
 from bus.credentials import create_credential
+from bus.provision.contexts import context_of
+from bus.provision.provision import write_files
 from bus.surroundings import Home
 from schemas import names
 from tests.harness.fleet import RunningFleet
@@ -122,17 +125,28 @@ def _unknown_users(home: Home) -> None:
     home.user_keys.write_text("{}")
 
 
+def _changed_server(home: Home) -> None:
+    home.server_config.write_text(
+        home.server_config.read_text().replace('sync_interval: "always"', 'sync_interval: "1m"')
+    )
+
+
+def _changed_context(home: Home) -> None:
+    path = context_of(home, "reviewer")
+    path.write_text(path.read_text().replace("127.0.0.1", "127.0.0.2"))
+
+
 def _gone(home: Home) -> None:
     (home.root / "run").unlink()
 
 
 FAULTS = (
-    Fault("a key that others can read", _key_in_the_open, frozenset({"modes", "reachable"}), "others can read"),
-    Fault("a key that is gone", _key_gone, frozenset({"keys"}), "is gone"),
-    Fault("a key file without a key", _no_key, frozenset({"keys"}), "holds no key"),
-    Fault("a key that the server does not know", _another_key, frozenset({"keys", "reachable"}), "not the key that the server knows"),
+    Fault("a key that others can read", _key_in_the_open, frozenset({"provisioned", "reachable"}), "too many may use it"),
+    Fault("a key that is gone", _key_gone, frozenset({"provisioned"}), "is missing or holds no key"),
+    Fault("a key file without a key", _no_key, frozenset({"provisioned"}), "is missing or holds no key"),
+    Fault("a key that the server does not know", _another_key, frozenset({"provisioned", "reachable"}), "is not taken by the running server"),
     Fault("a folder that everybody can write", _open_to_all, frozenset({"modes"}), "everybody can write"),
-    Fault("no key of the store", _no_store_key, frozenset({"store-key"}), "key of the store"),
+    Fault("no key of the store", _no_store_key, frozenset({"provisioned"}), "the key of the store"),
     Fault("no fleet", _no_fleet, frozenset({"fleet"}), "there is no fleet"),
     Fault("a repository without its objects", _no_history, frozenset({"fleet"}), "cannot be used"),
     Fault("a release that was changed on disk", _changed_release, frozenset({"digests"}), "changed on disk"),
@@ -143,8 +157,10 @@ FAULTS = (
     Fault("a sealer that sleeps", _old_checkpoint, frozenset({"checkpoint"}), "are not sealed"),
     Fault("a checkpoint that nobody signed", _forged_checkpoint, frozenset({"checkpoint"}), "not a checkpoint"),
     Fault("a witness that does not cosign", _missing_cosignature, frozenset({"checkpoint"}), "witness-b did not cosign"),
-    Fault("a policy of another log", _foreign_policy, frozenset({"checkpoint"}), "policy"),
-    Fault("public keys that are gone", _unknown_users, frozenset({"keys"}), "public keys"),
+    Fault("a policy of another log", _foreign_policy, frozenset({"checkpoint", "provisioned"}), "policy"),
+    Fault("public keys that are gone", _unknown_users, frozenset({"provisioned"}), "is not what the fleet file and the keys make it"),
+    Fault("a server's configuration that was changed", _changed_server, frozenset({"provisioned"}), "is not what the fleet file"),
+    Fault("a context that leads elsewhere", _changed_context, frozenset({"provisioned"}), "is not what the fleet file"),
     Fault("no fleet that runs", _gone, frozenset({"running"}), "no fleet runs"),
     Fault("a server that is no server", lambda _: None, frozenset({"nats-server-version"}), "not a nats-server", (("NATS_SERVER", "/bin/true"),)),
 )  # fmt: skip
@@ -156,8 +172,11 @@ def copy(fleet: RunningFleet, tmp_path: Path) -> Home:
     fleet.run("ask", "greeter", "hello")
     wait_for_a_seal(fleet)
     shutil.copytree(fleet.home.root, tmp_path / "home", symlinks=True, ignore=_LEFT_OUT)
-    (tmp_path / "home" / "run").symlink_to(fleet.home.root / "run")
-    return Home(tmp_path / "home")
+    home = Home(tmp_path / "home")
+    (home.root / "run").symlink_to(fleet.home.root / "run")
+    home.store.symlink_to(fleet.home.store)
+    write_files(fleet_of(home), home)  # what names the home itself
+    return home
 
 
 def wait_for_a_seal(fleet: RunningFleet) -> None:
