@@ -36,7 +36,7 @@ from agents.cli.proposals.glass_app import glass_app
 from agents.cli.proposals.policy_app import policy_app
 from agents.cli.sessions.app import sessions_app
 from agents.cli.tasks.app import tasks_app
-from agents.cli.watching.app import logs, status, top
+from agents.cli.watching.app import bugreport, logs, status, top
 
 app = typer.Typer(
     name="agentbus",
@@ -201,6 +201,7 @@ def card(
 app.command("status")(status)
 app.command("logs")(logs)
 app.command("top")(top)
+app.command("bugreport")(bugreport)
 app.command("propose")(propose)
 app.command("chat")(chat)
 app.command("pipeline")(pipeline)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -53,3 +54,18 @@ def top(
     from agents.cli.watching import top as command
 
     command.top(home, command.Wanted(interval_s, views, as_json))
+
+
+def bugreport(
+    file: Annotated[Path, typer.Argument(help="The file to write, which must not be there.")],
+    home: HomeOption = HOME,
+) -> None:
+    """Put what somebody who is to help has to know into one file: versions, findings, states, configuration, ends of logs.
+
+    Keys, and what looks like one, are taken out.
+
+    Example: agentbus bugreport report.tar.gz
+    """
+    from agents.cli.watching import bugreport as command
+
+    command.bugreport(home, file)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
+import stat
+import tarfile
+from pathlib import Path
 
 import pytest
 
@@ -53,9 +57,28 @@ async def test_top_gives_the_terminal_back(fleet: RunningFleet, key: str) -> Non
     assert typist.seen.endswith("\x1b[?25h\x1b[?1049l")
 
 
-def test_nothing_runs(fleet: RunningFleet, tmp_path: object) -> None:
+def test_nothing_runs(fleet: RunningFleet, tmp_path: Path) -> None:
     """It says so, with the code of what is stopped."""
     for command in ("status", "top"):
         done = fleet.run(command, "--home", str(tmp_path), "--json", check=False)
         assert done.returncode == 3, done.stderr
         assert json.loads(done.stdout) == {"running": False}
+
+
+def test_a_report_has_no_key(fleet: RunningFleet, tmp_path: Path) -> None:
+    """Everything that helps is in it, and none of the fleet's keys, however they are written."""
+    file = tmp_path / "report.tar.gz"
+    fleet.run("bugreport", str(file))
+    with tarfile.open(file) as tar:
+        texts = {member.name: (tar.extractfile(member) or io.BytesIO()).read().decode() for member in tar}
+    assert {
+        "agentbus-report/doctor.json",
+        "agentbus-report/fleet.yaml",
+        "agentbus-report/logs/agent-greeter.log",
+    } <= set(texts)
+    keys = [path.read_text().strip() for path in fleet.home.credentials("").rglob("*") if path.is_file()]
+    assert keys
+    assert not [key for key in keys if any(key in text for text in texts.values())]
+    assert "serving greeter" in texts["agentbus-report/status.json"]
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert fleet.run("bugreport", str(file), check=False).returncode == 78
