@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import shutil
 import signal
 import socket
 import subprocess
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -23,6 +24,7 @@ from bus.provision.members import server_url
 from bus.provision.provision import Running, local_servers
 from bus.surroundings import Home
 from schemas import names
+from schemas.errors import PermissionDenied
 from schemas.fleet import Fleet
 
 _UNIT_CONFIG: Final = Path("/etc/agentbus/nats-server.conf")
@@ -168,12 +170,36 @@ class Nobody:
 
 @asynccontextmanager
 async def hosted(home: Home, fleet: Fleet) -> AsyncIterator[Host]:
-    """Whoever runs this fleet; where nobody does, its servers run until this ends.
+    """Whoever runs this fleet, for one change at a time; where nobody does, its servers run until this ends.
 
     Raises:
-        NotProvisioned: somebody else listens where the fleet's server does.
-        NoServer: it is to be started, and does not.
+        PermissionDenied: this is not the home's owner. NotProvisioned: somebody else listens where the fleet's server
+            does, or another change is being made. NoServer: it is to be started, and does not.
     """
+    with _alone(home):
+        async with _hosted(home, fleet) as host:
+            yield host
+
+
+@contextmanager
+def _alone(home: Home) -> Iterator[None]:
+    path = home.state(names.MEMBERSHIP) / "lock"
+    try:
+        next(home.credentials("").iterdir(), None)
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        file = path.open("w")
+    except PermissionError as error:
+        raise PermissionDenied(f"{error.filename} is not yours to change; run this as its owner, or root") from None
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise NotProvisioned("another change of this fleet is being made; try again when it is done") from None
+        yield
+
+
+@asynccontextmanager
+async def _hosted(home: Home, fleet: Fleet) -> AsyncIterator[Host]:
     if (supervised := await _supervised(home)) is not None:
         yield supervised
     elif _is_of_units(home):

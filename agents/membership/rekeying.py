@@ -55,4 +55,5 @@ async def rotate(home: Home, members: Sequence[str], by: str, say: Say) -> Rekey
     steps = [
         f"give {file.principal} its new key, wherever a copy is: {file.path}" for file in key_files(fleet, home, copies)
     ]
+    steps.append(f"give auditors elsewhere the trust file with the keys of now: {home.trust}")
     return Rekeyed(list(roles), restarted, steps)

@@ -28,6 +28,7 @@ from bus.provision.archive_list import read_archives, write_archives
 from bus.provision.contexts import write_contexts
 from bus.provision.members import server_url, servers_of
 from bus.provision.permissions import users_of
+from bus.provision.retired import signers_of
 from bus.provision.rotation import archives_of
 from bus.provision.seal_policy import write_seal_policy
 from bus.provision.server_config import Keys, server_config
@@ -114,7 +115,7 @@ def _producers(fleet: Fleet, home: Home) -> dict[str, str]:
 def trust_of(fleet: Fleet, home: Home) -> Trust:
     """Whose signatures are believed on which subjects of the trail."""
     return {
-        f"audit.{family}.{name}.": (Credential(home.credentials(name) / names.AUDIT_CREDENTIAL).public_key(),)
+        f"audit.{family}.{name}.": signers_of(home.credentials(name) / names.AUDIT_CREDENTIAL)
         for name, family in _producers(fleet, home).items()
     }
 

@@ -90,6 +90,7 @@ def test_keys_are_rotated(fleet: RunningFleet) -> None:
     assert fleet.run("ask", "greeter", "hello").stdout
     changed = {name for name, found in _keys(fleet).items() if set(found) & set(keys[name]) == set()}
     assert changed == {"greeter", "ops"}
+    assert len((fleet.home.credentials("greeter") / "audit.nk.retired").read_text().split()) == 1
     assert [event["data"]["resource"] for event in fleet.events("member.rekeyed")] == ["greeter", "ops"]
     assert fleet.run("audit", "verify").stdout.startswith("sound")
     assert fleet.run("fleet", "rotate", check=False).returncode == 78

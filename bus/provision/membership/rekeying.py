@@ -7,7 +7,8 @@
 
 Up to `changed` the old key is the one that counts; from there on, the new one: whatever interrupts this, the next
 provisioning lets in what is in the key file and nothing else. Where a process does not start with its new key, the
-old one is put back. Only keys that open connections change; what signs events, checkpoints and a store is not touched.
+old one is put back. What signs events changes too, and its public part is believed on, for the events of before; what
+seals the trail and encrypts the store is not touched.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from bus.provision.membership.administering import administering
 from bus.provision.membership.changing import Event, tell
 from bus.provision.permissions import users_of
 from bus.provision.provision import Running, is_let_in, reconfigure, write_configs, write_files
+from bus.provision.retired import replace_signer
 from bus.provision.server_config import NEXT, Keys
 from bus.surroundings import Home
 from schemas import names
@@ -97,6 +99,9 @@ async def rekey(fleet: Fleet, home: Home, servers: Sequence[Running], use: Use, 
         await _require(files, servers, is_wanted=True)
         for file in files:
             file.change()
+        for path in (home.credentials(member) / names.AUDIT_CREDENTIAL for member in members):
+            if path.exists():
+                replace_signer(path)
         keys = write_files(fleet, home)
         write_configs(fleet, home, _with_second(keys, files, fresh=False))
         for member in members:

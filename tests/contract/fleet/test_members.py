@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack
 import pytest
 
 from approvals.applying.control import RestartFailed
+from bus.audit.trust import load_trust
 from bus.connection import Connection
 from bus.errors import ConnectionRefused
 from bus.provision.membership.changing import Event, change_members
@@ -119,8 +120,11 @@ async def test_keys_change_while_requests_flow(fleet_bench: Bench) -> None:
         await until(lambda: _is_more(lambda: asked, so_far))
         is_over.set()
         await asking
+        assert len(load_trust(home.trust)["audit.agent.textstats."]) == 2
         assert [file.path.read_bytes() in before for file in files] == [False, False]
-        assert sorted(path.name for path in files[0].path.parent.iterdir()) == ["audit.nk", "bus.nk", "own.nk"]
+        assert sorted(path.name for path in files[0].path.parent.iterdir()) == [
+            "audit.nk", "audit.nk.retired", "bus.nk", "own.nk",
+        ]  # fmt: skip
         assert [one.reconnects for one in others] == [0, 0]
 
 
@@ -137,7 +141,9 @@ async def test_a_member_that_cannot_use_its_new_key_keeps_the_old_one(fleet_benc
 
     with pytest.raises(RestartFailed):
         await rekey(fleet, home, servers, use, [_event("rekeyed", "greeter", "agent")])
-    assert files_below(home.credentials("greeter")) == before
+    after = files_below(home.credentials("greeter"))
+    assert (after["bus.nk"], after["own.nk"]) == (before["bus.nk"], before["own.nk"])
+    assert sorted(after) == ["audit.nk", "audit.nk.retired", "bus.nk", "own.nk"]
     assert used[1] == before["bus.nk"] != used[0]
     await (await fleet_bench.connect("greeter")).close()
     assert await trail(fleet_bench, kind="member.rekeyed") == []
