@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help up demo test check fmt bench tamper chaos matrix flood adversary injections selfmod units bare install server lock schemas nats-cli clean
+.PHONY: help up demo test check fmt bench tamper chaos matrix flood adversary injections selfmod units bare install server deb lock schemas nats-cli clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -61,6 +61,9 @@ bare: $(STAMP) ## follow the operator's page on a Debian that has nothing (as ro
 
 server: $(STAMP) ## put the program on this server: /opt/agentbus, units, users (as root)
 	@$(BIN)/agentbus install $(ARGS)
+
+deb: $(STAMP) ## make a Debian package of the program, in dist/
+	@$(BIN)/agentbus install --deb dist $(ARGS)
 
 schemas: $(STAMP) ## write the JSON Schemas and the documents that are generated
 	@$(BIN)/python -m agents.cli.generate

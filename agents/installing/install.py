@@ -30,12 +30,13 @@ _KEPT = 3
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """How it is done: where, whether only said, whether what runs is restarted."""
+    """How it is done: where, whether only said, whether what runs is restarted; `is_packaged`: for a package."""
 
     tree: Tree
     say: Callable[[str], None]
     is_dry: bool = False
     restarts: bool = True
+    is_packaged: bool = False
     steps: list[Step] = field(default_factory=list)
 
     def do(self, *steps: Step) -> None:
@@ -51,7 +52,10 @@ class Work:
 
         Raises:
             NotPermitted: only root may write to the machine's own root.
+            NotPossible: what is there is a package's.
         """
+        if read_record(self.tree).is_packaged:
+            raise NotPossible("a package put agentbus here: use apt install, apt remove and apt purge")
         if self.tree.is_machine and not self.is_dry and os.geteuid() != 0:
             raise NotPermitted(
                 "only root can install here: use sudo, --dry-run to see what would be done, or --root DIR"
@@ -129,10 +133,10 @@ def _build_steps(recipe: Recipe, work: Work, name: str, wanted: Manifest) -> Ite
 def _use(work: Work, name: str, units: Path) -> None:
     """Have what is outside the release as it says, and the link lead to it."""
     tree, record = work.tree, read_record(work.tree)
-    written, changes = outside_steps(tree, wanted_files(units), record)
+    written, changes = outside_steps(tree, wanted_files(units, is_packaged=work.is_packaged), record)
     if written != record.files:
         # before the files: what an interrupted run wrote is known to be ours
-        changes.insert(0, Step("write", RECORD, partial(write_record, tree, written)))
+        changes.insert(0, Step("write", RECORD, partial(write_record, tree, written, is_packaged=work.is_packaged)))
     target = f"releases/{name}"
     if tree.link_target(CURRENT) != target:
         changes.append(Step("link", CURRENT, partial(tree.link, CURRENT, target), f"to {target}"))

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from .places import CURRENT, LAUNCHER, LAUNCHER_TEXT, OUTSIDE, RECORD, SYSUSERS
+from .places import CURRENT, LAUNCHER, LAUNCHER_TEXT, OUTSIDE, PACKAGED, PACKAGED_LAUNCHER, RECORD, SYSUSERS
 from .steps import Step
 from .tree import Tree
 
@@ -30,9 +30,11 @@ class Record(msgspec.Struct, frozen=True):
     """What was written: paths, with the SHA-256 of each content that they were given, the last one at the end.
 
     It is written before the files are: an installation that was interrupted knows old and new ones as its own.
+    `is_packaged`: a package manager put everything here, and it alone changes it.
     """
 
     files: dict[str, list[str]] = {}
+    is_packaged: bool = False
 
     def noting(self, path: str, digest: str) -> list[str]:
         """The contents of a file, with one more."""
@@ -53,14 +55,14 @@ class OutsideFile:
         return hashlib.sha256(self.content).hexdigest()
 
 
-def wanted_files(units: Path) -> list[OutsideFile]:
-    """Everything that a release with this folder systemd/ has outside of it."""
+def wanted_files(units: Path, *, is_packaged: bool = False) -> list[OutsideFile]:
+    """Everything that a release with this folder systemd/ has outside of it; in a package it lies elsewhere."""
     files = [
         OutsideFile(f"{folder}/{file.name}", file.read_bytes())
-        for pattern, folder in OUTSIDE.items()
+        for pattern, folder in (PACKAGED if is_packaged else OUTSIDE).items()
         for file in sorted(units.glob(pattern))
     ]
-    return [*files, OutsideFile(LAUNCHER, LAUNCHER_TEXT.encode(), 0o755)]
+    return [*files, OutsideFile(PACKAGED_LAUNCHER if is_packaged else LAUNCHER, LAUNCHER_TEXT.encode(), 0o755)]
 
 
 def read_record(tree: Tree) -> Record:
@@ -69,9 +71,9 @@ def read_record(tree: Tree) -> Record:
     return Record() if content is None else msgspec.json.decode(content, type=Record)
 
 
-def write_record(tree: Tree, files: Mapping[str, list[str]]) -> None:
+def write_record(tree: Tree, files: Mapping[str, list[str]], *, is_packaged: bool = False) -> None:
     """Remember what is written now."""
-    content = msgspec.json.format(msgspec.json.encode(Record(dict(sorted(files.items())))))
+    content = msgspec.json.format(msgspec.json.encode(Record(dict(sorted(files.items())), is_packaged)))
     tree.write(RECORD, content + b"\n")
 
 

@@ -19,7 +19,13 @@ OUTSIDE = {
     "tmpfiles.d/*.conf": "/etc/tmpfiles.d",
     "polkit-1/rules.d/*.rules": "/etc/polkit-1/rules.d",
 }
-"""What of the folder systemd/ goes where."""
+"""What of the folder systemd/ goes where, on a machine whose administrator installs it."""
+
+PACKAGED = {pattern: folder.replace("/etc/", "/usr/lib/", 1) for pattern, folder in OUTSIDE.items()} | {
+    "polkit-1/rules.d/*.rules": "/usr/share/polkit-1/rules.d"
+}
+"""The same in a package: the folders that the administrator's files in /etc are stronger than."""
+PACKAGED_LAUNCHER = "/usr/bin/agentbus"
 
 LAUNCHER_TEXT = f"""\
 #!/bin/sh

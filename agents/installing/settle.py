@@ -54,6 +54,6 @@ def _write_users(tree: Tree, fleet: Fleet) -> None:
     new = [file for file in files if tree.digest(file.path) != file.digest and not is_changed(tree, file.path, record)]
     if new:
         noted = {file.path: record.noting(file.path, file.digest) for file in new}
-        write_record(tree, {**record.files, **noted})
+        write_record(tree, {**record.files, **noted}, is_packaged=record.is_packaged)
     for file in new:
         tree.write(file.path, file.content)

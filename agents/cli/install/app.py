@@ -28,6 +28,9 @@ def install(
     rollback: Annotated[
         bool, typer.Option("--rollback", help="Use the release that was made before this one.")
     ] = False,
+    deb: Annotated[
+        Path | None, typer.Option(help="Write a Debian package into this folder, and install nothing.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Put this agentbus on the machine: program, server, units, users. Again: upgrade, or nothing to do.
@@ -43,6 +46,8 @@ def install(
     how = commands.How(root, is_dry=dry_run, as_json=as_json, restarts=restart)
     if rollback:
         commands.roll_back(how)
+    elif deb is not None:
+        commands.package(what, how, deb)
     else:
         commands.install(what, how)
 

@@ -7,6 +7,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from agents.installing.debian import make_package
 from agents.installing.errors import NotPossible
 from agents.installing.install import Work
 from agents.installing.install import install as do_install
@@ -56,13 +57,22 @@ class How:
 
 def install(wanted: Wanted, how: How) -> None:
     """Install, or bring up to date."""
+    _told(do_install(_recipe(wanted, how), how.work()), how)
+
+
+def package(wanted: Wanted, how: How, folder: Path) -> None:
+    """A Debian package of it."""
+    made = make_package(_recipe(wanted, how), folder.absolute(), how.say)
+    print(json.dumps({"package": str(made)}) if how.as_json else made)
+
+
+def _recipe(wanted: Wanted, how: How) -> Recipe:
     source = this_product()
     packages = for_linux(needed(read_lock(source.lock.read_text()), source.requirements(), wanted.extras))
-    recipe = Recipe(
+    return Recipe(
         source, this_interpreter(), packages, tuple(sorted(wanted.extras)), _absolute(wanted.wheels),
         _absolute(wanted.server), say=lambda line: how.say(f"       {line}"),
     )  # fmt: skip
-    _told(do_install(recipe, how.work()), how)
 
 
 def roll_back(how: How) -> None:

@@ -14,8 +14,10 @@ import pytest
 
 from agents.cli.install.commands import How
 from agents.cli.install.commands import roll_back as command_roll_back
+from agents.installing.debian import depends
 from agents.installing.errors import NotPermitted, NotPossible
 from agents.installing.install import Work, current, roll_back
+from agents.installing.interpreter import Interpreter
 from agents.installing.outside import outside_steps, read_record, wanted_files, write_record
 from agents.installing.places import CURRENT, LAUNCHER, RECORD, RELEASES
 from agents.installing.release import MANIFEST, UNITS, Manifest, releases
@@ -180,3 +182,29 @@ def test_each_agent_has_a_user_of_its_own() -> None:
     }
     assert settle(Path("/nowhere"), fleet) == []
     assert RECORD.startswith("/opt/")
+
+
+def test_a_package_leaves_etc_to_the_administrator(tmp_path: Path) -> None:
+    """Units and launcher are where packages have theirs; what a package put there is changed by its manager alone."""
+    tree = Tree(tmp_path)
+    add_release(tree, "1.0", 1, "# 1.0\n")
+    units = tree.at(f"{RELEASES}/1.0/{UNITS}")
+    tree.write(f"{RELEASES}/1.0/{UNITS}/polkit-1/rules.d/x.rules", b"")
+    written, _ = outside_steps(tree, wanted_files(units, is_packaged=True), read_record(tree))
+    assert list(written) == [
+        "/usr/lib/systemd/system/agentbus.target", "/usr/share/polkit-1/rules.d/x.rules", "/usr/bin/agentbus",
+    ]  # fmt: skip
+    write_record(tree, written, is_packaged=True)
+    with pytest.raises(NotPossible, match="apt remove"):
+        roll_back(work(tree))
+    with pytest.raises(NotPossible, match="apt remove"):
+        uninstall(work(tree), is_purged=True)
+
+
+def test_a_package_names_the_python_that_it_was_made_for() -> None:
+    """Compiled packages are for one minor version; a release with its own Python needs none."""
+    assert depends(Interpreter(Path("/usr/bin/python3.13"), Path("/usr"), "3.13.5"))[-2:] == [
+        "python3 (>= 3.13)", "python3 (<< 3.14)",
+    ]  # fmt: skip
+    own = depends(Interpreter(Path("/home/me/bin/python3"), Path("/home/me"), "3.13.5"))
+    assert not [name for name in own if name.startswith("python3")]
