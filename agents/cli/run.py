@@ -74,7 +74,7 @@ def run_async[T](main: Coroutine[Any, Any, T]) -> T:
 
 
 def log_to_stdout() -> None:
-    """A service's log: JSON lines, or readable ones on a terminal. Names bound per message come along.
+    """A service's log: JSON lines, with fields of their own in systemd's journal; readable ones on a terminal.
 
     Call it before anything that logs is imported.
     """
@@ -82,22 +82,35 @@ def log_to_stdout() -> None:
 
     import structlog
 
+    from agents.cli.journal import Journal, leads_to_journal, render
     from agents.cli.log_lines import lines
 
-    terminal = sys.stdout.isatty()
+    last: Any = structlog.dev.ConsoleRenderer() if sys.stdout.isatty() else structlog.processors.JSONRenderer()
+    journal = Journal() if leads_to_journal() else None
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
+            _with_trace,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso"),
             structlog.processors.format_exc_info,
             _without_secrets,
-            structlog.dev.ConsoleRenderer() if terminal else structlog.processors.JSONRenderer(),
+            last if journal is None else render,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=lines,
+        logger_factory=lines if journal is None else lambda *_names: journal,
         cache_logger_on_first_use=True,
     )
+
+
+def _with_trace(_logger: object, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """A line of the log with the conversation it belongs to, where it is written at work on one."""
+    from bus import trace
+
+    here = trace.current()
+    if here is not None:
+        line.setdefault("trace_id", here.trace_id)
+    return line
 
 
 def _without_secrets(_logger: object, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -46,6 +46,7 @@ BOOTED = (
     Check("a killed agent comes back", life.a_killed_agent_comes_back),
     Check("a frozen loop is replaced", life.a_frozen_loop_is_replaced),
     Check("a late loop is told of", life.a_late_loop_is_told_of),
+    Check("the journal is searched by field", life.the_journal_is_searched_by_field),
     Check("the server is restarted alone", life.the_server_is_restarted_alone),
     Check("SIGTERM under load loses nothing", life.sigterm_under_load_loses_nothing),
     Check("a bad configuration fails once", life.a_bad_configuration_fails_once),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from tests.units.ground import AGENTS, FLEET, HOME, UNITS, Ground, counted
 
 RESTARTED = ("systemctl", "restart", "agent@trial")
@@ -85,6 +87,26 @@ def a_late_loop_is_told_of(ground: Ground) -> str:
     assert ground.pid("agent@trial") == before
     assert '"process.loop_blocked"' in ground.machine.journal("agent@trial")
     return text
+
+
+def the_journal_is_searched_by_field(ground: Ground) -> str:
+    """Each line of an agent has the agent, its event and its priority as fields; the message is its JSON as elsewhere."""
+    found = ground.machine.run(
+        "journalctl --output=json --no-pager AGENT=trial AGENTBUS_EVENT=process.loop_blocked"
+    ).check()
+    entry = json.loads(found.splitlines()[-1])
+    expected = {
+        "AGENT": "trial",
+        "PRIORITY": "4",
+        "SYSLOG_IDENTIFIER": "agent@trial",
+        "_SYSTEMD_UNIT": "agent@trial.service",
+        "_TRANSPORT": "journal",
+    }
+    assert {name: entry[name] for name in expected} == expected, entry
+    assert json.loads(entry["MESSAGE"])["event"] == "process.loop_blocked"
+    warnings = ground.machine.run("journalctl --no-pager -o cat -u agent@trial -p warning").check()
+    assert '"process.ready"' not in warnings
+    return ", ".join(f"{name}={value}" for name, value in expected.items())
 
 
 def the_server_is_restarted_alone(ground: Ground) -> str:
