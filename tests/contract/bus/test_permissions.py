@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,12 @@ from bus.connection import Connection
 from bus.credentials import create_credential
 from bus.errors import ConnectionRefused
 from bus.jetstream import Puller
+from bus.provision.server_config import connection_limits
 from schemas import names
 from tests.harness.admin import admin_profile, administrator, stored_count
 from tests.harness.fleet import Attacker, Bench, bench, until
 from tests.harness.pulling import pull_some
+from tests.matrix.probe import wire
 
 
 def _with_another_reviewer(fleet: dict[str, Any]) -> None:
@@ -101,3 +104,18 @@ async def test_a_reviewers_account_takes_four_connections(attacked: Bench) -> No
         await attacked.connect("reviewer", names.OWN_CREDENTIAL, wait_for_server=False)
     assert all(person.client.is_connected for person in people)
     assert (await attacked.attacker("other", names.OWN_CREDENTIAL)).client.is_connected
+
+
+async def test_one_key_does_not_get_every_place(attacked: Bench) -> None:
+    """An agent's own account takes so many connections and no more, the server's are for the others; they get in."""
+    limit = connection_limits(attacked.fleet)[names.own_account("greeter")]
+    host, port = attacked.fleet.nats.host, attacked.fleet.nats.port
+    seed = attacked.home.credentials("greeter") / names.OWN_CREDENTIAL
+    async with AsyncExitStack() as stack:
+        said = []
+        for _ in range(limit + 1):
+            line = await stack.enter_async_context(wire(host, port, seed))
+            line.send(b"PING\r\n")
+            said.append(await line.line())
+        assert said == ["PONG"] * limit + ["-ERR 'maximum account active connections exceeded'"]
+        assert (await attacked.attacker("textstats", names.OWN_CREDENTIAL)).client.is_connected
