@@ -115,7 +115,7 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def eventually(look: Callable[[], bool], what: str, within_s: float = 20) -> None:
+def eventually(look: Callable[[], bool], what: str, within_s: float = 60) -> None:
     """Wait until `look` is true.
 
     Raises:

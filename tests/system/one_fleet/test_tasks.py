@@ -8,19 +8,17 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import pytest
 
 from agents.cli.people import operators_connection
 from agents.cli.tasks.commands import _LARGEST_PAGE
 from bus.jetstream import store
-from schemas import a2a, names, protojson, subjects
+from schemas import names, subjects
 from schemas.ids import task_id
-from tests.harness.fake_llm import FakeLlm, Gate, Held, Say
-from tests.harness.fleet import CHECKOUT, RunningFleet, running_fleet, until
+from tests.harness.fleet import CHECKOUT, RunningFleet, until
 from tests.harness.needs import needs_script
-from tests.system.model import with_model
 
 
 def _left(fleet: RunningFleet, agent: str = "textstats", *arguments: str) -> str:
@@ -170,77 +168,6 @@ def test_colour_is_for_terminals(fleet: RunningFleet) -> None:
     assert "\x1b[32mcompleted" in on_a_terminal()
     assert "\x1b" not in on_a_terminal(NO_COLOR="1")
     assert "\x1b" not in fleet.run("tasks", "list", "textstats").stdout
-
-
-@pytest.mark.timeout(120)
-async def test_a_working_task_is_followed_and_canceled(tmp_path: Path) -> None:
-    """`watch` tells what happens as it happens, in harmless text; `cancel` stops a working task, and watch ends with 1."""
-    async with FakeLlm(api_key="fake-key") as llm:
-        gate, other = Gate(), Gate()
-        llm.script.extend([Held(Say("clear \x1b[2J\u202e screen"), gate), Held(Say("never said"), other)])
-        with running_fleet(tmp_path, prepare=lambda source: with_model(llm, source)) as fleet:
-            first = (await asyncio.to_thread(fleet.run, "tasks", "add", "greeter", "one")).stdout.strip()
-            async with Watching(fleet, first) as watch:
-                assert "working" in await watch.line()
-                late = await asyncio.to_thread(
-                    fleet.run, "tasks", "watch", "greeter", first, "--timeout", "0.5", check=False
-                )
-                assert late.returncode == 75
-                assert "still goes on" in late.stderr
-                gate.release.set()
-                rest, code = await watch.end()
-            assert code == 0
-            assert "completed" in rest
-            assert "clear \\x1b[2J\\u202e screen" in rest
-            assert "\x1b" not in rest
-
-            second = (await asyncio.to_thread(fleet.run, "tasks", "add", "greeter", "two")).stdout.strip()
-            async with Watching(fleet, second, "--json") as watch:
-                await asyncio.wait_for(other.reached.wait(), 20)
-                begun = protojson.decode((await watch.line()).encode(), a2a.StreamResponse)
-                assert begun.task is not None
-                canceled = await asyncio.to_thread(fleet.run, "tasks", "cancel", "greeter", second)
-                assert canceled.stdout.startswith(f"{second} canceled since ")
-                rest, code = await watch.end()
-            states = [protojson.decode(line.encode(), a2a.StreamResponse) for line in rest.splitlines()]
-            assert states[-1].status_update is not None
-            assert states[-1].status_update.status.state == a2a.CANCELED
-            assert code == 1
-
-            await asyncio.to_thread(fleet.run, "agent", "stop", "greeter")
-            partly = await asyncio.to_thread(fleet.run, "tasks", "list", "--json", check=False)
-            assert partly.returncode == 69
-            assert list(json.loads(partly.stdout)["unavailable"]) == ["greeter"]
-
-
-class Watching:
-    """`agentbus tasks watch greeter …`, while it runs."""
-
-    def __init__(self, fleet: RunningFleet, task: str, *arguments: str) -> None:
-        self._fleet = fleet
-        self._arguments = ("tasks", "watch", "greeter", task, *arguments)
-
-    async def __aenter__(self) -> Self:
-        environment = {**os.environ, "PYTHONPATH": str(CHECKOUT), "AGENTBUS_HOME": str(self._fleet.home.root)}
-        self._process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "agents.cli", *self._arguments, stdout=subprocess.PIPE, env=environment
-        )
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        if self._process.returncode is None:
-            self._process.kill()
-        await self._process.wait()
-
-    async def line(self) -> str:
-        """The next line it prints."""
-        assert self._process.stdout is not None
-        return (await asyncio.wait_for(self._process.stdout.readline(), 20)).decode()
-
-    async def end(self) -> tuple[str, int]:
-        """What else it prints, and its exit code."""
-        printed, _ = await asyncio.wait_for(self._process.communicate(), 20)
-        return printed.decode(), self._process.returncode or 0
 
 
 def test_a_large_file_goes_along(fleet: RunningFleet, tmp_path: Path) -> None:
