@@ -17,7 +17,9 @@ from approvals.git import Git
 from approvals.repository import rules_in_force
 from approvals.reviewing.service import ApprovalService
 from approvals.reviewing.trail import Trail
+from bus.health.checks import OK, Check, Finding, State
 from bus.health.numbers import Sample
+from bus.provision.streams import trail_streams
 from bus.requests.breaker import NEVER
 from bus.requests.caller import Caller
 from bus.surroundings import Home, Surroundings
@@ -25,6 +27,8 @@ from schemas import names
 
 SUPERVISOR_SOCKET = "AGENTBUS_SUPERVISOR"
 _DRAIN_S = 20.0
+_UNREAD_S, _LONG_UNREAD_S = 30.0, 120.0
+"""It reads every two seconds."""
 
 
 async def serve_approvals(place: Surroundings) -> None:
@@ -34,6 +38,7 @@ async def serve_approvals(place: Surroundings) -> None:
     async with service(Identity(names.APPROVALS, is_agent=False, has_bus=False), place) as running:
         approvals = ApprovalService(running.own, git, Trail(running.audit, place.state / "told.json"))
         await approvals.start(running.signs.fail)
+        running.report.health.add("record", record_check(approvals))
         running.report.numbers.looks.append(
             lambda: [Sample("agentbus_proposals_open", (), len(approvals.ledger.unsettled))]
         )
@@ -61,11 +66,25 @@ async def serve_applier(place: Surroundings) -> None:
             evidence=Evidence(trail),
             sandbox=sandbox_of(place.home),
         )
+        running.report.stands_on(trail, trail_streams())
         applier = Applier(running.own, tools)
         await applier.start(running.signs.fail)
         await running.serve("applying what is approved")
         await applier.drain(_DRAIN_S)
         await trail.close()
+
+
+def record_check(approvals: ApprovalService) -> Check:
+    """Whether it knows what was proposed and how people voted."""
+
+    def check() -> Finding:
+        unread_s = approvals.unread_s
+        if unread_s < _UNREAD_S:
+            return OK
+        state: State = "failed" if unread_s >= _LONG_UNREAD_S else "degraded"
+        return Finding(state, f"proposals and votes were last read {unread_s:.0f} s ago; see its log")
+
+    return check
 
 
 def _control(home: Home) -> Control:

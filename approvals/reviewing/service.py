@@ -7,6 +7,7 @@ only a wake-up, which the applier derives again.
 from __future__ import annotations
 
 import asyncio
+import time
 
 import structlog
 
@@ -46,6 +47,7 @@ class ApprovalService:
         self._replies = Replies(self, self._judged, examiner, trail)
         self._teller = Teller(connection, trail, examiner)
         self._turn = asyncio.Lock()
+        self._read_at_s = time.monotonic()
         self._subscriptions: list[Subscription] = []
         self._running = Background()
         self._loops: list[asyncio.Task[None]] = []
@@ -88,9 +90,15 @@ class ApprovalService:
         try:
             async with self._turn:
                 self._take(await self._records.new())
+                self._read_at_s = time.monotonic()
         except MissedRecord as error:
             _log.warning("approvals.read_again", reason=str(error))
             await self._replay()
+
+    @property
+    def unread_s(self) -> float:
+        """How long ago it last knew everything that is on record; what came since is not judged."""
+        return time.monotonic() - self._read_at_s
 
     async def _replay(self) -> None:
         async with self._turn:

@@ -18,9 +18,9 @@ from typing import Final, NamedTuple
 from urllib.parse import parse_qsl
 
 import h11
-import structlog
 
-_log = structlog.get_logger("health")
+from bus.background import only_logged, watched
+
 MAX_REQUEST_BYTES: Final = 8 * 1024
 MAX_CONNECTIONS: Final = 16
 TIMEOUT_S: Final = 5.0
@@ -86,7 +86,7 @@ class Responder:
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if len(self._open) >= self._limits.connections:
             next(iter(self._open)).cancel()
-        task = asyncio.create_task(self._serve(reader, writer))
+        task = watched(asyncio.create_task(self._serve(reader, writer)), "an answer about health", only_logged)
         self._open[task] = None
         task.add_done_callback(lambda done: self._open.pop(done, None))
 

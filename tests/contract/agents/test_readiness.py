@@ -15,12 +15,17 @@ from typing import Any
 
 import pytest
 
+from agents.processes.approvers import record_check
 from agents.processes.service import Identity, Running, service
 from bus.audit.emit import THROTTLE_FILL, Audit, Options
 from bus.audit.producer import Producer
+from bus.audit.seal.cosigners import Cosigners
+from bus.audit.seal.policy_file import load_policy, log_of
+from bus.audit.seal.sealed_log import SealedLog
+from bus.audit.seal.sealer import Pace, Sealer
 from bus.credentials import Credential
 from bus.errors import AuditUnavailable
-from bus.health import trail
+from bus.health import seal, trail
 from bus.health.doors import Doors
 from bus.health.lateness import Lateness
 from bus.health.streams import StreamsCheck
@@ -28,6 +33,7 @@ from bus.jetstream import call
 from bus.provision.streams import own_streams, trail_streams
 from bus.surroundings import Surroundings
 from schemas import names
+from tests.contract.approvals.approvals_bench import Approvals
 from tests.harness.admin import administrator
 from tests.harness.fleet import Bench, until
 from tests.harness.health import asked
@@ -184,3 +190,35 @@ async def test_a_loop_that_stands_still_is_told(monkeypatch: pytest.MonkeyPatch)
     lateness._due_s -= 5
     assert lateness.check().state == "failed"
     looking.cancel()
+
+
+async def test_checkpoints_that_do_not_come(fleet_bench: Bench, tmp_path: Path) -> None:
+    """A checkpoint that is due for a minute is degraded, for five failed; the numbers are those of the last one."""
+    connection = await fleet_bench.connect("sealer", names.TRAIL_CREDENTIAL)
+    policy = load_policy(fleet_bench.home.seal_policy)
+    key = Credential.find(fleet_bench.home.credentials("sealer"), names.SEAL_CREDENTIAL).signing_key()
+    log = SealedLog(tmp_path / "log", log_of(policy).name, key)
+
+    def due_since(seconds: float) -> Sealer:
+        return Sealer(connection, log, Cosigners(connection, {}), tmp_path / "checkpoint", Pace(idle_s=-seconds))
+
+    states = [seal.check_of(due_since(seconds))().state for seconds in (-10, 10, 90, 400)]
+    assert states == ["ok", "ok", "degraded", "failed"]
+    assert [sample.name for sample in seal.look_at(due_since(0), log, tmp_path / "checkpoint")] == [
+        "agentbus_unsealed_messages"
+    ]
+    log.close()
+
+
+async def test_a_record_that_cannot_be_read(approvals: Approvals) -> None:
+    """An approval service that cannot read what was recorded says so, and is well when it can."""
+    service = approvals.service
+    assert service is not None
+    check = record_check(service)
+    await service.catch_up()
+    assert check().state == "ok"
+    for unread_s, state in ((60, "degraded"), (600, "failed")):
+        service._read_at_s -= unread_s
+        assert check().state == state
+    await service.catch_up()
+    assert check().state == "ok"
