@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from approvals.errors import GitFailed
-from schemas.approvals import Proposal
+from schemas.approvals import EMPTY_TREE, Proposal
 
 BRANCH = "refs/heads/main"
 AGENTS = "agents"
@@ -153,7 +153,9 @@ class Git:
 
     def tree_in_force(self, proposal: Proposal) -> str | None:
         """The present tree of what the proposal wants to change, None when there is none. As `tree_of_fleet`."""
-        return self.tree_of_fleet() if proposal.is_of_fleet else self.tree_of_agent(proposal.agent)
+        if proposal.is_of_fleet:
+            return self.tree_of_fleet()
+        return self.tree_of_agent(proposal.agent) or (EMPTY_TREE if proposal.is_of_newcomer else None)
 
     def tree_of_agent(self, agent: str) -> str | None:
         """The tree id of an agent's folder on the branch in force, None when it has none."""

@@ -45,6 +45,10 @@ class ToolCall(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     arguments: str
 
 
+EMPTY_TREE: Final = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
+"""The git tree without entries, which every repository has: what an agent's folder is before there is one."""
+
+
 class Proposal(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A change to one agent's folder (scope `agent`), or to the fleet's own files (scope `fleet`); or one call of a tool.
 
@@ -52,6 +56,7 @@ class Proposal(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     `diff` is `git diff --full-index --no-renames` between them; times are nanoseconds since the Unix epoch.
     `agent` is whom the change is about; empty where it is about nobody alone. Who proposes is the subject's word.
     With `call` nothing changes: `base` and `tree` are both the tree of the agent that wants to make it.
+    A `base` that is the empty tree is the folder of a new agent, which the fleet does not have yet (kind `authority`).
     """
 
     agent: str
@@ -73,6 +78,11 @@ class Proposal(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def is_of_fleet(self) -> bool:
         """Whether it changes the fleet's own files."""
         return self.scope == "fleet"
+
+    @property
+    def is_of_newcomer(self) -> bool:
+        """Whether it brings the files of an agent that the fleet does not have."""
+        return self.base == EMPTY_TREE and not self.is_of_fleet and not isinstance(self.call, ToolCall)
 
 
 class BrokenGlass(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -215,7 +215,7 @@ class Applier:
         else:
             if case.proposal.is_of_fleet:
                 await self._note_rules(case.id)
-            await self._conclude(case, "applied", "healthy as the approved tree", commit)
+            await self._conclude(case, "applied", _applied(case), commit)
 
     async def _enforce(self, application: Application) -> None:
         try:
@@ -269,6 +269,14 @@ class Applier:
         while True:
             await looked(self._drift, self._ledger.rules.fleet, self._busy)
             await asyncio.sleep(_COMPARE_S)
+
+
+def _applied(case: Case) -> str:
+    if case.proposal.is_of_newcomer:
+        return (
+            f"its files are in the fleet's repository; let it join with: agentbus fleet add agent {case.proposal.agent}"
+        )
+    return "healthy as the approved tree"
 
 
 def _is_to_be_tried(case: Case) -> bool:

@@ -105,6 +105,8 @@ class Application:
             await self._go_back(back.reason)
         if self._proposal.is_of_fleet:
             return await self._bring_rules()
+        if self._proposal.is_of_newcomer:
+            return await self._bring_files()
         return await self._bring_release()
 
     def _require_fresh(self) -> None:
@@ -127,6 +129,18 @@ class Application:
         switch(tools.home, agent, tree)
         await self._restart_all()
         return await self._commit()
+
+    async def _bring_files(self) -> str:
+        """A new agent's files, tried and put on the branch. Who lets it join is an operator: that takes keys."""
+        if self.tools.git.tree_of_agent(self._proposal.agent) != self._proposal.tree:
+            await self._check()
+            await self.intend("keep")
+            await asyncio.to_thread(self._keep)
+        await self.intend("commit")
+        try:
+            return await self.on_branch(commit_approved)
+        except GitFailed as error:
+            raise Refused(f"it could not be committed: {error}") from error
 
     async def _bring_rules(self) -> str:
         if self.tools.git.tree_of_fleet() != self._proposal.tree:
@@ -153,12 +167,20 @@ class Application:
     def _make(self) -> None:
         """Write the release; nothing that runs is touched."""
         tools, proposal = self.tools, self._proposal
+        self._keep()
         try:
-            with tools.git.indexed() as index:
-                if index.apply(proposal.base, proposal.diff) != proposal.tree:
-                    raise Refused("its diff does not give the approved tree")
             make_release(tools.git, tools.home, proposal.agent, proposal.tree)
         except (GitFailed, ReleaseDiffers) as error:
+            raise Refused(str(error)) from error
+
+    def _keep(self) -> None:
+        """Have what the approved tree holds in the repository."""
+        proposal = self._proposal
+        try:
+            with self.tools.git.indexed() as index:
+                if index.apply(proposal.base, proposal.diff) != proposal.tree:
+                    raise Refused("its diff does not give the approved tree")
+        except GitFailed as error:
             raise Refused(str(error)) from error
 
     async def _restart_all(self) -> None:

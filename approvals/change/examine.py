@@ -118,7 +118,7 @@ def _changed_file(git: Git, entry: Entry) -> ChangedFile:
 
 
 def _problem_of_agent(git: Git, proposal: Proposal, before: Contents, after: Contents) -> str:
-    kind = kind_of(before, after)
+    kind = "authority" if proposal.is_of_newcomer else kind_of(before, after)
     if kind != proposal.kind:
         return f"this is a change of kind {kind}, not {proposal.kind}"
     present = {name: content for name in AGENT_FILES if (content := git.file(proposal.tree, name)) is not None}

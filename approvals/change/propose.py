@@ -17,10 +17,18 @@ from approvals.change.edits import Change, Edit, Scratch
 from approvals.change.kinds import Contents, kind_of, kind_of_fleet
 from approvals.errors import CannotPropose
 from approvals.git import AGENTS, Git, add_folder, new_repository
-from schemas.approvals import ChangedFile, FileMode, Kind, Proposal, ToolCall
+from schemas.approvals import EMPTY_TREE, ChangedFile, FileMode, Kind, Proposal, ToolCall
 from schemas.ids import sha256_hex
 
-__all__ = ["Edit", "Origin", "build_call_proposal", "build_fleet_proposal", "build_proposal", "files_in_force"]
+__all__ = [
+    "Edit",
+    "Origin",
+    "build_call_proposal",
+    "build_fleet_proposal",
+    "build_proposal",
+    "files_in_force",
+    "no_files_yet",
+]
 
 _DAY_NS = 24 * 3600 * 1_000_000_000
 MAX_RATIONALE = 2000
@@ -51,13 +59,14 @@ class _Difference:
 def build_proposal(
     agent: str, folder: Path, changes: Sequence[Change], *, rationale: str, now_ns: int, origin: Origin = Origin()
 ) -> bytes:
-    """The proposal that makes `changes` to the agent's `folder` (which is not touched).
+    """The proposal that makes `changes` to the agent's `folder` (which is not touched). An empty one is a new agent's.
 
     Raises:
         CannotPropose: a change does not fit the files, or nothing would change.
     """
     found = _difference(folder, changes, agent)
-    return _encoded(_proposal(agent, kind_of(found.before, found.after), found, (rationale, now_ns), origin))
+    kind: Kind = "authority" if found.base == EMPTY_TREE else kind_of(found.before, found.after)
+    return _encoded(_proposal(agent, kind, found, (rationale, now_ns), origin))
 
 
 def build_fleet_proposal(folder: Path, changes: Sequence[Change], *, rationale: str, now_ns: int) -> bytes:
@@ -87,6 +96,22 @@ def build_call_proposal(agent: str, tree: str, call: ToolCall, *, rationale: str
     nothing = _Difference(tree, tree, "", (), {}, {})
     proposal = _proposal(agent, "call", nothing, (rationale, now_ns), origin)
     return _encoded(msgspec.structs.replace(proposal, call=call))
+
+
+@contextmanager
+def no_files_yet(git: Git, agent: str) -> Iterator[Path]:
+    """The folder of an agent that is to be new: an empty one.
+
+    Raises:
+        CannotPropose: the repository has files of such an agent.
+    """
+    if git.tree_of_agent(agent) is not None:
+        raise CannotPropose(
+            f"there are files of an agent {agent} already: propose changes of them, or, where it has left the fleet, "
+            f"let it join with: agentbus fleet add agent {agent}"
+        )
+    with tempfile.TemporaryDirectory(prefix="agentbus-files-") as folder:
+        yield Path(folder)
 
 
 @contextmanager

@@ -92,6 +92,8 @@ def _asks(case: Case) -> str:
         return f"{about} asks to run its tool {harmless(case.proposal.call.tool)} once, with these arguments"
     if kind in _GLASS:
         return f"{case.proposer} broke the glass and {_GLASS[kind]} {about}"
+    if case.proposal.is_of_newcomer:
+        return f"{case.proposer} asks for a new agent, {harmless(about)}"
     if case.proposer == about:
         return f"{about} asks to change its own {kind}"
     return f"{case.proposer} asks to change the {kind} of {about or 'the fleet'}"

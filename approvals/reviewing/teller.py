@@ -121,6 +121,8 @@ def _is_open(case: Case, ledger: Ledger) -> bool:
 def _what(case: Case) -> str:
     """In the words of the fleet's files, and of nobody who proposes."""
     kind, about = case.proposal.kind, case.proposal.agent or "the fleet"
+    if case.proposal.is_of_newcomer:
+        return f"have a new agent {about}"
     return "run a tool once" if kind == "call" else f"change the {kind} of {about}"
 
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
+from schemas.approvals import Receipt
 from tests.harness.fleet import RunningFleet, free_port, running_fleet
+from tests.harness.office import office
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +55,30 @@ def test_an_agent_joins_works_and_leaves(fleet: RunningFleet) -> None:
     assert fleet.run("audit", "verify").stdout.startswith("sound")
     told = [event["data"]["resource"] for event in fleet.events("member.added")]
     assert told == ["scribe", "scribe"]
+
+
+async def test_a_proposed_agent_joins_with_the_files_that_were_approved(fleet: RunningFleet, tmp_path: Path) -> None:
+    """Approved by two, it is in the repository and nothing of it runs; then an operator lets it join, and it answers."""
+    (tmp_path / "agent.yaml").write_text("agent: {id: poet, description: d}\nhandler: handler.py:say\n")
+    (tmp_path / "handler.py").write_text(
+        "from agents.skill import Context, skill\n\n\n@skill(description='d')\n"
+        "async def say(request: str, ctx: Context) -> str:\n    return f'O {request}'\n"
+    )
+    (tmp_path / "__pycache__").mkdir()
+    (tmp_path / "__pycache__" / "handler.pyc").write_bytes(b"\0")
+    wanted = ("propose", "--agent", "poet", "--folder", str(tmp_path), "--why", "verse")
+    receipt = msgspec.json.decode(fleet.run(*wanted, "--json").stdout, type=Receipt)
+    assert receipt.problem == ""
+    async with office(fleet.home) as desk:
+        await desk.vote(receipt, "reviewer", "second")
+        ended = await desk.ended(receipt.proposal)
+    assert (ended.state, "agentbus fleet add agent poet" in ended.note) == ("applied", True)
+    assert "agent-poet" not in _pids(fleet)
+    again = fleet.run(*wanted, check=False)
+    assert (again.returncode, "there are files of an agent poet already" in again.stderr) == (1, True)
+    fleet.run("fleet", "add", "agent", "poet")
+    assert fleet.run("ask", "poet", "rose").stdout == "O rose\n"
+    fleet.run("fleet", "remove", "poet")
 
 
 def test_a_person_joins_with_a_context_and_leaves(fleet: RunningFleet) -> None:

@@ -23,6 +23,10 @@ def propose(
     patch: Annotated[Path | None, typer.Option(help="A unified diff, as git diff writes it.")] = None,
     file: Annotated[list[str] | None, typer.Option(help="PATH=FILE: what PATH holds afterwards.")] = None,
     remove: Annotated[list[str] | None, typer.Option(help="A file that goes.")] = None,
+    folder: Annotated[
+        Path | None,
+        typer.Option(help="The files of a new agent, which --agent names; nobody of that name is there yet."),
+    ] = None,
     why: Annotated[str, typer.Option(help="The reason, for those who review it.")] = "",
     home: HomeOption = HOME,
     caller: CallerOption = "",
@@ -34,11 +38,15 @@ def propose(
 ) -> None:
     """Ask the reviewers to change an agent, or the fleet; exit 1 when they are not asked. Nothing changes before.
 
+    A new agent's files are approved like this; then it joins with: agentbus fleet add agent NAME.
+
     Example: agentbus propose --agent greeter --patch formal.diff --why "customers asked"
     """
     from agents.cli.proposals import commands as proposal_commands
 
-    wanted = proposal_commands.Wanted(agent, patch, tuple(file or ()), tuple(remove or ()), why, is_of_fleet=fleet)
+    wanted = proposal_commands.Wanted(
+        agent, patch, tuple(file or ()), tuple(remove or ()), why, is_of_fleet=fleet, folder=folder
+    )
     proposal_commands.propose(home, caller, wanted, timeout if wait else None, as_json=as_json)
 
 

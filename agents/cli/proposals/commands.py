@@ -16,7 +16,7 @@ from agents.cli.proposals.pages import page, state_in_words, table
 from agents.cli.run import EX_TEMPFAIL, log_quietly, run_async
 from agents.cli.shown import told_plainly
 from approvals.change.edits import Change, Patch, Removal, WholeFile
-from approvals.change.propose import build_fleet_proposal, build_proposal, files_in_force
+from approvals.change.propose import build_fleet_proposal, build_proposal, files_in_force, no_files_yet
 from approvals.git import Git
 from approvals.reviewing.desk import ProposalDesk
 from bus.surroundings import Home
@@ -37,6 +37,8 @@ class Wanted:
     removed: tuple[str, ...]
     why: str
     is_of_fleet: bool
+    folder: Path | None = None
+    """Of a new agent: all its files."""
 
     def changes(self) -> list[Change]:
         """What is to be different, in the order patch, files, removals.
@@ -49,9 +51,12 @@ class Wanted:
         if not self.why.strip():
             raise InvalidDocument("say why, for those who review it: --why TEXT")
         patches: list[Change] = [Patch(_read(self.patch))] if self.patch else []
-        changes = [*patches, *map(_whole_file, self.files), *map(Removal, self.removed)]
+        whole = _files_of(self.folder) if self.folder else []
+        changes = [*patches, *whole, *map(_whole_file, self.files), *map(Removal, self.removed)]
         if not changes:
-            raise InvalidDocument("say how: --patch FILE, --file PATH=FILE or --remove PATH")
+            raise InvalidDocument(
+                "say how: --patch FILE, --file PATH=FILE or --remove PATH; --folder DIR for a new agent"
+            )
         return changes
 
     def build(self, home: Home) -> bytes:
@@ -59,7 +64,11 @@ class Wanted:
         changes = self.changes()
         if not (home.repository / "HEAD").exists():
             raise InvalidDocument(f"there is no fleet in {home.root}; run: agentbus up")
-        with files_in_force(Git(home.repository), self.agent) as folder:
+        git = Git(home.repository)
+        if self.folder and self.is_of_fleet:
+            raise InvalidDocument("a new agent's folder goes with --agent NAME, not with --fleet")
+        files = no_files_yet(git, self.agent) if self.folder else files_in_force(git, self.agent)
+        with files as folder:
             now_ns = time.time_ns()
             if self.is_of_fleet:
                 return build_fleet_proposal(folder, changes, rationale=self.why, now_ns=now_ns)
@@ -169,6 +178,15 @@ def _whole_file(typed: str) -> WholeFile:
     if not is_given or not path or not file:
         raise InvalidDocument(f"--file is PATH=FILE, for example --file agent.yaml=new.yaml, not {typed[:80]!r}")
     return WholeFile(path, _read(Path(file)))
+
+
+def _files_of(folder: Path) -> list[Change]:
+    """Every file of a folder, but what begins with a dot and what Python keeps beside its modules."""
+    names = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    plain = [name for name in names if not any(part.startswith(".") or part == "__pycache__" for part in name.parts)]
+    if not plain:
+        raise InvalidDocument(f"{folder} is no folder with an agent's files")
+    return [WholeFile(str(name), _read(folder / name)) for name in plain]
 
 
 def _read(file: Path) -> bytes:

@@ -10,15 +10,12 @@ import pytest
 
 from approvals.change.examine import MAX_FILE_BYTES, MAX_FILES, examine
 from approvals.repository import commit_approved
-from schemas.approvals import ChangedFile
+from schemas.approvals import EMPTY_TREE, ChangedFile
 from tests.unit.approvals.cases import case
 from tests.unit.approvals.fleet_repository import AGENT_YAML, FORMAL, Change, Desk, altered, plain
 
 NEW = "diff --git a/{0} b/{0}\nnew file mode {1}\n--- /dev/null\n+++ b/{0}\n@@ -0,0 +1 @@\n+x\n"
 COMMIT = b"1" * 40
-
-EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
-"""The tree without entries; git knows it in every repository."""
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 from approvals.verdict.fold import Judgement, Ledger, Recorded, Rules
 from approvals.verdict.records import MissedRecord, begin, feed
 from schemas import names
-from schemas.approvals import BrokenGlass, ChangedFile, Proposal, name_of
+from schemas.approvals import EMPTY_TREE, BrokenGlass, ChangedFile, Proposal, name_of
 from schemas.errors import InvalidDocument
 from schemas.fleet import Fleet
 from schemas.ids import sha256_hex
@@ -39,6 +39,11 @@ FLEET_FILES = (ChangedFile(path="fleet.yaml", mode="100644", sha256="ab" * 32),)
 def fleet_proposal(**changes: Any) -> Proposal:
     """A change of what the greeter may do."""
     return proposal(**{"scope": "fleet", "kind": "authority", "files": FLEET_FILES, **changes})
+
+
+def newcomer(**changes: Any) -> Proposal:
+    """The files of an agent that the fleet does not have."""
+    return proposal(**{"agent": "scribe", "kind": "authority", "base": EMPTY_TREE, **changes})
 
 
 def ledger(now: Rules | None = None, book: Book | None = None) -> Ledger:
@@ -72,6 +77,14 @@ def with_reviewers(**reviewers: Any) -> Rules:
         ("greeter", proposal(kind="halt"), "not of kind halt"),
         ("ops", fleet_proposal(kind="config"), "authority or policy, not config"),
         ("ops", fleet_proposal(files=()), "changes nothing"),
+        ("ops", newcomer(), ""),
+        ("ops", newcomer(kind="code"), "a new agent is of kind authority, not code"),
+        ("ops", newcomer(agent="greeter"), "there is an agent greeter in this fleet already"),
+        ("ops", newcomer(agent="ann"), "cannot have an agent of that name"),
+        ("ops", newcomer(agent="applier"), "cannot have an agent of that name"),
+        ("ops", newcomer(agent="A"), "cannot have an agent of that name"),
+        ("greeter", newcomer(), "only propose for itself"),
+        ("ann", newcomer(), "neither an agent nor an operator"),
     ],
 )  # fmt: skip
 def test_who_may_propose_what(by: str, about: Proposal, refusal: str) -> None:
