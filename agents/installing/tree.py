@@ -10,6 +10,7 @@ Source: openat(2), O_NOFOLLOW.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import os
 import stat
@@ -17,7 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from .errors import UnsafePlace
+from .errors import NotPossible, UnsafePlace
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
@@ -119,6 +120,23 @@ class Tree:
         """Have a folder, 0755; those that are there stay as they are."""
         with self._opened(PurePosixPath(path), is_made=True):
             pass
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """While it lasts, nobody else installs here; nothing is written for that.
+
+        Raises:
+            NotPossible: somebody does.
+        """
+        root = os.open(self.root, _FOLDER)
+        try:
+            try:
+                fcntl.flock(root, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise NotPossible(f"another installation into {self.root} is at work: wait until it is done") from None
+            yield
+        finally:
+            os.close(root)
 
     @contextlib.contextmanager
     def _parent(self, path: str) -> Iterator[int]:

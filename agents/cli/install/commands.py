@@ -57,7 +57,10 @@ class How:
 
 def install(wanted: Wanted, how: How) -> None:
     """Install, or bring up to date."""
-    _told(do_install(_recipe(wanted, how), how.work()), how)
+    work = how.work()
+    with work.tree.alone():
+        done = do_install(_recipe(wanted, how), work)
+    _told(done, how)
 
 
 def package(wanted: Wanted, how: How, folder: Path) -> None:
@@ -77,14 +80,20 @@ def _recipe(wanted: Wanted, how: How) -> Recipe:
 
 def roll_back(how: How) -> None:
     """The release before."""
-    _told(do_roll_back(how.work()), how)
+    work = how.work()
+    with work.tree.alone():
+        done = do_roll_back(work)
+    _told(done, how)
 
 
 def uninstall(how: How, *, is_purged: bool, is_sure: bool) -> None:
     """Take it away; a person is asked, a script says --yes."""
     if not is_sure and not how.is_dry and not _agreed(is_purged=is_purged):
         raise SystemExit(_USAGE if not sys.stdin.isatty() else 1)
-    _told(do_uninstall(how.work(), is_purged=is_purged), how)
+    work = how.work()
+    with work.tree.alone():
+        done = do_uninstall(work, is_purged=is_purged)
+    _told(done, how)
 
 
 def _agreed(*, is_purged: bool) -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from agents.installing.errors import UnsafePlace
+from agents.installing.errors import NotPossible, UnsafePlace
 from agents.installing.tree import Tree
 
 
@@ -81,3 +81,11 @@ def test_what_is_no_file_is_not_read(tree: Tree) -> None:
     tree.make_folder("/etc")
     os.mkfifo(tree.root / "etc" / "x.conf")
     assert tree.read("/etc/x.conf") is None
+
+
+def test_two_do_not_install_at_once(tree: Tree) -> None:
+    """The second is told so, and may when the first is done."""
+    with tree.alone(), pytest.raises(NotPossible, match="another installation"), tree.alone():
+        pass
+    with tree.alone():
+        assert list(tree.root.iterdir()) == []
