@@ -53,6 +53,12 @@ class Calls:
         self.pending, self._purpose = Pending(calls, results, begun), purpose
 
     @property
+    def asks(self) -> bool:
+        """Whether a model is asked about the result of one of these calls."""
+        wanted = {name for name, row in self._rows.items() if row.reflects}
+        return self._of.reflection is not None and any(name in wanted for name in self.pending.names)
+
+    @property
     def is_left(self) -> bool:
         """Whether one has still to run."""
         return bool(self.pending.waiting)

@@ -203,6 +203,7 @@ class _Driver:
                 begun=pending.begun,
                 rounds=self._rounds - bool(pending.results),
                 tool_calls=self._calls.made,
+                asks=self._calls.asks,
             )
             await self._of.journal.keep(progress, is_waiting=is_waiting)
 

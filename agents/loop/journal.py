@@ -21,6 +21,8 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     begun: tuple[int, ...] = ()
     rounds: int = 0
     tool_calls: int = 0
+    asks: bool = False
+    """Models may be asked about results before more is written down."""
 
 
 class Journal(Protocol):

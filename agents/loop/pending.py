@@ -28,6 +28,11 @@ class Pending:
         self.waiting = deque(self._calls)
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """The tools that are called, in order."""
+        return tuple(call.name for call in self._calls)
+
+    @property
     def results(self) -> tuple[ToolResult | None, ...]:
         """By place; None where there is none yet."""
         return tuple(self._results)

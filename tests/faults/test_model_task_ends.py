@@ -34,7 +34,7 @@ llm:
   pool:
     - {provider: openai, model: m, api_key: 'file:KEY', base_url: 'URL',
        price: {input_usd_per_million: 1000, output_usd_per_million: 1000}}
-tools: [bash, read]
+tools: {bash: {}, read: {}, write: {reflect: true}}
 """
 
 
@@ -44,7 +44,7 @@ class Nothing(Document):
 
 @dataclass
 class Stage:
-    """An agent's fleet, the server behind it, somebody who asks, and what its two tools did."""
+    """An agent's fleet, the server behind it, somebody who asks, and what its tools did."""
 
     bench: Bench
     fake: FakeLlm
@@ -90,7 +90,7 @@ async def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
         file = filled_in(AGENT, fake, tmp_path)
         async with bench(tmp_path, agents={"greeter": (file, "")}) as running:
             made = Stage(running, fake, await caller(running))
-            for name, has_effects in (("bash", True), ("read", False)):
+            for name, has_effects in (("bash", True), ("read", False), ("write", True)):
                 row = made.row(name, has_effects=has_effects)
                 monkeypatch.setitem(catalogue.MAKERS, name, lambda *_, row=row: row)
             yield made
@@ -160,6 +160,23 @@ async def test_a_tool_without_effects_runs_again(stage: Stage) -> None:
     assert (usage.input_tokens, usage.output_tokens, usage.cost_usd) == (22, 14, Decimal("0.036"))
     assert stage.ran == ["read", "read"]
     assert [text for role, text in stage.told() if role == "tool"] == ["read ran"]
+
+
+async def test_a_second_look_that_was_cut_short_costs_the_result_nothing(stage: Stage) -> None:
+    """The effect is not repeated, the result stands without a verdict; what the look did cost nobody knows."""
+    gate = Gate()
+    stage.fake.script = [CallTool("write", {}), Held(Say('{"verdict": "not"}'), gate), Say("done")]
+    async with dying(stage):
+        task = await stage.ops.leave_task("greeter", saying("go"))
+        await gate.reached.wait()
+    async with serving(stage.bench, "greeter", slot="1"):
+        done = await stage.ended(task)
+    assert done.status.state == a2a.COMPLETED
+    assert (stage.ran, len(stage.fake.requests)) == (["write"], 3)
+    assert [text for role, text in stage.told() if role == "tool"] == ["write ran"]
+    usage = Usage.told_in(done.metadata)
+    assert usage is not None
+    assert (usage.cost_usd, usage.counted_usd) == (None, Decimal("0.036"))
 
 
 async def test_a_task_that_is_tried_again_goes_on(stage: Stage) -> None:

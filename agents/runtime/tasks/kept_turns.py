@@ -53,7 +53,7 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     def may_have_asked(self) -> bool:
         """Whether a model may have been asked since, by a run that was cut short: nobody knows what that did cost."""
         last = self.progress.turns[-1] if self.progress.turns else None
-        return not self.is_at_rest and not isinstance(last, AssistantTurn)
+        return not self.is_at_rest and (self.progress.asks or not isinstance(last, AssistantTurn))
 
 
 _UNKNOWN: Final = Usage(input_tokens=None, output_tokens=None, cost_usd=None)
