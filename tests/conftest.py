@@ -60,6 +60,7 @@ class _InParts(LoadFileScheduling):  # type: ignore[misc]  # xdist tells no type
         return _part(nodeid)
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling | None:
     """Which worker runs what."""
     return _InParts(config, log) if config.getvalue("dist") == "loadfile" else None

@@ -32,10 +32,10 @@ def test_first_in_first_out() -> None:
 
 
 def test_memory_does_not_grow() -> None:
-    """Half a million hashes wait in less than a fifth of the memory that they are; nothing is lost on the way."""
+    """A quarter of a million hashes wait in less than a fifth of the memory that they are; nothing is lost on the way."""
     tracemalloc.start()
     try:
-        queue, count = LeafQueue(), 500_000
+        queue, count = LeafQueue(), 250_000
         for number in range(count):
             queue.append(leaf(number))
         _, peak = tracemalloc.get_traced_memory()
