@@ -152,7 +152,7 @@ class Nobody:
     """Nothing of the fleet runs; its servers are started for the change alone."""
 
     servers: Sequence[Running] = field(default=())
-    name: str = "nobody"
+    name: str = "whoever starts it next"
 
     async def stop(self, fleet: Fleet, member: str) -> None:
         """See `Host.stop`."""

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from agents.home import ensure_live
 from agents.membership.changes import joined, left
@@ -30,8 +30,6 @@ from schemas.errors import AgentbusError
 from schemas.fleet import Fleet
 from schemas.ids import sha256_hex
 
-_CAME: Final = "member.added"
-_WENT: Final = "member.removed"
 Say = Callable[[str], None]
 
 
@@ -73,7 +71,7 @@ async def join(home: Home, joining: Joining, by: str, say: Say) -> Moved:
             if role == AGENT:
                 ensure_live(git, home, name)
             say(f"keys, permissions and streams for {name}")
-            event = Event(_CAME, name, role, by, sha256_hex(change.text.encode()))
+            event = Event("added", name, role, by, sha256_hex(change.text.encode()))
             probed = await change_members(change.fleet, home, host.servers, [event])
         except AgentbusError:
             await _back(home, fleet, host, commit)
@@ -101,7 +99,7 @@ async def leave(home: Home, name: str, by: str, say: Say, *, is_purging: bool = 
         commit = commit_fleet(git, change.text, f"{name}: leaves")
         try:
             say(f"revoking the keys of {name}")
-            event = Event(_WENT, name, role, by, sha256_hex(change.text.encode()))
+            event = Event("removed", name, role, by, sha256_hex(change.text.encode()))
             await change_members(change.fleet, home, host.servers, [event])
         except AgentbusError:
             await _back(home, fleet, host, commit)

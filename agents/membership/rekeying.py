@@ -16,9 +16,8 @@ from approvals.repository import rules_in_force
 from bus.provision.membership.changing import Event
 from bus.provision.membership.rekeying import key_files, rekey
 from bus.surroundings import Home
+from schemas import names
 from schemas.ids import sha256_hex
-
-_KIND = "member.rekeyed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +38,7 @@ async def rotate(home: Home, members: Sequence[str], by: str, say: Say) -> Rekey
     git = Git(home.repository)
     fleet, digest = rules_in_force(git).fleet, sha256_hex(fleet_text(git).encode())
     roles = {name: role_of(fleet, name) for name in members}
-    events = [Event(_KIND, name, role, by, digest) for name, role in roles.items()]
+    events = [Event("rekeyed", name, role, by, digest) for name, role in roles.items()]
     restarted = []
     async with hosted(home, fleet) as host:
 
@@ -55,5 +54,6 @@ async def rotate(home: Home, members: Sequence[str], by: str, say: Say) -> Rekey
     steps = [
         f"give {file.principal} its new key, wherever a copy is: {file.path}" for file in key_files(fleet, home, copies)
     ]
-    steps.append(f"give auditors elsewhere the trust file with the keys of now: {home.trust}")
+    if any((home.credentials(name) / names.AUDIT_CREDENTIAL).exists() for name in roles):
+        steps.append(f"give auditors elsewhere the trust file with the keys of now: {home.trust}")
     return Rekeyed(list(roles), restarted, steps)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -28,11 +29,12 @@ def show(root: Path, *, as_json: bool) -> None:
     if as_json:
         print(json.dumps({"fleet": fleet.name, "home": str(home.root), "members": rows}, indent=2))
         return
-    print(f"{'NAME':<18}{'ROLE':<10}{'KEYS':<22}{'AGE':<7}MAY")
+    missing = "not made" if os.access(home.credentials(""), os.R_OK | os.X_OK) else "not yours to see"
+    print(f"{'NAME':<18}{'ROLE':<10}{'KEYS':<31}{'AGE':<7}MAY")
     for row in rows:
-        keys = " ".join(f"{key['public'][:8]}…" for key in row["keys"]) or "not made"
+        keys = " ".join(f"{key['public'][:8]}…" for key in row["keys"]) or missing
         ages = [key["age_days"] for key in row["keys"]]
-        print(f"{row['name']:<18}{row['role']:<10}{keys:<22}{f'{max(ages)} d' if ages else '':<7}{row['may']}")
+        print(f"{row['name']:<18}{row['role']:<10}{keys:<31}{f'{max(ages)} d' if ages else '':<7}{row['may']}")
 
 
 def _row(fleet: Fleet, home: Home, name: str, role: str) -> dict[str, Any]:

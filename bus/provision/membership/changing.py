@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Final, Literal
 
 from bus.audit.emit import Audit
 from bus.audit.producer import Insider
@@ -23,11 +24,19 @@ from schemas.fleet import Fleet
 WRITER = Insider(names.MEMBERSHIP, "0", is_agent=False)
 
 
+What = Literal["added", "removed", "rekeyed"]
+_KINDS: Final[Mapping[What, str]] = {
+    "added": "member.added",
+    "removed": "member.removed",
+    "rekeyed": "member.rekeyed",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
-    """What the trail is told: `kind` is of the catalogue, `by` who did it, `fleet` the digest of the fleet file."""
+    """What the trail is told: `by` is who did it, `fleet` the digest of the fleet file."""
 
-    kind: str
+    what: What
     member: str
     role: str
     by: str
@@ -45,7 +54,7 @@ async def change_members(fleet: Fleet, home: Home, servers: Sequence[Running], e
         AuditUnavailable: the trail does not take the events.
     """
     keys = write_files(fleet, home)
-    fresh = [event.member for event in events if event.kind == "member.added"]
+    fresh = [event.member for event in events if event.what == "added"]
     async with administering(fleet, home, keys, servers) as admins:
         stores = tuple(one.store for one in servers_of(fleet, home))
         ensure = partial(ensure_stream, stores=stores)
@@ -102,10 +111,9 @@ async def tell(home: Home, admin: Connection, events: Sequence[Event]) -> None:
     audit = await Audit.open(admin, WRITER, credential, home.state(names.MEMBERSHIP) / "audit")
     try:
         for event in events:
-            audit.emit(
-                event.kind, action=event.kind.rpartition(".")[2], actor=event.by, resource=event.member,
-                metadata={"role": event.role, "fleet": event.fleet},
-            )  # fmt: skip
+            kind = _KINDS[event.what]
+            metadata = {"role": event.role, "fleet": event.fleet}
+            audit.emit(kind, action=event.what, actor=event.by, resource=event.member, metadata=metadata)
         audit.emit("process.stopped", action="stop")
         await audit.confirm()
     finally:

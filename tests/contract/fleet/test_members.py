@@ -12,7 +12,7 @@ from approvals.applying.control import RestartFailed
 from bus.audit.trust import load_trust
 from bus.connection import Connection
 from bus.errors import ConnectionRefused
-from bus.provision.membership.changing import Event, change_members
+from bus.provision.membership.changing import Event, What, change_members
 from bus.provision.membership.probing import own_profile
 from bus.provision.membership.rekeying import key_files, rekey
 from bus.sessions import SessionStore
@@ -23,8 +23,8 @@ from tests.harness.agent import caller, sending, serving, trail
 from tests.harness.fleet import Bench, until
 
 
-def _event(kind: str, member: str, role: str) -> Event:
-    return Event(f"member.{kind}", member, role, "root", "0" * 64)
+def _event(what: What, member: str, role: str) -> Event:
+    return Event(what, member, role, "root", "0" * 64)
 
 
 async def test_members_come_and_go_while_others_work(fleet_bench: Bench) -> None:
