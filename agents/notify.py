@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -50,6 +51,10 @@ class Notifier:
     def ready(self, status: str = "") -> bool:
         """The process serves from now on: units ordered after it may start."""
         return self._send({"READY": "1", "STATUS": _one_line(status)} if status else {"READY": "1"})
+
+    def reloading(self) -> bool:
+        """The process was asked to look at its files again; `ready` is the end of it. Source: Type=notify-reload."""
+        return self._send({"RELOADING": "1", "MONOTONIC_USEC": str(time.monotonic_ns() // 1000)})
 
     def status(self, text: str) -> bool:
         """The line that `systemctl status` shows."""

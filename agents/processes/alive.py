@@ -14,14 +14,17 @@ from contextlib import asynccontextmanager
 import structlog
 
 from agents.notify import Notifier
+from agents.processes.looking_again import Look, look_again, nothing
 from bus.health.lateness import Lateness
 
 _log = structlog.get_logger("process")
 
 
 @asynccontextmanager
-async def alive(notifier: Notifier, lateness: Lateness, status: str) -> AsyncIterator[None]:
-    """Say that the process is ready and does `status`; then as above, until left."""
+async def alive(
+    notifier: Notifier, lateness: Lateness, status: str, asked_again: asyncio.Event, look: Look = nothing
+) -> AsyncIterator[None]:
+    """Say that the process is ready and does `status`; then as above, until left. It looks again when it is asked."""
 
     def tell(late_s: float) -> None:
         _log.warning("process.loop_blocked", late_s=round(late_s, 3), advice="a handler computes: asyncio.to_thread")
@@ -30,9 +33,11 @@ async def alive(notifier: Notifier, lateness: Lateness, status: str) -> AsyncIte
 
     lateness.on_late = tell
     feeding = asyncio.create_task(notifier.feed_watchdog())
+    looking = asyncio.create_task(look_again(asked_again, look, notifier, status))
     notifier.ready(status)
     try:
         yield
     finally:
         feeding.cancel()
+        looking.cancel()
         lateness.on_late = None

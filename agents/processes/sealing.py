@@ -140,7 +140,7 @@ async def _witnessing(witness: Witness, identity: Identity, place: Surroundings,
     report.connected("own", connection)
     report.numbers.looks.append(partial(seal.look_at_witness, witness))
     await attend(connection, identity.name, witness, report.cosigned)
-    async with alive(notifier, report.lateness, "cosigning checkpoints"):
+    async with alive(notifier, report.lateness, "cosigning checkpoints", signs.asked_again):
         report.health.stage = "serving"
         await signs.wait()
     report.health.stage = "draining"

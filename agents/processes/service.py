@@ -18,6 +18,7 @@ import structlog
 
 from agents.notify import Notifier
 from agents.processes.alive import alive
+from agents.processes.looking_again import Look, nothing
 from agents.processes.reporting import Report, reporting
 from agents.processes.signs import Signs
 from approvals.applying.control import process_of
@@ -67,14 +68,14 @@ class Running:
     slot: str
     report: Report
 
-    async def serve(self, status: str) -> None:
-        """Say that the process is ready, then wait until it should end.
+    async def serve(self, status: str, look: Look = nothing) -> None:
+        """Say that the process is ready, then wait until it should end. `look` is what SIGHUP asks for.
 
         Raises:
             ConnectionRefused: it has to end because it cannot work any more.
         """
         self.audit.emit("process.started", action="start")
-        async with alive(self.notifier, self.report.lateness, status):
+        async with alive(self.notifier, self.report.lateness, status, self.signs.asked_again, look):
             self.report.health.stage = "serving"
             _log.info("process.ready", status=status)
             await self.signs.wait()

@@ -18,6 +18,8 @@ class Signs:
 
     def __init__(self) -> None:
         self._over = asyncio.Event()
+        self.asked_again = asyncio.Event()
+        """Set when the process should look at its files again."""
         self.failure = ""
         self.audit: Audit | None = None
         """Where connection news go once the trail is open."""
@@ -25,10 +27,11 @@ class Signs:
         """Connections that this process closes itself are no news."""
 
     def listen(self) -> None:
-        """SIGTERM and SIGINT mean: drain and end."""
+        """SIGTERM and SIGINT mean: drain and end. SIGHUP means: look again; unheard, it would end the process."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._over.set)
+        loop.add_signal_handler(signal.SIGHUP, self.asked_again.set)
 
     async def wait(self) -> None:
         """Until it is time to end."""

@@ -17,6 +17,7 @@ import msgspec
 import structlog
 
 from agents.lifespan import Here
+from agents.processes.looking_again import look_at_agent
 from agents.processes.service import Identity, Running, service
 from agents.runtime.answering.ways import answering_of
 from agents.runtime.large import HELD_BYTES, LargeAnswering, Room
@@ -109,7 +110,7 @@ async def run_agent(path: Path, place: Surroundings) -> None:
         tasks.start(running.signs.fail)
         operations.waiting.start(running.signs.fail)
         beating = vital((pulse := _pulse(agent, running, responder, places)).run(), "the heartbeat", running.signs.fail)
-        await running.serve(f"serving {agent.id}, tree {tree[:12]}")
+        await running.serve(f"serving {agent.id}, tree {tree[:12]}", look_at_agent(path, tree))
         pulse.drain()
         await micro.stop()
         unfinished = await drain(responder, tasks, operations, limits.drain_timeout_s)

@@ -81,6 +81,7 @@ EVERY_SERVICE_OF_OURS: set[Directive] = {
     ("Service", "RestartPreventExitStatus", "78"),
     ("Service", "TimeoutStopSec", "40s"),
     ("Service", "SocketBindDeny", "any"),
+    ("Service", "ExecReload", "/bin/kill -HUP $MAINPID"),
 }
 ONE_SERVICE: dict[str, set[Directive]] = {
     "nats-server.service": {

@@ -49,6 +49,7 @@ BOOTED = (
     Check("the journal is searched by field", life.the_journal_is_searched_by_field),
     Check("the server is restarted alone", life.the_server_is_restarted_alone),
     Check("SIGTERM under load loses nothing", life.sigterm_under_load_loses_nothing),
+    Check("a reload keeps what runs", life.a_reload_keeps_what_runs),
     Check("a bad configuration fails once", life.a_bad_configuration_fails_once),
     Check("memory ends the child that took it", limits.memory_ends_the_child),
     Check("memory ends the agent that took it", limits.memory_ends_the_agent),

@@ -131,6 +131,23 @@ def sigterm_under_load_loses_nothing(ground: Ground) -> str:
     return f"8 of 8 requests in flight answered, {tasks} of {tasks} tasks done once"
 
 
+def a_reload_keeps_what_runs(ground: Ground) -> str:
+    """With a bad configuration in place the process goes on, and its status says what is wrong; mended, that it is sound."""
+    file, unit = f"{HOME}/live/greeter/agent.yaml", "agent@greeter"
+    before = ground.pid(unit)
+    status = f"systemctl reload {unit}; for try in $(seq 100); do systemctl show -P StatusText {unit} | grep"
+    wait = "&& exit; sleep 0.05; done; exit 1"
+    ground.machine.run(f"cp {file} /root/kept.yaml && echo 'nonsense: 1' >>{file}").check()
+    try:
+        refused = ground.machine.run(f"{status} 'cannot be used, and what ran goes on' {wait}").check()
+    finally:
+        ground.machine.run(f"cat /root/kept.yaml >{file}").check()
+    ground.machine.run(f"{status} 'its files are those that run' {wait}").check()
+    assert ground.pid(unit) == before
+    assert ground.ask("greeter", "hello")
+    return refused.partition("; ")[2]
+
+
 def a_bad_configuration_fails_once(ground: Ground) -> str:
     """Exit status 78 is one failure: systemd does not try again, and the journal says where it is wrong."""
     file, unit = f"{HOME}/live/greeter/agent.yaml", "agent@greeter"
