@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import http.client
 import socket
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from bus.unix_sockets import short_name
 from schemas.errors import Unavailable
 
 TIMEOUT_S: Final = 5.0
+_AGAIN_S: Final = 0.02
 _MOST_BYTES: Final = 8 * 1024 * 1024
 RUN: Final = Path("/run/agentbus")
 """Below it each unit has a folder of its own."""
@@ -54,13 +56,21 @@ class _Unix(http.client.HTTPConnection):
     def __init__(self, path: Path, timeout_s: float) -> None:
         super().__init__("localhost", timeout=timeout_s)
         self._path = path
+        self._timeout_s = timeout_s
 
     def connect(self) -> None:
         """Connect to the socket."""
         self.sock = socket.socket(socket.AF_UNIX)
         self.sock.settimeout(self.timeout)
+        ends_s = time.monotonic() + self._timeout_s
         with short_name(self._path) as name:
-            self.sock.connect(name)
+            while True:
+                try:
+                    return self.sock.connect(name)
+                except BlockingIOError:  # so many wait to be taken that the kernel lets no more wait
+                    if time.monotonic() > ends_s:
+                        raise TimeoutError from None
+                time.sleep(_AGAIN_S)
 
 
 def ask(where: Where, path: str, method: str = "GET", timeout_s: float = TIMEOUT_S) -> Told:

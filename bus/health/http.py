@@ -14,6 +14,7 @@ import asyncio
 import socket
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, NamedTuple
 from urllib.parse import parse_qsl
 
@@ -68,7 +69,8 @@ class Responder:
         self._pages = pages
         self._limits = limits or Limits()
         self._open: dict[asyncio.Task[None], None] = {}
-        """Connections, the oldest first."""
+        """Connections, the oldest first, without those that were told to give way."""
+        self._all: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
 
     async def start(self, listening: socket.socket) -> None:
@@ -79,16 +81,26 @@ class Responder:
         """Answer no more; connections end at once."""
         if self._server is not None:
             self._server.close()
-        for task in tuple(self._open):
+        for task in self._all:
             task.cancel()
-        await asyncio.gather(*self._open, return_exceptions=True)
+        await asyncio.gather(*self._all, return_exceptions=True)
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if len(self._open) >= self._limits.connections:
-            next(iter(self._open)).cancel()
+        while len(self._open) >= self._limits.connections:
+            # taken out at once: many are accepted in one turn of the loop, before the first has ended
+            oldest = next(iter(self._open))
+            del self._open[oldest]
+            oldest.cancel()
         task = watched(asyncio.create_task(self._serve(reader, writer)), "an answer about health", only_logged)
         self._open[task] = None
-        task.add_done_callback(lambda done: self._open.pop(done, None))
+        self._all.add(task)
+        task.add_done_callback(partial(self._ended, writer))
+
+    def _ended(self, writer: asyncio.StreamWriter, task: asyncio.Task[None]) -> None:
+        # here, and not in the task, which may be told to give way before it ever ran
+        writer.transport.abort()  # who has read the answer has closed by now
+        self._open.pop(task, None)
+        self._all.discard(task)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -96,8 +108,6 @@ class Responder:
                 await self._answer_one(_Exchange(reader, writer, self._limits.request_bytes))
         except (OSError, TimeoutError):
             pass  # the other side is slow, or gone: nobody to tell
-        finally:
-            writer.transport.abort()  # who has read the answer has closed by now
 
     async def _answer_one(self, exchange: _Exchange) -> None:
         try:

@@ -129,6 +129,21 @@ async def test_who_holds_connections_open_keeps_no_probe_out(tmp_path: Path, hea
             writer.close()
 
 
+async def test_connections_are_bounded_however_many_come_at_once(tmp_path: Path, health: Health) -> None:
+    """Of many that are accepted in one turn of the loop, all but the last few are closed before their time is over."""
+    async with answering(tmp_path, health, Limits(connections=3, timeout_s=3600)) as socket:
+        idle = await asyncio.gather(*(asyncio.open_unix_connection(str(socket)) for _ in range(60)))
+        closed = [asyncio.create_task(reader.read()) for reader, _ in idle]
+        for number, ended in enumerate(asyncio.as_completed(closed)):
+            assert await ended == b""
+            if number == 56:
+                break
+        assert (await asked(socket, "/live")).status == 200
+        for _, writer in idle:
+            writer.close()
+        await asyncio.gather(*closed)
+
+
 async def test_each_port_answers_for_its_own_pages(tmp_path: Path, health: Health) -> None:
     """Metrics are not on the port for health, nor the other way round; the socket has everything, and goes at the end."""
     pages = HealthPages(health, "1", 0.0).table()
