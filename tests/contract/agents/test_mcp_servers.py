@@ -23,13 +23,10 @@ from agents.mcp.listing import MAX_DESCRIPTION, MAX_LISTED, MAX_OFFERED
 from agents.mcp.pins import SEEN_FILE, Seen, pin_of
 from agents.mcp.results import MAX_CHARS
 from agents.mcp.server import Around, Server, Times, Told
-from agents.mcp.servers import Servers
-from agents.tools.errors import ToolRefused
 from schemas.agent import McpServer
 from schemas.redaction import REGISTERED
 from tests.harness.fleet import until
 from tests.harness.mcp_child import CALLS
-from tests.harness.toolbox import called, toolbox
 
 CHILD = Path(__file__).parents[2] / "harness" / "mcp_child.py"
 SOON = Times(first_wait_s=0.01, longest_wait_s=0.02, relist_s=0.0)
@@ -256,21 +253,6 @@ async def test_only_tools_of_the_list_are_offered(place: Place) -> None:
             await server.call("environ", {})
     async with place.running(tools=()) as server:
         assert offered(server) == set()
-
-
-async def test_the_file_decides_about_arguments(place: Place) -> None:
-    """As of any tool, also where one is left out; a tool of which the file says what cannot hold is not offered."""
-    place.lists(tool("echo", properties={"path": {"type": "string"}}), tool("data"))
-    rules = {"path": {"allow": ["notes/**"]}}
-    async with place.running(arguments={"echo": rules, "data": rules}, max_result_chars=200) as server:
-        assert offered(server) == {"echo"}
-        assert "has rules for its argument 'path', which it does not have" in server.listed[1].problem
-        box = toolbox(Servers((server,)).rows())
-        assert json.loads(await called(box, "mcp__files__echo", path="notes/a")) == {"path": "notes/a"}
-        for wrong in ({"path": "keys/a"}, {"path": 5}, {}):
-            with pytest.raises(ToolRefused, match="mcp__files__echo: path "):
-                await called(box, "mcp__files__echo", **wrong)
-        assert "[cut: " in await called(box, "mcp__files__echo", path="notes/a", more="x" * 500)
 
 
 async def test_a_tool_stays_what_it_was(place: Place) -> None:
