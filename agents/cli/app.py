@@ -233,6 +233,9 @@ def evaluate(
     file: Annotated[Path, typer.Argument(help="The suite: YAML with the agent and its cases.")],
     home: HomeOption = HOME,
     caller: CallerOption = "",
+    folder: Annotated[
+        Path | None, typer.Option(help="Try the agent in this folder, here, instead of the running one; no record.")
+    ] = None,
     at_once: Annotated[int, typer.Option("--at-once", "-j", min=1, max=64, help="Cases at a time.")] = 4,
     record: Annotated[bool, typer.Option(help="Put the result on the audit trail.")] = True,
     as_json: JsonOption = False,
@@ -243,7 +246,7 @@ def evaluate(
     """
     from agents.cli import eval_commands
 
-    eval_commands.run(file, home, caller, at_once=at_once, is_recorded=record, as_json=as_json)
+    eval_commands.run(file, (home, caller), folder, at_once=at_once, is_recorded=record, as_json=as_json)
 
 
 @app.command("replay")

@@ -1,7 +1,7 @@
 """How well an agent does: cases with expected answers, scored, and the result as a record for reviewers."""
 
 from .report import Report, Tried
-from .running import evaluate
+from .running import Asked, evaluate
 from .scoring import Score, score
 
-__all__ = ["Report", "Score", "Tried", "evaluate", "score"]
+__all__ = ["Asked", "Report", "Score", "Tried", "evaluate", "score"]

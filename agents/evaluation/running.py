@@ -1,4 +1,4 @@
-"""Trying the cases of a suite at a running agent."""
+"""Trying the cases of a suite at an agent."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ import asyncio
 import os
 import time
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
 import msgspec
 
-from bus.requests.caller import Caller
 from schemas import a2a, names
 from schemas.errors import A2AError
 from schemas.evaluation import EvaluationCase, EvaluationSuite
@@ -24,13 +23,26 @@ USAGE_KEY: Final = "urn:agentbus:usage"
 OnTried = Callable[[Tried], None]
 
 
+class Asked(Protocol):
+    """Whoever asks agents: a `Caller` on a bus, or `local`, which has the agent here."""
+
+    async def send_message(
+        self, agent: str, request: a2a.SendMessageRequest, *, timeout_s: float = 60.0
+    ) -> a2a.SendMessageResponse:
+        """The agent's answer.
+
+        Raises:
+            A2AError: what it refused with.
+        """
+
+
 class _Answer(NamedTuple):
     parts: tuple[a2a.Part, ...]
     cost_usd: float | None
 
 
 async def evaluate(
-    suite: EvaluationSuite, source: bytes, calls: Caller, *, at_once: int = 4, on_tried: OnTried = lambda _: None
+    suite: EvaluationSuite, source: bytes, calls: Asked, *, at_once: int = 4, on_tried: OnTried = lambda _: None
 ) -> Report:
     """Try every case, `at_once` of them at a time; `source` is the suite's file, whose digest the report carries.
 
@@ -53,7 +65,7 @@ async def evaluate(
     )  # fmt: skip
 
 
-async def _try(suite: EvaluationSuite, case: EvaluationCase, calls: Caller) -> Tried:
+async def _try(suite: EvaluationSuite, case: EvaluationCase, calls: Asked) -> Tried:
     started = time.monotonic()
     cost: float | None = None
     try:
@@ -65,7 +77,7 @@ async def _try(suite: EvaluationSuite, case: EvaluationCase, calls: Caller) -> T
     return Tried.of(case.name, result, time.monotonic() - started, cost)
 
 
-async def _scored(suite: EvaluationSuite, case: EvaluationCase, answer: _Answer, calls: Caller) -> Score:
+async def _scored(suite: EvaluationSuite, case: EvaluationCase, answer: _Answer, calls: Asked) -> Score:
     if not case.expect.rubric:
         return score(case.expect, answer.parts)
     asked = case.ask if case.ask is not None else msgspec.json.encode(case.data).decode()
@@ -78,7 +90,7 @@ def _part(text: str | None, data: Any) -> a2a.Part:
     return a2a.Part(data=data, media_type="application/json") if text is None else a2a.Part(text=text)
 
 
-async def _ask(calls: Caller, agent: str, part: a2a.Part, skill: str | None, timeout_s: float) -> _Answer:
+async def _ask(calls: Asked, agent: str, part: a2a.Part, skill: str | None, timeout_s: float) -> _Answer:
     message = a2a.Message(
         message_id=ulid(time.time_ns(), os.urandom(10)), role="ROLE_USER", parts=(part,),
         metadata={names.SKILL_KEY: skill} if skill else {},
