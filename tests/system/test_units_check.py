@@ -81,7 +81,7 @@ def test_environment():
 TREES = {
     "sound": "def test_one():\n    assert 1\nasync def test_two():\n    pass\n",
     "confined": CONFINED,
-    "endless": "def test():\n    while True: pass\n",
+    "endless": "import threading\ndef test():\n    threading.Event().wait()\n",
     "forks": (
         "import os, time\ndef test():\n    for _ in range(400):\n        if os.fork() == 0:\n"
         "            time.sleep(60)\n            os._exit(0)\n"

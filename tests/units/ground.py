@@ -53,7 +53,7 @@ limits:
 """
 _FASTER = """\
 [Service]
-WatchdogSec=3s
+WatchdogSec=5s
 RestartSec=100ms
 """
 """Seconds where a fleet at work waits for longer."""
