@@ -64,10 +64,8 @@ def _agent_to_agent(stage: Stage) -> None:
 def _background(stage: Stage) -> None:
     task = json.loads(stage.told("ask", "greeter", "hello", "--background", "--json"))["task"]["id"]
 
-    def is_done() -> bool:
-        return stage.told("tasks", "show", "greeter", task).startswith(f"{task} completed")
-
-    eventually(is_done, "the task is completed")
+    shown = stage.told("tasks", "show", "greeter", task, "--wait")
+    require(shown.startswith(f"{task} completed"), f"the task is shown as {shown!r}")
 
 
 def _card(stage: Stage) -> None:
@@ -84,10 +82,8 @@ def _task_for_the_absent(stage: Stage) -> None:
     require(stage.agentbus("ask", "greeter", "hello").code == 69, "the greeter answers though it was stopped")
     stage.told("agent", "start", "greeter")
 
-    def is_done() -> bool:
-        return _FRIENDLY in stage.agentbus("tasks", "show", "greeter", task).out
-
-    eventually(is_done, f"{task} is done")
+    shown = stage.told("tasks", "show", "greeter", task, "--wait")
+    require(_FRIENDLY in shown, f"the task is shown as {shown!r}")
 
 
 # -- self-modification -------------------------------------------------------------------------------------

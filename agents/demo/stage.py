@@ -116,16 +116,17 @@ def _free_port() -> int:
 
 
 def eventually(look: Callable[[], bool], what: str, within_s: float = 60) -> None:
-    """Wait until `look` is true.
+    """Wait until `look` is true, which may cost a process each time: it is looked at less often the longer it takes.
 
     Raises:
         Unmet: it is not, in time.
     """
-    deadline = time.monotonic() + within_s
+    deadline, pause_s = time.monotonic() + within_s, 0.05
     while not look():
         if time.monotonic() > deadline:
             raise Unmet(f"{what}: not within {within_s:g} s")
-        time.sleep(0.05)
+        time.sleep(pause_s)
+        pause_s = min(0.5, pause_s * 1.5)
 
 
 def require(is_so: bool, what: str) -> None:  # noqa: FBT001  it is a claim

@@ -58,15 +58,19 @@ def free_port() -> int:
 
 
 async def until[T](look: Callable[[], Awaitable[T]], timeout_s: float = 30, every_s: float = 0.02) -> T:
-    """The first true answer of `look`; fails when there is none in time."""
-    deadline = time.monotonic() + timeout_s
+    """The first true answer of `look`; fails when there is none in time.
+
+    What takes long is looked at less often, down to a fifth: many look at once, and a look costs others their time.
+    """
+    deadline, pause_s = time.monotonic() + timeout_s, every_s
     while True:
         found = await look()
         if found:
             return found
         if time.monotonic() > deadline:
             raise AssertionError(f"{look} did not come true within {timeout_s:g} s; last answer: {found!r}")
-        await asyncio.sleep(every_s)
+        await asyncio.sleep(pause_s)
+        pause_s = min(5 * every_s, 1.2 * pause_s)
 
 
 @functools.cache
