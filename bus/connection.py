@@ -35,7 +35,7 @@ from bus.refusals import Patience, Refusals, is_refusal
 from bus.wire import Handler, Msg, WireClient, hpub, pub
 from schemas.errors import DeadlineExceeded, InvalidSubject, PayloadTooLarge, PermissionDenied, Unavailable
 
-__all__ = ["Connection", "Handler", "Headers", "Msg", "Profile", "Subscription"]
+__all__ = ["Connection", "Handler", "Headers", "Msg", "Profile", "Subscription", "servers_at"]
 
 _log = structlog.get_logger("bus")
 _NO_RESPONDERS = "503"
@@ -138,7 +138,7 @@ class Connection:
             profile.on_closed(self._end or f"the connection {profile.name} was closed by the server")
 
         return {
-            **self._servers(),
+            **servers_at(profile.url),
             "name": profile.name,
             "nkeys_seed": str(profile.credential.path),
             "inbox_prefix": profile.inbox_prefix,
@@ -155,13 +155,6 @@ class Connection:
             "reconnected_cb": on_reconnected,
             "closed_cb": on_closed,
         }
-
-    def _servers(self) -> dict[str, Any]:
-        """Where they are, and how TLS is spoken with them."""
-        address = read_address(self.profile.url)
-        context = address.context()
-        encrypted = {"tls": context, "tls_handshake_first": True} if context else {}
-        return {"servers": list(address.servers), **encrypted}
 
     async def _on_error(self, error: Exception) -> None:
         kind = type(error).__name__
@@ -355,6 +348,18 @@ class Connection:
             # nats-py hands the server's words on in lower case
             if asked.lower() == subject.lower() and not waiting.done():
                 waiting.set_exception(PermissionDenied(f"the server does not let {self.profile.name} publish {asked}"))
+
+
+def servers_at(url: str) -> dict[str, Any]:
+    """What nats-py has to be told to reach the servers of an address.
+
+    Raises:
+        InvalidDocument: it is no address, or its authority's certificate cannot be read.
+    """
+    address = read_address(url)
+    context = address.context()
+    encrypted = {"tls": context, "tls_handshake_first": True} if context else {}
+    return {"servers": list(address.servers), **encrypted}
 
 
 def _give_up(waiting: asyncio.Future[Msg], subject: str, timeout_s: float) -> None:

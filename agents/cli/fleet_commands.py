@@ -17,11 +17,13 @@ from agents.cli.run import log_quietly, run_async
 from agents.cli.terminal import own_foreground
 from agents.home import ensure_home, fleet_folder
 from agents.installing.settle import settle
+from agents.membership.hosts import hosted, runs
 from agents.supervisor.supervisor import Supervisor
 from approvals.applying.control import RestartFailed, ask_supervisor
 from approvals.applying.provisioned import note_by_hand
 from bus.address import read_address
 from bus.provision.members import server_url
+from bus.provision.membership.administering import provision_running
 from bus.provision.provision import start_servers
 from bus.surroundings import Home
 from schemas.errors import AgentbusError
@@ -151,12 +153,16 @@ def control(root: Path, command: str, agent: str) -> None:
 
 
 def provision(root: Path, source: Path | None) -> None:
-    """Make everything a fleet needs, streams included, and leave nothing running."""
+    """Make everything a fleet needs, streams included; a server that runs takes it, and goes on, else none is left."""
     log_quietly()
     home = Home(root.resolve())
     fleet = ensure_home(home, fleet_folder(source))
 
     async def streams() -> None:
+        if await runs(home):
+            async with hosted(home, fleet) as host:
+                await provision_running(fleet, home, host.servers)
+            return
         servers = await start_servers(fleet, home)
         await asyncio.gather(*(server.stop() for server in servers))
 

@@ -181,6 +181,11 @@ async def hosted(home: Home, fleet: Fleet) -> AsyncIterator[Host]:
             yield host
 
 
+async def runs(home: Home) -> bool:
+    """Whether `agentbus up` or systemd runs this fleet's server now."""
+    return await _supervised(home) is not None or _is_of_units(home)
+
+
 @contextmanager
 def _alone(home: Home) -> Iterator[None]:
     path = home.state(names.MEMBERSHIP) / "lock"

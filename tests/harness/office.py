@@ -16,6 +16,7 @@ from nats.aio.client import Client
 from approvals.change.propose import Edit, build_proposal
 from approvals.git import Git
 from approvals.repository import rules_in_force
+from bus.connection import servers_at
 from bus.provision.members import server_url
 from bus.surroundings import Home
 from schemas import names
@@ -51,7 +52,7 @@ class Office:
                 told.append(str(error))
 
             self._clients[name] = await nats.connect(
-                server_url(fleet, self.home), nkeys_seed=str(self.home.credentials(name) / names.OWN_CREDENTIAL),
+                **servers_at(server_url(fleet, self.home)), nkeys_seed=str(self.home.credentials(name) / names.OWN_CREDENTIAL),
                 inbox_prefix="_INBOX" if name in fleet.reviewers else prefix, error_cb=on_error,
             )  # fmt: skip
         return self._clients[name]

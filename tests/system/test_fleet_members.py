@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 import pytest
@@ -17,10 +18,11 @@ from tests.harness.office import office
 
 @pytest.fixture(scope="module")
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningFleet]:
-    """A small fleet of its own: its members change."""
+    """A small fleet of its own, whose server speaks TLS: its members change."""
 
     def small(document: dict[str, Any]) -> None:
         document["agents"] = {"greeter": {}}
+        document["nats"]["tls"] = True
 
     with running_fleet(tmp_path_factory.mktemp("members"), small) as running:
         yield running
@@ -134,7 +136,7 @@ def test_a_new_fleet_is_begun_and_never_over_another(fleet: RunningFleet) -> Non
     there = fleet.run("fleet", "init", "other", check=False)
     assert (there.returncode, "stays as it is" in there.stderr) == (78, True)
     home = fleet.home.root.with_name("fresh")
-    taken = str(json.loads(fleet.run("status", "--json").stdout)["url"]).rpartition(":")[2]
+    taken = str(urlsplit(json.loads(fleet.run("status", "--json").stdout)["url"]).port)
     arguments = ("fleet", "init", "night", "--home", str(home), "--from", "newsroom", "--port")
     assert fleet.run(*arguments, taken, check=False).returncode == 78
     assert not list(home.iterdir())
@@ -142,3 +144,15 @@ def test_a_new_fleet_is_begun_and_never_over_another(fleet: RunningFleet) -> Non
     shown = json.loads(fleet.run("fleet", "show", "--home", str(home), "--json").stdout)
     assert (shown["fleet"], shown["members"][0]["name"]) == ("night", "researcher")
     fleet.run("fleet", "add", "auditor", "external", "--home", str(home))
+
+
+def test_a_fleet_that_runs_is_provisioned_again(fleet: RunningFleet) -> None:
+    """What is missing is made, and the server that runs takes it: here its certificate. No process is started again."""
+    before, certificate = _pids(fleet), fleet.home.server_certificate
+    certificate.unlink()
+    assert "server.pem" in fleet.run("provision", "--check", check=False).stdout
+    fleet.run("provision")
+    assert certificate.exists()
+    assert fleet.run("provision", "--check").stdout.startswith("looked at")
+    assert _pids(fleet) == before
+    assert fleet.run("ask", "greeter", "hello").stdout

@@ -19,7 +19,16 @@ from pathlib import Path
 
 from bus.connection import Connection
 from bus.credentials import Credential, create_credential
-from bus.provision.provision import Running, admin_profile, reloaded, write_configs
+from bus.provision.members import servers_of
+from bus.provision.provision import (
+    Running,
+    admin_profile,
+    ensure_stream,
+    patiently,
+    reloaded,
+    write_configs,
+    write_files,
+)
 from bus.provision.server_config import Keys
 from bus.provision.streams import streams_of
 from bus.surroundings import Home
@@ -52,6 +61,19 @@ async def administering(fleet: Fleet, home: Home, keys: Keys, servers: Sequence[
         finally:
             write()
         await reloaded(servers, last, lets_in=False)
+
+
+async def provision_running(fleet: Fleet, home: Home, servers: Sequence[Running]) -> None:
+    """Have running servers hold and do everything that `fleet` says; connections that stay allowed are kept.
+
+    Raises:
+        NotProvisioned: a server does not take the configuration, or a stream exists with another one.
+    """
+    keys = write_files(fleet, home)
+    async with administering(fleet, home, keys, servers) as admins:
+        ensure = partial(ensure_stream, stores=tuple(one.store for one in servers_of(fleet, home)))
+        for stream in streams_of(fleet):
+            await patiently(partial(ensure, stream=stream), admins[stream.account])
 
 
 def _public(admins: Mapping[str, Credential]) -> dict[str, str]:
