@@ -79,9 +79,8 @@ def install(recipe: Recipe, work: Work) -> Done:
     units = recipe.source.units if work.is_dry else work.tree.at(f"{RELEASES}/{name}/{UNITS}")
     _use(work, name, units)
     _leave_out_old(work, name)
-    if before and before != name and work.restarts and is_live(work.tree):
-        made = releases(work.tree).get(name)
-        work.do(*restart_steps(is_server_new=made is not None and made.nats_server != there[before].nats_server))
+    if work.restarts and is_live(work.tree):
+        work.do(*restart_steps(name, releases(work.tree)))
     return work.done(name, *_hints(work, before))
 
 
@@ -99,7 +98,7 @@ def roll_back(work: Work) -> Done:
     name = older[-1]
     _use(work, name, work.tree.at(f"{RELEASES}/{name}/{UNITS}"))
     if work.restarts and is_live(work.tree):
-        work.do(*restart_steps(is_server_new=there[before].nats_server != there[name].nats_server))
+        work.do(*restart_steps(name, there))
     return work.done(name)
 
 

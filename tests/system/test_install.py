@@ -92,6 +92,14 @@ def test_back_to_the_release_before_and_forward_again(machine: Machine) -> None:
     assert "# of 0.0.9" not in machine.run("cat /etc/systemd/system/agents.slice").check()
 
 
+def test_what_was_put_off_is_done_by_the_next_run(machine: Machine) -> None:
+    """What still runs from another release is restarted; then there is nothing to do."""
+    again = machine.run(INSTALL, timeout_s=120).check().splitlines()
+    assert again[-1] == "run    systemctl restart agent@greeter.service"
+    assert not [line for line in again if not line.startswith("run    systemctl restart ")]
+    assert in_use(machine) == [NOW]
+
+
 def test_uninstalling_takes_what_was_installed_and_keeps_the_rest(machine: Machine) -> None:
     """The last test here: nothing runs, a changed unit is kept and named, data stays until it is asked for."""
     machine.run(f"echo '# mine' >>{UNIT}").check()
