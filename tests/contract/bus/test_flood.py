@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
-import pytest
-
 from tests.flood.__main__ import attack
 from tests.flood.work import working
-from tests.harness.fleet import bench
+from tests.harness.fleet import Bench
 
-_LOGINS, _SILENT = 400, 300
+LOGINS, SILENT = 400, 300
+"""Of the second more than the fleet may have connections: they keep nobody out."""
 
 
-@pytest.mark.parametrize(("tls", "how"), [(False, "refused"), (True, "handshakes not gone on with")])
-async def test_nobody_gets_in_and_work_goes_on(tmp_path: Path, *, tls: bool, how: str) -> None:
-    """Each login fails, each request meanwhile is answered, and whoever has a key of the fleet is let in.
-
-    The sockets that say nothing are more than the fleet has members: they keep nobody out.
-    """
-
-    def change(fleet: dict[str, Any]) -> None:
-        fleet["nats"]["tls"] = tls
-
-    async with bench(tmp_path, change) as running, working(running) as work:
-        outcome = await attack(running, work, _LOGINS, 1.0, _SILENT)
-        assert outcome.ends[how] == _LOGINS
+async def work_goes_on(running: Bench, how: str) -> None:
+    """Each login fails, each request meanwhile is answered, and whoever has a key of the fleet is let in."""
+    async with working(running) as work:
+        outcome = await attack(running, work, LOGINS, 1.0, SILENT)
+        assert outcome.ends[how] == LOGINS
         assert not outcome.ends.keys() & {"LET IN", "never ended"}
         assert len(outcome.during) == 200
         assert outcome.logins
         assert work.turned_away == 0
+
+
+async def test_nobody_gets_in_and_work_goes_on(fleet_bench: Bench) -> None:
+    """Wrong keys, bad signatures, no keys, passwords, other protocols."""
+    await work_goes_on(fleet_bench, "refused")

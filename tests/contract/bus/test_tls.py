@@ -29,6 +29,7 @@ from schemas import names
 from schemas.documents import parse_yaml
 from schemas.errors import InvalidDocument
 from schemas.fleet import Fleet
+from tests.contract.bus.test_flood import work_goes_on
 from tests.harness.fleet import Bench, bench, until
 from tests.harness.needs import needs_nats
 
@@ -148,6 +149,12 @@ async def test_a_renewed_certificate_is_in_force_after_a_reload(secured: Bench) 
     secured.home.server_certificate.unlink()
     await put_in_force(secured.fleet, secured.home, [secured.server])
     assert person.reconnects == 0
+
+
+@module_loop
+async def test_handshakes_that_are_not_gone_on_with_keep_nobody_out(secured: Bench) -> None:
+    """They cost the server more than its clients; work goes on all the same."""
+    await work_goes_on(secured, "handshakes not gone on with")
 
 
 @needs_nats
