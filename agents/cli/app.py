@@ -141,7 +141,7 @@ def provision(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Make keys, server configuration, contexts and streams, without leaving anything running.
+    """Make keys, server configuration, contexts and streams; a fleet that runs goes on, by reload.
 
     Example: agentbus provision --home /var/lib/agentbus --fleet ./my-fleet
     """

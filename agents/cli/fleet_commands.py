@@ -17,7 +17,7 @@ from agents.cli.run import log_quietly, run_async
 from agents.cli.terminal import own_foreground
 from agents.home import ensure_home, fleet_folder
 from agents.installing.settle import settle
-from agents.membership.hosts import hosted, runs
+from agents.membership.hosts import alone, running_host
 from agents.supervisor.supervisor import Supervisor
 from approvals.applying.control import RestartFailed, ask_supervisor
 from approvals.applying.provisioned import note_by_hand
@@ -153,23 +153,29 @@ def control(root: Path, command: str, agent: str) -> None:
 
 
 def provision(root: Path, source: Path | None) -> None:
-    """Make everything a fleet needs, streams included; a server that runs takes it, and goes on, else none is left."""
+    """Make everything a fleet needs, streams included; a fleet that runs goes on, otherwise nothing is left running."""
     log_quietly()
     home = Home(root.resolve())
     fleet = ensure_home(home, fleet_folder(source))
-
-    async def streams() -> None:
-        if await runs(home):
-            async with hosted(home, fleet) as host:
-                await provision_running(fleet, home, host.servers)
-            return
-        servers = await start_servers(fleet, home)
-        await asyncio.gather(*(server.stop() for server in servers))
-
-    run_async(streams())
+    host = run_async(_streams(fleet, home))
     note_by_hand(home, time.time_ns())
     print(f"provisioned fleet {fleet.name} in {home.root}: {', '.join(fleet.agents)}")
+    if host:
+        print(f"it runs, by {host}: the server has read its configuration again")
     print(f"server configuration: {home.server_config}")
     print(f"contexts for people:  XDG_CONFIG_HOME={home.contexts} nats --context NAME …")
     for command in settle(home.root, fleet):
         print(f"ran {command}")
+
+
+async def _streams(fleet: Fleet, home: Home) -> str:
+    """Returns who runs the fleet, empty where nobody does."""
+    with alone(home):
+        host = await running_host(home, fleet)
+        if host is None:
+            servers = await start_servers(fleet, home)
+            await asyncio.gather(*(server.stop() for server in servers))
+            return ""
+        await provision_running(fleet, home, host.servers)
+        await host.adopt(fleet, "")
+        return host.name

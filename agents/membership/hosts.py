@@ -176,18 +176,18 @@ async def hosted(home: Home, fleet: Fleet) -> AsyncIterator[Host]:
         PermissionDenied: this is not the home's owner. NotProvisioned: somebody else listens where the fleet's server
             does, or another change is being made. NoServer: it is to be started, and does not.
     """
-    with _alone(home):
+    with alone(home):
         async with _hosted(home, fleet) as host:
             yield host
 
 
-async def runs(home: Home) -> bool:
-    """Whether `agentbus up` or systemd runs this fleet's server now."""
-    return await _supervised(home) is not None or _is_of_units(home)
-
-
 @contextmanager
-def _alone(home: Home) -> Iterator[None]:
+def alone(home: Home) -> Iterator[None]:
+    """Let nobody else change this fleet meanwhile.
+
+    Raises:
+        PermissionDenied: this is not the home's owner. NotProvisioned: somebody does.
+    """
     path = home.state(names.MEMBERSHIP) / "lock"
     try:
         next(home.credentials("").iterdir(), None)
@@ -205,11 +205,9 @@ def _alone(home: Home) -> Iterator[None]:
 
 @asynccontextmanager
 async def _hosted(home: Home, fleet: Fleet) -> AsyncIterator[Host]:
-    if (supervised := await _supervised(home)) is not None:
-        yield supervised
-    elif _is_of_units(home):
-        _require_one_server(fleet)
-        yield Units(home, (UnitServer(server_url(fleet, home)),))
+    host = await running_host(home, fleet)
+    if host is not None:
+        yield host
     else:
         _require_quiet(fleet)
         servers = local_servers(fleet, home)
@@ -218,6 +216,20 @@ async def _hosted(home: Home, fleet: Fleet) -> AsyncIterator[Host]:
             yield Nobody(servers)
         finally:
             await asyncio.gather(*(server.stop() for server in servers))
+
+
+async def running_host(home: Home, fleet: Fleet) -> Host | None:
+    """Whoever runs this fleet now.
+
+    Raises:
+        NotProvisioned: it is just starting, or a cluster.
+    """
+    if (supervised := await _supervised(home)) is not None:
+        return supervised
+    if not _is_of_units(home):
+        return None
+    _require_one_server(fleet)
+    return Units(home, (UnitServer(server_url(fleet, home)),))
 
 
 async def _supervised(home: Home) -> Supervised | None:

@@ -131,6 +131,17 @@ def _keys(fleet: RunningFleet) -> dict[str, list[str]]:
     return {row["name"]: [key["public"] for key in row["keys"]] for row in members}
 
 
+def test_provisioning_mends_a_fleet_that_runs(fleet: RunningFleet) -> None:
+    """What `--check` names is what `agentbus provision` makes again; nobody is restarted by that."""
+    before = _pids(fleet)
+    (fleet.home.credentials("auditor") / "own.nk").unlink()
+    assert "own.nk is missing" in fleet.run("provision", "--check", check=False).stdout
+    assert "it runs, by agentbus up" in fleet.run("provision").stdout
+    fleet.run("provision", "--check")
+    assert fleet.run("audit", "verify").stdout.startswith("sound")
+    assert _pids(fleet) == before
+
+
 def test_a_new_fleet_is_begun_and_never_over_another(fleet: RunningFleet) -> None:
     """What is there stays; a new home holds a fleet of that name, and what cannot be provisioned leaves nothing."""
     there = fleet.run("fleet", "init", "other", check=False)

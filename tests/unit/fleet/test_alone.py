@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from agents.membership.hosts import _alone
+from agents.membership.hosts import alone
 from bus.credentials import create_credential
 from bus.errors import NotProvisioned
 from bus.provision.retired import replace_signer, signers_of
@@ -17,9 +17,9 @@ def test_a_second_change_at_the_same_time_is_refused(tmp_path: Path) -> None:
     """It says to try again; afterwards it is let in."""
     home = Home(tmp_path)
     home.credentials("").mkdir()
-    with _alone(home), pytest.raises(NotProvisioned, match="try again"), _alone(home):
+    with alone(home), pytest.raises(NotProvisioned, match="try again"), alone(home):
         raise AssertionError("two at once")
-    with _alone(home):
+    with alone(home):
         pass
 
 
