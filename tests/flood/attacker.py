@@ -119,6 +119,8 @@ class Flood:
         if not heard:
             self._end(one, "closed")
         elif end := next((end for words, end in _ENDS.items() if words in one.heard), ""):
+            if end == "LET IN":
+                print(one.line, one.heard, file=sys.stderr)
             self._end(one, end)
         elif not self._waits:
             self._end(one, "handshakes not gone on with")
@@ -141,8 +143,9 @@ _ENDS = {
     b"Authentication Timeout": "refused",
     b"Parser Error": "refused",
     b"maximum connections": "turned away",
-    b"PONG": "LET IN",
+    b"\r\nPONG\r\n": "LET IN",
 }
+"""Whole lines: the nonce in the server's greeting may hold any four letters."""
 
 
 def flood(
