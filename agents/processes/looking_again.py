@@ -15,7 +15,6 @@ from pathlib import Path
 import structlog
 
 from agents.notify import Notifier
-from agents.runtime.loading.agent_folder import read_folder
 from approvals.git import tree_of_folder
 from schemas.errors import InvalidDocument
 
@@ -35,6 +34,7 @@ def nothing() -> str:
 
 def look_at_agent(path: Path, tree: str) -> Look:
     """The look of an agent whose file is `path` and that runs `tree`. No code of it is imported."""
+    from agents.runtime.loading.agent_folder import read_folder  # sealer and witnesses, which have none, start without
 
     def look() -> str:
         folder = read_folder(path, os.environ).folder
