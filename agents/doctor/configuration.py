@@ -7,7 +7,7 @@ import ipaddress
 from collections.abc import Sequence
 
 from agents.doctor.finding import Finding, doubtful, fine, one_line, wrong
-from agents.installation import Place
+from agents.observing import Place
 from agents.runtime.loading.agent_folder import read_folder
 from approvals.applying.release import live_tree
 from approvals.errors import GitFailed

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from agents.doctor import configuration, files, machine, models, processes, program, server, trail, units
 from agents.doctor.finding import Examined, Finding, wrong
-from agents.installation import Place, Runner
+from agents.observing import Place, Runner
 from schemas.errors import AgentbusError
 
 _LONGEST_S = 20.0

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from agents.doctor.finding import Finding, doubtful, fine, one_line, wrong
-from agents.installation import Place
-from agents.installation.drift import drifted
+from agents.observing import Place
+from agents.observing.drift import drifted
 
 
 async def provisioned(place: Place) -> Sequence[Finding]:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from agents.doctor.finding import Finding, doubtful, fine, one_line, wrong
-from agents.installation import Place
+from agents.observing import Place
 
 _LEAST_BYTES = 16 * 2**20
 """Less, and nats-server is not started: on a full disk it removes streams that it cannot open."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from agents.doctor.finding import Finding, doubtful, fine, wrong
-from agents.installation import Place, Runner
 from agents.llm.errors import PoolUnusable
 from agents.llm.secrets import resolve
+from agents.observing import Place, Runner
 from agents.runtime.loading.agent_folder import read_folder
 from bus.surroundings import CREDENTIALS
 from schemas.agent import ModelChoice

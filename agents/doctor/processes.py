@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 
 from agents.doctor.finding import Finding, doubtful, fine, wrong
-from agents.installation import NotRunning, Place, Process, State, processes_of, states_of
+from agents.observing import NotRunning, Place, Process, State, processes_of, states_of
 from bus.health.asking import ask, doors_of
 from schemas.errors import Unavailable
 

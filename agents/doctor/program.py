@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from agents.doctor.finding import Finding, fine, wrong
-from agents.installation import Place
+from agents.observing import Place
 from bus.errors import NoServer
 from bus.server import find_server, version_of
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from agents.cli.people import operators_connection
 from agents.doctor.finding import Finding, fine, wrong
-from agents.installation import Place
+from agents.observing import Place
 from bus.errors import ConnectionRefused
 from bus.provision.members import server_url
 from bus.server import MINIMUM

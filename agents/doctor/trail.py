@@ -9,7 +9,7 @@ from typing import Any
 
 from agents.cli.people import auditor
 from agents.doctor.finding import Finding, doubtful, fine, wrong
-from agents.installation import Place
+from agents.observing import Place
 from bus.audit.emit import SPOOL_BYTES
 from bus.audit.seal.check import read_note
 from bus.audit.seal.policy_file import load_policy

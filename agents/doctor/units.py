@@ -8,8 +8,8 @@ import subprocess
 from collections.abc import Iterator, Sequence
 
 from agents.doctor.finding import Finding, doubtful, fine, wrong
-from agents.installation import Place, Process, processes_of
-from agents.installation.states import show
+from agents.observing import Place, Process, processes_of
+from agents.observing.states import show
 
 _SHUT = {
     "NoNewPrivileges": "yes",

@@ -15,6 +15,7 @@ Source: POSIX.1-2001 (pax).
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 import os
@@ -137,8 +138,11 @@ def read_copy(file: Path) -> Contents:
         InvalidDocument: it is no copy, or is damaged; the message names the first file that is.
     """
     try:
-        with tarfile.open(file, "r:gz") as tar:
-            found, data = _digests(tar)
+        with gzip.open(file) as stream:
+            with tarfile.open(fileobj=stream, mode="r:") as tar:
+                found, data = _digests(tar)
+            while stream.read(_CHUNK_BYTES):
+                pass  # its end has the sum over all of it: names, modes and times too
     except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
         raise InvalidDocument(f"{file} is no backup that can be read: {error}") from None
     try:

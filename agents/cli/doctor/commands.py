@@ -10,7 +10,7 @@ from pathlib import Path
 
 from agents.cli.run import log_quietly, run_async
 from agents.doctor import Examined, Level, examine
-from agents.installation import place_of
+from agents.observing import place_of
 from schemas.text import harmless
 
 _MARKS = {Level.OK: ("ok", "32"), Level.WARNING: ("warning", "33"), Level.FAILURE: ("FAILURE", "31")}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from agents.cli.people import fleet_of
 from agents.cli.run import log_quietly, run_async
-from agents.installation.drift import drifted
+from agents.observing.drift import drifted
 from bus.surroundings import Home
 from schemas.text import harmless
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from agents.cli.run import log_quietly, run_async
 from agents.doctor import Examined, examine
-from agents.installation import NotRunning, Place, Process, Runner, State, place_of, processes_of, states_of
+from agents.observing import NotRunning, Place, Process, Runner, State, place_of, processes_of, states_of
 from approvals.git import BRANCH, Git
 from schemas.errors import AgentbusError, InvalidDocument
 from schemas.masking import masked_text

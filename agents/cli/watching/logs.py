@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from agents.cli.run import log_quietly
-from agents.installation import Place, Process, Runner, place_of, processes_of
-from agents.installation.processes import named
+from agents.observing import Place, Process, Runner, place_of, processes_of
+from agents.observing.processes import named
 from schemas.errors import InvalidDocument
 
 

@@ -12,8 +12,8 @@ from typing import Any
 
 from agents.cli.people import operators_connection
 from agents.cli.run import STOPPED, log_quietly, run_async
-from agents.installation import NotRunning, Place, State, place_of, states_of
-from agents.installation.on_the_bus import who_answers
+from agents.observing import NotRunning, Place, State, place_of, states_of
+from agents.observing.on_the_bus import who_answers
 from bus.errors import ConnectionRefused, CredentialMissing
 from bus.provision.members import server_url
 from schemas import names

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from agents.installation.numbers import Numbers
+from agents.observing.numbers import Numbers
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from agents.cli.run import STOPPED, log_quietly
 from agents.cli.watching.table import Fleet, Moment, as_json, between, lines
-from agents.installation import Place, place_of
-from agents.installation.numbers import numbers_of
+from agents.observing import Place, place_of
+from agents.observing.numbers import numbers_of
 from schemas.text import harmless
 
 _ALTERNATE, _BACK = "\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l"

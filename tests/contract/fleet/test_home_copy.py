@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import io
 import json
 import stat
@@ -76,15 +77,22 @@ async def test_nothing_is_replaced(saved: tuple[Bench, Path, list[object]], tmp_
         assert (done.returncode, "replaces nothing" in done.stderr) == (78, True)
 
 
-@pytest.mark.parametrize("place", [0.2, 0.5, 0.9])
-def test_a_damaged_file_is_refused(saved: tuple[Bench, Path, list[object]], tmp_path: Path, place: float) -> None:
-    """Before anything of it is written."""
+def test_a_damaged_file_is_refused(saved: tuple[Bench, Path, list[object]], tmp_path: Path) -> None:
+    """Before anything of it is written, wherever it is damaged; but for bits that fill a byte up and say nothing."""
     _, file, _ = saved
-    data = bytearray(file.read_bytes())
-    data[int(len(data) * place)] ^= 0x10
-    (tmp_path / "copy").write_bytes(data)
-    with pytest.raises(InvalidDocument, match=r"no backup|damaged"):
-        read_copy(tmp_path / "copy")
+    whole = file.read_bytes()
+    refused = 0
+    for place in range(100, len(whole), len(whole) // 50):
+        data = bytearray(whole)
+        data[place] ^= 0x10
+        (tmp_path / "copy").write_bytes(data)
+        try:
+            read_copy(tmp_path / "copy")
+        except InvalidDocument:
+            refused += 1
+        else:
+            assert gzip.decompress(data) == gzip.decompress(whole)
+    assert refused > 40
 
 
 def test_a_file_that_ends_early_is_refused(saved: tuple[Bench, Path, list[object]], tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from agents.cli.people import fleet_of
 from agents.doctor import Examined, Level, examine
-from agents.installation import Place, Runner
+from agents.observing import Place, Runner
 from approvals.applying.release import live_tree, switch
 from bus.credentials import create_credential
 from bus.provision.contexts import context_of

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from agents.cli.watching.table import Moment, between, lines
-from agents.installation.numbers import Numbers
-from agents.installation.processes import Process
+from agents.observing.numbers import Numbers
+from agents.observing.processes import Process
 
 GREETER = Process("agent-greeter", "agent@greeter.service", "greeter")
 SEALER = Process("sealer", "agentbus-sealer.service")

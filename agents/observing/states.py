@@ -7,8 +7,8 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from agents.installation.place import Place, Runner
-from agents.installation.processes import Process, processes_of
+from agents.observing.place import Place, Runner
+from agents.observing.processes import Process, processes_of
 from approvals.applying.control import RestartFailed, ask_supervisor
 from schemas.errors import AgentbusError
 

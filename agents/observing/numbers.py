@@ -9,8 +9,8 @@ from typing import Final
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from agents.installation.place import Place
-from agents.installation.processes import Process, processes_of
+from agents.observing.place import Place
+from agents.observing.processes import Process, processes_of
 from bus.health.asking import ask, doors_of
 from schemas.errors import AgentbusError
 from schemas.names import NATS_SERVER
