@@ -48,6 +48,7 @@ CHECKS: Sequence[Check] = (
     Check("trail", "spools", trail.spools),
     Check("units", "installed", units.installed, only=Runner.SYSTEMD),
     Check("units", "sandbox", units.sandbox, only=Runner.SYSTEMD),
+    Check("units", "sockets", units.sockets, only=Runner.SYSTEMD),
     Check("units", "exposure", units.exposure, only=Runner.SYSTEMD),
 )
 

@@ -10,6 +10,9 @@ from collections.abc import Iterator, Sequence
 from agents.doctor.finding import Finding, doubtful, fine, wrong
 from agents.observing import Place, Process, processes_of
 from agents.observing.states import show
+from agents.runtime.loading.agent_folder import read_folder
+from schemas.agent.reading import NOWHERE
+from schemas.errors import InvalidDocument
 
 _SHUT = {
     "NoNewPrivileges": "yes",
@@ -25,6 +28,7 @@ _SHUT = {
 }
 """What holds for every unit of ours, in the words of `systemctl show`."""
 _MOST_EXPOSED = 1.2
+_CHECKS, _COMMANDS = "agentbus-check.socket", "agent-tool.socket"
 _OFTEN = ("LoadState", "UnitFileState", "NeedDaemonReload", "FragmentPath", "User")
 
 
@@ -61,6 +65,27 @@ def _opened(process: Process) -> Iterator[Finding]:
         if state[name] != shut:
             by = state["DropInPaths"] or "its unit file"
             yield wrong(f"{process.unit} has {name}={state[name]} by {by}", f"systemctl revert {process.unit}")
+
+
+async def sockets(place: Place) -> Sequence[Finding]:
+    """What checks proposed changes, and what runs commands of models, can be reached."""
+    wanted = {_CHECKS: "every proposed change is refused without it"}
+    with_bash = [agent for agent in place.fleet.agents if _has_bash(place, agent)]
+    if with_bash:
+        wanted[_COMMANDS] = f"the tool bash of {', '.join(with_bash)} does nothing without it"
+    found = [
+        wrong(f"{unit} is not active: {why}", f"systemctl enable --now {unit}")
+        for unit, why in wanted.items()
+        if show(unit, "ActiveState")["ActiveState"] != "active"
+    ]
+    return found or [fine(f"{', '.join(wanted)} can be reached")]
+
+
+def _has_bash(place: Place, agent: str) -> bool:
+    try:
+        return read_folder(place.home.live(agent), NOWHERE).file.tools.bash is not None
+    except InvalidDocument:
+        return False  # said by the check of the agents' files
 
 
 async def exposure(place: Place) -> Sequence[Finding]:

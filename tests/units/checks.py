@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from tests.harness.systemd_units import UNITS
-from tests.units import commands, life, limits, removal
+from tests.units import commands, life, limits, removal, wellness
 from tests.units.files import SERVICES, exposure, root_with_units, verify, worst_exposure
 from tests.units.ground import Ground
 
@@ -61,6 +61,8 @@ BOOTED = (
     Check("a command cannot touch another one", commands.a_command_cannot_touch_another_one),
     Check("a command without end is ended", commands.a_command_without_end_is_ended),
     Check("only agents may have commands run", commands.only_agents_may_have_commands_run),
+    Check("the doctor finds nothing wrong", wellness.the_doctor_finds_nothing_wrong),
+    Check("the doctor names each fault", wellness.the_doctor_names_each_fault),
     Check("every unit stops in order", removal.every_unit_stops_in_order),
 )
 REMOVED = Check("uninstalling leaves the data", removal.uninstalling_leaves_the_data)
