@@ -22,6 +22,7 @@ BY_SECTION: dict[tuple[str, ...], Kind] = {
     ("mcp",): "code",  # it names programs that are started
     ("routing",): "tool",
     ("safety",): "tool",
+    ("http",): "tool",  # it opens ports
     ("llm",): "model",
     ("llm", "system_prompt"): "prompt",
     ("llm", "prompt_file"): "prompt",
