@@ -29,7 +29,7 @@ async def checkpoint(place: Place) -> Sequence[Finding]:
     path = place.home.state(names.SEALER) / "checkpoint"
     policy = load_policy(place.home.seal_policy)
     if not path.exists():
-        return [doubtful("nothing was sealed yet", place.start(names.SEALER, "agentbus-sealer"))]
+        return [doubtful("nothing was sealed yet", "wait ten seconds; agentbus logs sealer says what it waits for")]
     sealed, note = read_note(path, policy)
     age_s = place.now_s - path.stat().st_mtime
     cosigners = policy.witnessed(note)
