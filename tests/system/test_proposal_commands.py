@@ -341,7 +341,7 @@ def test_a_conversation_is_held_again_before_a_change_is_approved(fleet: Running
     ]  # fmt: skip
     shown = json.loads(fleet.run("proposals", "show", receipt.proposal, "--json").stdout)
     assert [(one["way"], one["passed"], one["cases"]) for one in shown["evaluations"]] == [("replay", 1, 2)]
-    assert shown["state"] == "open"
+    assert shown["state"] in {"open", "expired"}  # it decides nothing; only time does here
     fleet.run("proposals", "withdraw", receipt.proposal)
 
 
