@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from agents.cli.people import operator
 from agents.cli.run import log_quietly, run_async
 from agents.cli.shown import print_json, print_task, text_of, told_plainly
 from agents.context import SKILL_KEY
 from agents.llm.budget import Budget
+from agents.people import operator
 from bus.discovery.agent_keys import AgentKeys
 from bus.requests import spending
 from bus.surroundings import Home

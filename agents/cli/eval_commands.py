@@ -10,9 +10,9 @@ from pathlib import Path
 
 import msgspec
 
-from agents.cli.people import operator, own_operator
 from agents.cli.run import log_quietly, run_async
 from agents.evaluation import Asked, Report, Tried, evaluate
+from agents.people import operator, own_operator
 from approvals.reviewing.desk import ProposalDesk
 from schemas.approvals import Receipt
 from schemas.documents import parse_yaml

@@ -11,13 +11,13 @@ from typing import Any, NamedTuple
 import msgspec
 
 from agents import llm
-from agents.cli.people import own_operator
 from agents.cli.run import log_quietly, run_async
 from agents.evaluation.proposed import proposed_file
 from agents.evaluation.recorded import exchanges_of
 from agents.evaluation.replaying import Again, replay, replay_through
 from agents.evaluation.report import Report
 from agents.memory.session import decode
+from agents.people import own_operator
 from approvals.git import Git
 from approvals.reviewing.desk import ProposalDesk
 from bus.surroundings import Home

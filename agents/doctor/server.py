@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from agents.cli.people import operators_connection
 from agents.doctor.finding import Finding, fine, wrong
 from agents.observing import Place
+from agents.people import operators_connection
 from bus.errors import ConnectionRefused
 from bus.provision.members import server_url
 from bus.server import MINIMUM

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from agents.cli.people import auditor
 from agents.doctor.finding import Finding, doubtful, fine, wrong
 from agents.observing import Place
+from agents.people import auditor
 from bus.audit.emit import SPOOL_BYTES
 from bus.audit.seal.check import read_note
 from bus.audit.seal.policy_file import load_policy

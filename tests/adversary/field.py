@@ -15,7 +15,7 @@ import msgspec
 import yaml
 from nats.aio.client import Client
 
-from agents.cli.people import auditor, fleet_of
+from agents.people import auditor, fleet_of
 from approvals.change.propose import Edit
 from approvals.git import Git
 from bus.audit.read import Reader, events_of

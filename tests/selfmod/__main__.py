@@ -18,8 +18,8 @@ from pathlib import Path
 
 import uvloop
 
-from agents.cli.people import operator
 from agents.cli.run import log_quietly
+from agents.people import operator
 from approvals.change.propose import Edit
 from bus.requests.caller import Caller
 from schemas.approvals import Standing

@@ -8,7 +8,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from agents.cli.people import operator
+from agents.people import operator
 from bus.requests.caller import Caller
 from schemas import a2a
 from schemas.errors import A2AError

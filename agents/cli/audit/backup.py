@@ -8,8 +8,8 @@ from typing import NoReturn
 
 from agents.cli.audit.progress import Progress
 from agents.cli.audit.verify import Wanted, conclude, knowledge
-from agents.cli.people import auditor, fleet_of
 from agents.cli.run import log_quietly, run_async
+from agents.people import auditor, fleet_of
 from bus.audit.backup import Manifest, back_up, damaged_parts, read_manifest, records_in
 from bus.audit.head import Head
 from bus.audit.read import Reader

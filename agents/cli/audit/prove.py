@@ -10,8 +10,8 @@ import msgspec
 
 from agents.cli.audit.progress import Progress
 from agents.cli.audit.tail import line_of
-from agents.cli.people import auditor, fleet_of
 from agents.cli.run import log_quietly, run_async
+from agents.people import auditor, fleet_of
 from bus.audit.read import Reader, Record, events_of
 from bus.audit.seal.check import read_note
 from bus.audit.seal.policy_file import load_policy

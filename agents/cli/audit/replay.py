@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from agents.cli.audit.tail import line_of
-from agents.cli.people import auditor, fleet_of
 from agents.cli.run import log_quietly, run_async
 from agents.cli.when import moment_before
+from agents.people import auditor, fleet_of
 from bus.audit.read import Reader, Record
 from bus.audit.select import Selection, selected, stored_at
 from bus.surroundings import Home

@@ -8,8 +8,8 @@ from typing import Any, NoReturn
 
 from agents.cli.audit.backup import copy_lines, verified_copy
 from agents.cli.audit.verify import Wanted, conclude, verified_by
-from agents.cli.people import fleet_of
 from agents.cli.run import log_quietly, run_async
+from agents.people import fleet_of
 from bus.audit.archives import Archive, Archives
 from bus.audit.backup import read_manifest
 from bus.audit.read import Reader

@@ -15,8 +15,8 @@ import msgspec
 from agents.cli.audit.progress import Watch
 from agents.cli.audit.replay import trail_of
 from agents.cli.audit.verify import Wanted, conclude, verified_by
-from agents.cli.people import fleet_of
 from agents.cli.run import log_quietly, run_async
+from agents.people import fleet_of
 from bus.audit.archives import ROOT, Archive, problem_of
 from bus.audit.emit import Audit
 from bus.audit.event import Plain

@@ -13,8 +13,8 @@ from typing import NamedTuple, NoReturn
 import msgspec
 
 from agents.cli.audit.progress import Watch
-from agents.cli.people import auditor, fleet_of
 from agents.cli.run import log_quietly, run_async
+from agents.people import auditor, fleet_of
 from bus.audit.bookmark import Bookmark, Identity
 from bus.audit.read import Reader
 from bus.audit.seal.check import SealCheck, find_checkpoints, read_checkpoint

@@ -10,8 +10,8 @@ from typing import NoReturn
 
 from agents.cli.audit.progress import Progress
 from agents.cli.audit.verify import Wanted, conclude, verified_by
-from agents.cli.people import fleet_of
 from agents.cli.run import log_quietly, run_async
+from agents.people import fleet_of
 from bus.audit.read import Reader
 from bus.audit.verify import Report
 from bus.provision.closed import administered

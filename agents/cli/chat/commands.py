@@ -15,8 +15,8 @@ from agents.cli.chat.lines import Lines
 from agents.cli.chat.screen import Lines as JsonLines
 from agents.cli.chat.screen import Plain, Screen, Terminal
 from agents.cli.chat.slash import COMMANDS, Outcome
-from agents.cli.people import operator
 from agents.cli.run import exit_code, log_quietly, run_async
+from agents.people import operator
 from schemas import a2a
 from schemas.errors import A2AError
 

@@ -13,12 +13,12 @@ from pathlib import Path
 import msgspec
 
 from agents.cli.directory.render import Change, change_line, changes_between, print_agent, print_table
-from agents.cli.people import fleet_of, listening_operator, operator
 from agents.cli.run import log_quietly, run_async
 from agents.cli.shown import told_plainly
 from agents.context import SKILL_KEY
 from agents.directory.records import DIRECTORY, AgentRecord, Agents, FindInput, ShowInput, Shown
 from agents.directory.roll import Roll
+from agents.people import fleet_of, listening_operator, operator
 from agents.runtime.loading.typed import read_input, write_output
 from bus.discovery.agent_keys import AgentKeys
 from bus.discovery.cards import CardNotTrusted, verify_card

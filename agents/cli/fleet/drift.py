@@ -6,9 +6,9 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from agents.cli.people import fleet_of
 from agents.cli.run import log_quietly, run_async
 from agents.observing.drift import drifted
+from agents.people import fleet_of
 from bus.surroundings import Home
 from schemas.text import harmless
 

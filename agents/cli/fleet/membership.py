@@ -13,12 +13,12 @@ from typing import Any
 import yaml
 
 from agents.cli.agent.new import copied, templates
-from agents.cli.people import fleet_of
 from agents.cli.run import log_quietly, run_async
 from agents.membership.keeping import kept_of, purge
 from agents.membership.moving import Joining, join, leave
 from agents.membership.rekeying import rotate as rekeyed
 from agents.membership.roles import AGENT, REVIEWER, members_of, role_of
+from agents.people import fleet_of
 from approvals.git import Git
 from approvals.repository import rules_in_force
 from approvals.verdict.policy_check import findings_of

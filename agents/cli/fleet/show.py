@@ -8,9 +8,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from agents.cli.people import fleet_of
 from agents.cli.run import log_quietly
 from agents.membership.roles import PEOPLE, may, members_of
+from agents.people import fleet_of
 from bus.credentials import Credential
 from bus.provision.contexts import context_of
 from bus.provision.permissions import users_of

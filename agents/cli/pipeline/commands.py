@@ -15,10 +15,10 @@ from typing import Any
 
 import msgspec
 
-from agents.cli.people import operator
 from agents.cli.pipeline.conversations import lines_of, rows_of
 from agents.cli.pipeline.screen import Screen
 from agents.cli.run import log_quietly, run_async
+from agents.people import operator
 from agents.pipeline.errors import NotGoodEnough, RunUnlike
 from agents.pipeline.journal import Begun, Journal
 from agents.pipeline.running import Done, Run

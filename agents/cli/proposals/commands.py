@@ -11,10 +11,10 @@ from pathlib import Path
 
 import msgspec
 
-from agents.cli.people import own_operator
 from agents.cli.proposals.pages import page, state_in_words, table
 from agents.cli.run import EX_TEMPFAIL, log_quietly, run_async
 from agents.cli.shown import told_plainly
+from agents.people import own_operator
 from approvals.change.edits import Change, Patch, Removal, WholeFile
 from approvals.change.propose import build_fleet_proposal, build_proposal, files_in_force, no_files_yet
 from approvals.git import Git

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import msgspec
 
-from agents.cli.people import own_operator
 from agents.cli.proposals.hook import Hook, complain
 from agents.cli.proposals.pages import news
 from agents.cli.run import log_quietly, run_async
 from agents.cli.shown import told_plainly
+from agents.people import own_operator
 from approvals.reviewing.desk import ProposalDesk
 from bus.connection import Connection
 from schemas import subjects

@@ -9,9 +9,9 @@ from typing import Any
 
 import msgspec
 
-from agents.cli.people import operator
 from agents.cli.run import log_quietly, run_async
 from agents.cli.shown import print_json, told_plainly
+from agents.people import operator
 from bus.requests.caller import Caller
 from schemas import a2a
 from schemas import sessions as wire

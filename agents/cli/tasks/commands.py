@@ -15,11 +15,11 @@ from typing import get_args
 import msgspec
 
 from agents.cli.ask_commands import Question
-from agents.cli.people import fleet_of, operator
 from agents.cli.run import EX_TEMPFAIL, EX_UNAVAILABLE, log_quietly, run_async
 from agents.cli.shown import due_of, print_json, print_task, said, state_name, state_shown, text_of, told_plainly
 from agents.cli.tasks.watching import Screen
 from agents.cli.when import moment_of
+from agents.people import fleet_of, operator
 from bus.requests.caller import Caller
 from bus.surroundings import Home
 from schemas import a2a, protojson

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import msgspec
 
-from agents.cli.people import operators_connection
 from agents.cli.run import log_quietly, run_async
 from agents.cli.shown import told_plainly
+from agents.people import operators_connection
 from bus.connection import Connection
 from bus.requests.breaker import NEVER
 from bus.requests.caller import Caller

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from agents.cli.people import operators_connection
 from agents.cli.run import STOPPED, log_quietly, run_async
 from agents.observing import NotRunning, Place, State, place_of, states_of
 from agents.observing.on_the_bus import who_answers
+from agents.people import operators_connection
 from bus.errors import ConnectionRefused, CredentialMissing
 from bus.provision.members import server_url
 from schemas import names

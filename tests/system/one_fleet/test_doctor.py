@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from agents.cli.people import fleet_of
 from agents.doctor import Examined, Level, examine
 from agents.observing import Place, Runner
+from agents.people import fleet_of
 from approvals.applying.release import live_tree, switch
 from bus.credentials import create_credential
 from bus.provision.contexts import context_of

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from agents.cli.people import operators_connection
 from agents.cli.tasks.commands import _LARGEST_PAGE
+from agents.people import operators_connection
 from bus.jetstream import store
 from schemas import names, subjects
 from schemas.ids import task_id
@@ -58,7 +58,7 @@ def test_the_list_filters_by_state_and_conversation(fleet: RunningFleet) -> None
 async def test_the_list_reads_every_page(fleet: RunningFleet) -> None:
     """More tasks than one page of ListTasks holds are all listed, each once; fewer when fewer are asked for."""
     count = _LARGEST_PAGE + 5
-    connect = "import asyncio, sys; from pathlib import Path; from agents.cli.people import operator; "
+    connect = "import asyncio, sys; from pathlib import Path; from agents.people import operator; "
     script = (
         "from agents.cli.ask_commands import Question\n"
         "async def main():\n"
