@@ -4,8 +4,9 @@ Importing this package imports no provider's client. A name's module is imported
 without a model have budgets too, and need nothing else of it.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
+
+from schemas.lazy import from_modules
 
 if TYPE_CHECKING:
     from .budget import Budget, Reservation
@@ -121,10 +122,4 @@ _WHERE: Final = {
     "resolve": "secrets",
 }
 
-
-def __getattr__(name: str) -> Any:
-    """The name from its module; kept, so that this is called once for each."""
-    if name not in _WHERE:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(f".{_WHERE[name]}", __name__), name)
-    return value
+__getattr__ = from_modules(__name__, _WHERE)

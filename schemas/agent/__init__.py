@@ -5,8 +5,9 @@ A section is imported when it is asked for: commands and system processes that r
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from schemas.lazy import from_modules
 
 if TYPE_CHECKING:
     from .budget import BudgetLimits
@@ -132,10 +133,4 @@ _WHERE = {
     "WriteSettings": "tool_settings",
 }
 
-
-def __getattr__(name: str) -> Any:
-    """The name from its module; kept, so that this is called once for each."""
-    if name not in _WHERE:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(f".{_WHERE[name]}", __name__), name)
-    return value
+__getattr__ = from_modules(__name__, _WHERE)
