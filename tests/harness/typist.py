@@ -59,7 +59,8 @@ class Typist:
 @asynccontextmanager
 async def typing(*arguments: str | Path) -> AsyncIterator[Typist]:
     """`agentbus …` at a terminal of its own; it is ended when the test is over."""
-    command = shlex.join([sys.executable, "-m", "agents.cli", *map(str, arguments)])
+    # exec: a shell that waits in between may answer Ctrl-C itself, and its code would be seen (dash does, bash does not).
+    command = "exec " + shlex.join([sys.executable, "-m", "agents.cli", *map(str, arguments)])
     process = await asyncio.create_subprocess_exec(
         "script", "--quiet", "--return", "--command", command, "/dev/null", stdin=subprocess.PIPE,
         stdout=subprocess.PIPE, cwd=CHECKOUT,
