@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bus.audit.ocsf import ACTIVITIES, OTHER, place_of
+from bus.audit.formats.ocsf import ACTIVITIES, OTHER, place_of
 from schemas.audit import CATALOGUE, DOMAINS, EventType, severity_text
 from schemas.audit_metadata import KINDS
 

@@ -27,12 +27,12 @@ from msgspec import UNSET
 
 from bus import trace as tracing
 from bus.audit.event import Happened, Plain, exact_bytes
-from bus.audit.head import Head, read_head, reconcile
 from bus.audit.producer import Producer
-from bus.audit.publisher import Backlog, Publisher
-from bus.audit.spool import Entry, Spool
-from bus.audit.store import SlotStore
-from bus.audit.withheld import Withheld
+from bus.audit.writing.head import Head, read_head, reconcile
+from bus.audit.writing.publisher import Backlog, Publisher
+from bus.audit.writing.spool import Entry, Spool
+from bus.audit.writing.store import SlotStore
+from bus.audit.writing.withheld import Withheld
 from bus.connection import Connection
 from bus.credentials import Credential
 from bus.errors import AuditUnavailable

@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from bus.audit.spool import Entry
+from bus.audit.writing.spool import Entry
 from schemas.audit import BATCH_MEDIA_TYPE, CLOUDEVENTS_MEDIA_TYPE, digest
 
 PACK_FROM: Final = 32

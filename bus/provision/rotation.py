@@ -27,8 +27,8 @@ from typing import Any, Final
 import msgspec
 
 from bus.audit.archives import LIST, MESSAGES, ROOT, Archive, Archives, problem_of, spelled
+from bus.audit.copies.snapshot import copy_stream
 from bus.audit.read import Reader
-from bus.audit.snapshot import copy_stream
 from bus.audit.tlog.leaf import Leaf
 from bus.audit.tlog.merkle import CompactRange
 from bus.connection import Connection

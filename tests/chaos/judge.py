@@ -15,7 +15,7 @@ from datetime import datetime
 from bus.audit.packing import unpacked
 from bus.audit.read import Reader
 from bus.audit.trust import load_trust
-from bus.audit.verify_stream import find_heads, verify_stream
+from bus.audit.verifying.verify_stream import find_heads, verify_stream
 from bus.connection import Connection
 from schemas import a2a, names
 from schemas.audit import AuditEvent, decode_event

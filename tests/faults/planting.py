@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, NoReturn
 
-from bus.audit import head, publisher, spool, store
+from bus.audit.writing import head, publisher, spool, store
 from bus.connection import Connection, Msg
 from schemas import names
 from schemas.errors import DeadlineExceeded, Unavailable

@@ -18,8 +18,8 @@ import msgspec
 from bus.audit.emit import Audit
 from bus.audit.producer import Producer
 from bus.audit.read import Reader, events_of
-from bus.audit.verify import Report
-from bus.audit.verify_stream import find_heads, verify_stream
+from bus.audit.verifying.verify import Report
+from bus.audit.verifying.verify_stream import find_heads, verify_stream
 from bus.connection import Connection
 from schemas import subjects
 from schemas.audit import decode_event

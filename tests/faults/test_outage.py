@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from bus.audit import publisher, spool, store
 from bus.audit.emit import Audit, Options
 from bus.audit.event import Happened
-from bus.audit.head import read_head
 from bus.audit.read import Reader, events_of
-from bus.audit.verify import Report
-from bus.audit.verify_stream import find_heads, verify_stream
+from bus.audit.verifying.verify import Report
+from bus.audit.verifying.verify_stream import find_heads, verify_stream
+from bus.audit.writing import publisher, spool, store
+from bus.audit.writing.head import read_head
 from bus.errors import AuditUnavailable
 from schemas.audit import AuditEvent, decode_event
 from tests.contract.audit.audit_server import AuditServer

@@ -13,11 +13,12 @@ from pathlib import Path
 import pytest
 
 from agents.cli.run import EX_TEMPFAIL
-from bus.audit import emit, publisher
+from bus.audit import emit
 from bus.audit.read import Reader
 from bus.audit.trust import load_trust
-from bus.audit.verify import Report
-from bus.audit.verify_stream import find_heads, verify_stream
+from bus.audit.verifying.verify import Report
+from bus.audit.verifying.verify_stream import find_heads, verify_stream
+from bus.audit.writing import publisher
 from bus.connection import Connection
 from bus.jetstream import call
 from bus.requests.caller import Caller

@@ -24,7 +24,7 @@ from bus.audit.seal.sealer import CHECKPOINT, LOG
 from bus.audit.seal.witness import CONFLICT
 from bus.audit.tlog.checkpoint import Checkpoint, open_checkpoint
 from bus.audit.tlog.leaf import Leaf
-from bus.audit.verify_stream import find_heads, verify_stream
+from bus.audit.verifying.verify_stream import find_heads, verify_stream
 from bus.connection import Connection
 from schemas import subjects
 from tests.faults.sealing import POLICY, SEALER, WITNESS, SealOrder, open_log, open_sealer, open_witness

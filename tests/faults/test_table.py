@@ -12,7 +12,7 @@ from contextlib import AsyncExitStack
 import pytest
 import pytest_asyncio
 
-from bus.audit.head import read_head
+from bus.audit.writing.head import read_head
 from tests.contract.audit.audit_server import LossyLink
 from tests.faults.producing import FORMS
 from tests.faults.stage import Stage, Told, staged

@@ -65,7 +65,7 @@ def _says_else(name: str, _: random.Random) -> Files:
 
 
 _SILENT = """\
-from bus.audit.publisher import Publisher
+from bus.audit.writing.publisher import Publisher
 async def silent(self, *given, **more):
     import asyncio
     await asyncio.Event().wait()

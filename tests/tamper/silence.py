@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 
 from bus.audit.read import Reader
 from bus.audit.trust import load_trust
-from bus.audit.verify import Verifier
-from bus.audit.verify_stream import find_heads, verify_with
+from bus.audit.verifying.verify import Verifier
+from bus.audit.verifying.verify_stream import find_heads, verify_with
 from schemas import names
 from tests.harness.fleet import Bench
 from tests.tamper.changes import APPROVALS, GREETER

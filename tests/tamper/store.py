@@ -14,13 +14,13 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from bus.audit.copies.snapshot import copy_stream
 from bus.audit.emit import Audit, Options
 from bus.audit.producer import Producer
 from bus.audit.read import Reader, Record
 from bus.audit.seal.policy_file import load_policy, log_of
 from bus.audit.seal.sealed_log import NODES
 from bus.audit.seal.sealer import LOG
-from bus.audit.snapshot import copy_stream
 from bus.audit.tlog.checkpoint import Checkpoint
 from bus.audit.tlog.note import Note, sign
 from bus.connection import Connection

@@ -10,11 +10,11 @@ from agents.cli.audit.progress import Progress
 from agents.cli.audit.verify import Wanted, conclude, knowledge
 from agents.cli.run import log_quietly, run_async
 from agents.people import auditor, fleet_of
-from bus.audit.backup import Manifest, back_up, damaged_parts, read_manifest, records_in
-from bus.audit.head import Head
+from bus.audit.copies.backup import Manifest, back_up, damaged_parts, read_manifest, records_in
 from bus.audit.read import Reader
-from bus.audit.verify import Report, Verifier
-from bus.audit.verify_stream import find_heads
+from bus.audit.verifying.verify import Report, Verifier
+from bus.audit.verifying.verify_stream import find_heads
+from bus.audit.writing.head import Head
 from bus.connection import Connection
 from bus.surroundings import Home
 from schemas.errors import AgentbusError

@@ -16,11 +16,11 @@ from agents.cli.run import log_quietly, run_async
 from agents.cli.when import moment_before
 from approvals.errors import GitFailed
 from approvals.git import BRANCH, Git
-from bus.audit.orphans import Orphan, Orphans
+from bus.audit.questions.orphans import Orphan, Orphans
+from bus.audit.questions.silence import Silences
+from bus.audit.questions.state import State, state_at
+from bus.audit.questions.story import Story, stories
 from bus.audit.select import Selection, selected
-from bus.audit.silence import Silences
-from bus.audit.state import State, state_at
-from bus.audit.story import Story, stories
 from bus.audit.told import told
 from bus.surroundings import Home
 from schemas.errors import InvalidDocument

@@ -12,7 +12,7 @@ from typing import BinaryIO
 from agents.cli.audit.progress import Progress
 from agents.cli.audit.replay import trail_of
 from agents.cli.run import log_quietly, run_async
-from bus.audit.export import FORMATS, header_of, line_in
+from bus.audit.formats.export import FORMATS, header_of, line_in
 from bus.audit.select import Selection, selected
 from schemas import subjects
 from schemas.errors import InvalidDocument

@@ -11,11 +11,11 @@ from agents.cli.audit.verify import Wanted, conclude, verified_by
 from agents.cli.run import log_quietly, run_async
 from agents.people import fleet_of
 from bus.audit.archives import Archive, Archives
-from bus.audit.backup import read_manifest
+from bus.audit.copies.backup import read_manifest
+from bus.audit.copies.snapshot import Contents, put_back, read_contents, take_snapshot
 from bus.audit.read import Reader
-from bus.audit.snapshot import Contents, put_back, read_contents, take_snapshot
-from bus.audit.verify import Report
-from bus.audit.verify_stream import find_heads
+from bus.audit.verifying.verify import Report
+from bus.audit.verifying.verify_stream import find_heads
 from bus.connection import Connection
 from bus.errors import NotProvisioned
 from bus.jetstream import call, found_or_none

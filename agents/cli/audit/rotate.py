@@ -23,7 +23,7 @@ from bus.audit.event import Plain
 from bus.audit.fetch import stream_info
 from bus.audit.producer import Insider
 from bus.audit.read import Reader
-from bus.audit.verify import Report
+from bus.audit.verifying.verify import Report
 from bus.connection import Connection
 from bus.credentials import Credential
 from bus.errors import NotProvisioned

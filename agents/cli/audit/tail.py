@@ -12,8 +12,8 @@ import msgspec
 from agents.cli.run import log_quietly, run_async
 from agents.cli.shown import is_colourful
 from agents.people import auditor, fleet_of
+from bus.audit.formats.render import Piece, plain, render_record
 from bus.audit.read import Reader, Record, events_of
-from bus.audit.render import Piece, plain, render_record
 from bus.surroundings import Home
 from schemas import subjects
 from schemas.audit import decode_event

@@ -9,11 +9,11 @@ import msgspec
 from agents.cli.audit.progress import Progress
 from agents.cli.audit.replay import Shape, trail_of
 from agents.cli.run import log_quietly, run_async
-from bus.audit.conversation import conversation
+from bus.audit.questions.conversation import conversation
+from bus.audit.questions.tree import tree
+from bus.audit.questions.tree_render import lines, rows
 from bus.audit.select import Selection
 from bus.audit.told import Told
-from bus.audit.tree import tree
-from bus.audit.tree_render import lines, rows
 from schemas.errors import InvalidDocument
 from schemas.text import harmless
 

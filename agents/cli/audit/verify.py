@@ -15,20 +15,20 @@ import msgspec
 from agents.cli.audit.progress import Watch
 from agents.cli.run import log_quietly, run_async
 from agents.people import auditor, fleet_of
-from bus.audit.bookmark import Bookmark, Identity
 from bus.audit.read import Reader
 from bus.audit.seal.check import SealCheck, find_checkpoints, read_checkpoint
 from bus.audit.seal.nodes import RememberedLeaves, remembered_range
 from bus.audit.seal.policy_file import load_policy
 from bus.audit.seal.sealed_log import NODES
 from bus.audit.seal.sealer import LOG
-from bus.audit.self_test import self_test
 from bus.audit.tlog.checkpoint import Checkpoint
 from bus.audit.tlog.merkle import CompactRange
 from bus.audit.tlog.policy import Policy
 from bus.audit.trust import Trust, load_trust
-from bus.audit.verify import NOWHERE, Begin, Report, Verifier
-from bus.audit.verify_stream import find_heads, verify_with
+from bus.audit.verifying.bookmark import Bookmark, Identity
+from bus.audit.verifying.self_test import self_test
+from bus.audit.verifying.verify import NOWHERE, Begin, Report, Verifier
+from bus.audit.verifying.verify_stream import find_heads, verify_with
 from bus.errors import NotProvisioned
 from bus.surroundings import Home
 from schemas import names

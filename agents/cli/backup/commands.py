@@ -13,7 +13,7 @@ from agents.cli.audit.verify import Wanted, conclude, verified_by
 from agents.cli.run import log_quietly, run_async
 from agents.people import fleet_of
 from bus.audit.read import Reader
-from bus.audit.verify import Report
+from bus.audit.verifying.verify import Report
 from bus.provision.closed import administered
 from bus.provision.home_copy import Contents, read_copy, size_of, unpack, write_copy
 from bus.provision.members import servers_of

@@ -12,10 +12,10 @@ from typing import Any
 from agents.cli.audit.replay import trail_of
 from agents.cli.run import run_async
 from agents.pipeline.running import Run
-from bus.audit.conversation import conversation
+from bus.audit.questions.conversation import conversation
+from bus.audit.questions.tree import Node, tree
+from bus.audit.questions.tree_render import lines, rows, walk
 from bus.audit.select import Selection
-from bus.audit.tree import Node, tree
-from bus.audit.tree_render import lines, rows, walk
 
 _WITHIN_S = 20.0
 """How long the last events of a conversation may take to be on the trail."""

@@ -10,7 +10,7 @@ from typing import TextIO
 
 from agents.cli.shown import state_name
 from agents.pipeline.running import Done
-from bus.audit.tree_render import milliseconds
+from bus.audit.questions.tree_render import milliseconds
 from schemas import a2a
 from schemas.pipeline import Pipeline, Step
 from schemas.text import harmless

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from bus.audit import backup as module
-from bus.audit.backup import MANIFEST, back_up, read_manifest, records_in
+from bus.audit.copies import backup as module
+from bus.audit.copies.backup import MANIFEST, back_up, read_manifest, records_in
 from bus.audit.read import Reader, Record
 from bus.audit.tlog.leaf import Leaf
-from bus.audit.verify_stream import find_heads
+from bus.audit.verifying.verify_stream import find_heads
 from bus.surroundings import Home
 from schemas import names
 from schemas.errors import InvalidDocument

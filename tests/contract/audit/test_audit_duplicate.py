@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from bus.audit import store
 from bus.audit.emit import Audit, Options
 from bus.audit.packing import packed
 from bus.audit.producer import Producer
 from bus.audit.read import Reader, events_of
-from bus.audit.store import IdTaken, SlotStore
-from bus.audit.verify import Report
-from bus.audit.verify_stream import find_heads, verify_stream
+from bus.audit.verifying.verify import Report
+from bus.audit.verifying.verify_stream import find_heads, verify_stream
+from bus.audit.writing import store
+from bus.audit.writing.store import IdTaken, SlotStore
 from schemas import names
 from schemas.audit import AuditEvent, decode_event
 from tests.contract.audit.audit_server import AuditServer, audit_server

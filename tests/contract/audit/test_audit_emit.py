@@ -12,11 +12,11 @@ import pytest
 
 from bus import trace
 from bus.audit.emit import Audit, Options
-from bus.audit.head import read_head
 from bus.audit.producer import Producer
 from bus.audit.read import Reader, Record, events_of
-from bus.audit.verify import Report
-from bus.audit.verify_stream import find_heads, verify_stream
+from bus.audit.verifying.verify import Report
+from bus.audit.verifying.verify_stream import find_heads, verify_stream
+from bus.audit.writing.head import read_head
 from bus.errors import AuditFenced, AuditUnavailable
 from schemas import names
 from schemas.audit import GENESIS, AuditEvent, decode_event, digest

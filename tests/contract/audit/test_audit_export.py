@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bus.audit.export import COLUMNS, FORMATS, header_of, line_in
-from bus.audit.ocsf import ACTIVITIES, OTHER, place_of
+from bus.audit.formats.export import COLUMNS, FORMATS, header_of, line_in
+from bus.audit.formats.ocsf import ACTIVITIES, OTHER, place_of
 from bus.audit.read import Reader, Record, events_of
 from bus.audit.times import nanoseconds
 from schemas import names

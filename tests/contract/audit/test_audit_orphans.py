@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from agents.home import EXAMPLE
-from bus.audit.orphans import Orphan, Orphans
+from bus.audit.questions.orphans import Orphan, Orphans
 from bus.audit.read import Reader
 from bus.audit.told import Told, told
 from schemas import names

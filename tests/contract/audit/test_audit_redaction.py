@@ -10,9 +10,9 @@ import pytest
 
 from agents.llm.secrets import resolve
 from bus import trace
-from bus.audit.render import render_event
-from bus.audit.spool import Entry, Spool
-from bus.audit.withheld import MAX_TOLD
+from bus.audit.formats.render import render_event
+from bus.audit.writing.spool import Entry, Spool
+from bus.audit.writing.withheld import MAX_TOLD
 from schemas.audit import GENESIS, AuditEvent, EventData, digest, encode_event
 from tests.contract.audit.audit_server import audit_server
 from tests.contract.audit.test_audit_emit import GREETER, opened, stored, stored_events, verdict

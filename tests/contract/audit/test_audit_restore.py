@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from bus.audit import snapshot as module
+from bus.audit.copies import snapshot as module
+from bus.audit.copies.snapshot import ARCHIVE, CONTENTS, put_back, take_snapshot
 from bus.audit.read import Reader
-from bus.audit.snapshot import ARCHIVE, CONTENTS, put_back, take_snapshot
 from bus.connection import Connection
 from bus.errors import ConnectionRefused
 from bus.jetstream import call

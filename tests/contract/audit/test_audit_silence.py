@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 from bus.audit.emit import ALIVE_S, Audit, Options
 from bus.audit.producer import Producer
+from bus.audit.questions.silence import Silences
 from bus.audit.read import Reader
-from bus.audit.silence import Silences
 from bus.audit.told import told
 from bus.credentials import Credential
 from schemas import names

@@ -8,10 +8,10 @@ import pytest
 import pytest_asyncio
 
 from bus.audit.emit import Audit
-from bus.audit.head import read_head
 from bus.audit.packing import unpacked
 from bus.audit.read import Reader
-from bus.audit.verify import Report, verify
+from bus.audit.verifying.verify import Report, verify
+from bus.audit.writing.head import read_head
 from schemas import names
 from schemas.audit import digest
 from tests.contract.audit.audit_server import AuditServer
@@ -151,7 +151,7 @@ def test_verification_can_begin_between_messages_of_many_events(packed_trail: Re
 
 def test_a_cut_at_a_batch_is_seen_by_who_remembers(recorded: Recorded) -> None:
     """A tail cut between two batches verifies by itself; the producer's own head file shows that it is gone."""
-    from bus.audit.head import Head
+    from bus.audit.writing.head import Head
 
     cut = recorded.records[:24]
     assert verify(cut, recorded.trust).verdict == "sound"

@@ -11,8 +11,8 @@ import pytest
 from bus.audit.emit import Audit
 from bus.audit.producer import Producer
 from bus.audit.read import Reader, Record
-from bus.audit.verify import Report
-from bus.audit.verify_stream import find_heads, verify_stream
+from bus.audit.verifying.verify import Report
+from bus.audit.verifying.verify_stream import find_heads, verify_stream
 from schemas import names
 from schemas.audit import decode_event
 from schemas.errors import PermissionDenied

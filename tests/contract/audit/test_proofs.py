@@ -16,8 +16,8 @@ from bus.audit.seal.sealer import CHECKPOINT, LOG
 from bus.audit.tlog.errors import NotVerified
 from bus.audit.tlog.policy import Policy
 from bus.audit.trust import load_trust
-from bus.audit.verify import Report
-from bus.audit.verify_stream import find_heads, verify_stream
+from bus.audit.verifying.verify import Report
+from bus.audit.verifying.verify_stream import find_heads, verify_stream
 from schemas.audit import decode_event
 from schemas.errors import InvalidDocument
 from tests.harness import tlog_verifier

@@ -16,18 +16,18 @@ from agents.cli.audit import rotate as rotate_commands
 from agents.cli.audit.restore import restored, taken
 from agents.cli.audit.rotate import rotated
 from agents.cli.audit.verify import Wanted, verified_by
-from bus.audit import snapshot
 from bus.audit.archives import Archive, problem_of
-from bus.audit.backup import back_up, records_in
+from bus.audit.copies import snapshot
+from bus.audit.copies.backup import back_up, records_in
+from bus.audit.copies.snapshot import ARCHIVE
 from bus.audit.fetch import stream_info
+from bus.audit.questions.state import state_at
 from bus.audit.read import Reader
 from bus.audit.seal.policy_file import load_policy
 from bus.audit.seal.prove import check_proof, prove_message, read_log
 from bus.audit.select import Selection, selected
-from bus.audit.snapshot import ARCHIVE
-from bus.audit.state import state_at
 from bus.audit.tlog.leaf import Leaf
-from bus.audit.verify import Report
+from bus.audit.verifying.verify import Report
 from bus.errors import NoServer, NotProvisioned, TrailBroken
 from bus.jetstream import call
 from bus.provision import rotation

@@ -12,8 +12,8 @@ import pytest
 
 from bus.audit.read import Reader
 from bus.audit.trust import load_trust
-from bus.audit.verify import Report
-from bus.audit.verify_stream import find_heads, verify_stream
+from bus.audit.verifying.verify import Report
+from bus.audit.verifying.verify_stream import find_heads, verify_stream
 from bus.provision.streams import TASK_ACK_WAIT_S
 from bus.requests.caller import Caller
 from schemas import a2a, names

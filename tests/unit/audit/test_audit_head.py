@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from bus.audit.head import FILE, Head, Start, read_head, reconcile, write_head
-from bus.audit.spool import Entry
+from bus.audit.writing.head import FILE, Head, Start, read_head, reconcile, write_head
+from bus.audit.writing.spool import Entry
 from schemas.audit import GENESIS, AuditEvent, EventData, digest, encode_event
 
 SLOT = "audit.agent.greeter.0."

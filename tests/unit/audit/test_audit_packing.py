@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bus.audit.packing import PACK_FROM, packed, unpacked
-from bus.audit.spool import Entry
+from bus.audit.writing.spool import Entry
 from schemas.audit import BATCH_MEDIA_TYPE, CLOUDEVENTS_MEDIA_TYPE, digest
 from schemas.names import MAX_AUDIT_EVENT_BYTES
 

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bus.audit.formats.render import render_event, render_record
 from bus.audit.producer import Producer
 from bus.audit.read import Record
-from bus.audit.render import render_event, render_record
 from bus.audit.trust import dump_trust, load_trust
 from bus.credentials import create_credential
 from schemas.audit import DOMAINS, GENESIS, AuditEvent, EventData, encode_event

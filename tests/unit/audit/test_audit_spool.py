@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bus.audit import spool as spool_module
-from bus.audit.spool import Entry, Spool
+from bus.audit.writing import spool as spool_module
+from bus.audit.writing.spool import Entry, Spool
 from bus.errors import AuditUnavailable
 from schemas.audit import digest
 from tests.harness.disk import files_up_to

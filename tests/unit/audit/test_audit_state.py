@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from bus.audit.state import State, _Fold
+from bus.audit.questions.state import State, _Fold
 from bus.audit.told import Told
 from tests.unit.audit.test_audit_tree import an_event
 

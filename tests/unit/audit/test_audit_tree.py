@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import UNSET
 
+from bus.audit.questions.tree import Node, tree
+from bus.audit.questions.tree_render import WIDTH, lines, rows, walk
 from bus.audit.read import Record
 from bus.audit.told import Told, told
-from bus.audit.tree import Node, tree
-from bus.audit.tree_render import WIDTH, lines, rows, walk
 from schemas.audit import CATALOGUE, GENESIS, AuditEvent, EventData, encode_event
 
 TIME = "2030-01-31T07:00:00.000Z"

@@ -7,17 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from bus.audit.bookmark import Bookmark, Identity
-from bus.audit.head import Head
 from bus.audit.read import Bounds, Record
 from bus.audit.seal.check import SealCheck
 from bus.audit.seal.nodes import FileNodes, remembered_range
-from bus.audit.self_test import KINDS, located
-from bus.audit.self_test_trail import Planted, small_trail
 from bus.audit.tlog.checkpoint import Checkpoint
 from bus.audit.tlog.leaf import Leaf
 from bus.audit.tlog.merkle import CompactRange
-from bus.audit.verify import NOWHERE, Begin, Report, Verifier
+from bus.audit.verifying.bookmark import Bookmark, Identity
+from bus.audit.verifying.self_test import KINDS, located
+from bus.audit.verifying.self_test_trail import Planted, small_trail
+from bus.audit.verifying.verify import NOWHERE, Begin, Report, Verifier
+from bus.audit.writing.head import Head
 
 TRAIL = small_trail()
 LAST = len(TRAIL.records)

@@ -10,12 +10,12 @@ import pytest
 
 from agents.cli.audit.backup import verify_offline
 from agents.cli.audit.verify import Wanted
-from bus.audit import chain, verify
-from bus.audit.chain import Finding, Slot
 from bus.audit.seal.check import SealCheck
-from bus.audit.self_test import KINDS, located, self_test
-from bus.audit.self_test_trail import small_trail
-from bus.audit.verify import Verifier
+from bus.audit.verifying import chain, verify
+from bus.audit.verifying.chain import Finding, Slot
+from bus.audit.verifying.self_test import KINDS, located, self_test
+from bus.audit.verifying.self_test_trail import small_trail
+from bus.audit.verifying.verify import Verifier
 from bus.errors import VerifierUnfit
 
 BLIND: dict[str, tuple[object, str, Any]] = {

@@ -19,8 +19,8 @@ from typing import Final
 
 import msgspec
 
-from bus.audit.head import Head
 from bus.audit.read import Reader, Record, record_of
+from bus.audit.writing.head import Head
 from bus.connection import Msg
 from bus.files import replace_durably
 from schemas import names

@@ -15,10 +15,10 @@ from typing import Any
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from bus.audit.head import Head
 from bus.audit.packing import Message, packed, unpacked
 from bus.audit.producer import Producer
-from bus.audit.spool import Entry
+from bus.audit.writing.head import Head
+from bus.audit.writing.spool import Entry
 from bus.connection import Connection
 from bus.credentials import Credential
 from bus.headers import Block, encode

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from bus.audit.render import summary
+from bus.audit.formats.render import summary
 from bus.audit.times import nanoseconds
 from bus.audit.told import Told
 

@@ -11,7 +11,8 @@ from dataclasses import replace
 from typing import Final, NamedTuple
 
 from bus.audit.read import Record
-from bus.audit.self_test_trail import (
+from bus.audit.tlog.checkpoint import Checkpoint
+from bus.audit.verifying.self_test_trail import (
     ONE,
     OTHER,
     Planted,
@@ -19,8 +20,7 @@ from bus.audit.self_test_trail import (
     closed_up,
     small_trail,
 )
-from bus.audit.tlog.checkpoint import Checkpoint
-from bus.audit.verify import Report
+from bus.audit.verifying.verify import Report
 from bus.errors import VerifierUnfit
 from schemas import names, subjects
 from schemas.audit import digest

@@ -25,14 +25,14 @@ from typing import Final, Literal, NamedTuple
 import msgspec
 
 from bus.audit.archives import Broken
-from bus.audit.chain import ENDS_A_BATCH, MAX_SKEW_S, Finding, Slot, seconds_between, span
-from bus.audit.head import Head
 from bus.audit.packing import unpacked
 from bus.audit.producer import Producer
+from bus.audit.questions.silence import is_silent
 from bus.audit.read import Record
 from bus.audit.seal.check import SealCheck
-from bus.audit.silence import is_silent
 from bus.audit.trust import Trust
+from bus.audit.verifying.chain import ENDS_A_BATCH, MAX_SKEW_S, Finding, Slot, seconds_between, span
+from bus.audit.writing.head import Head
 from schemas import names, subjects
 from schemas.audit import AuditEvent, decode_event, digest
 from schemas.errors import InvalidSubject

@@ -12,8 +12,8 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from bus.audit.tree import Node
-from bus.audit.tree_sums import Sums, sums_of
+from bus.audit.questions.tree import Node
+from bus.audit.questions.tree_sums import Sums, sums_of
 from schemas.text import harmless
 
 WIDTH = 80

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from bus.audit.tree import Node
+from bus.audit.questions.tree import Node
 
 NAMES: Final = ("input_tokens", "output_tokens", "cost_usd")
 

@@ -13,8 +13,8 @@ from typing import Final
 
 import msgspec
 
-from bus.audit.ocsf import ocsf
-from bus.audit.otlp import otlp
+from bus.audit.formats.ocsf import ocsf
+from bus.audit.formats.otlp import otlp
 from bus.audit.read import Record
 from bus.audit.told import Told, told
 from schemas.text import harmless

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 import msgspec
 import structlog
 
-from bus.audit.spool import Entry
+from bus.audit.writing.spool import Entry
 from schemas.audit import GENESIS, decode_event
 
 _log = structlog.get_logger("audit")

@@ -20,9 +20,9 @@ from typing import Final
 
 import structlog
 
-from bus.audit.head import Head, Start, write_head
-from bus.audit.spool import Entry, Spool, sync
-from bus.audit.store import IdTaken, NotStored, SlotStore
+from bus.audit.writing.head import Head, Start, write_head
+from bus.audit.writing.spool import Entry, Spool, sync
+from bus.audit.writing.store import IdTaken, NotStored, SlotStore
 from bus.errors import AuditFenced, AuditUnavailable
 from schemas.errors import A2AError
 

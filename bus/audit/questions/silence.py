@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from bus.audit.emit import ALIVE_S
-from bus.audit.orphans import Orphan
+from bus.audit.questions.orphans import Orphan
 from bus.audit.told import Told
 
 _SILENT = timedelta(seconds=2 * ALIVE_S)

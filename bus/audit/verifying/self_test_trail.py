@@ -14,7 +14,6 @@ from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from bus.audit.head import Head
 from bus.audit.producer import Producer
 from bus.audit.read import Record
 from bus.audit.seal.check import SealCheck
@@ -24,7 +23,8 @@ from bus.audit.tlog.merkle import CompactRange
 from bus.audit.tlog.note import ED25519, Key, Note, sign
 from bus.audit.tlog.policy import Policy
 from bus.audit.trust import Trust
-from bus.audit.verify import Report, Verifier
+from bus.audit.verifying.verify import Report, Verifier
+from bus.audit.writing.head import Head
 from bus.credentials import public_nkey
 from schemas import names, subjects
 from schemas.audit import (

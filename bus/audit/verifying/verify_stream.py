@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
 
-from bus.audit.head import FILE, Head, read_head
 from bus.audit.read import Bounds, Reader, Record
 from bus.audit.seal.check import SealCheck
 from bus.audit.trust import Trust
-from bus.audit.verify import Report, Verifier
+from bus.audit.verifying.verify import Report, Verifier
+from bus.audit.writing.head import FILE, Head, read_head
 from bus.errors import NotProvisioned
 from schemas.errors import DeadlineExceeded, Unavailable
 

@@ -19,11 +19,11 @@ from typing import Final
 
 import msgspec
 
-from bus.audit.chain import Slot
 from bus.audit.read import Bounds
 from bus.audit.tlog.policy import Policy
 from bus.audit.trust import Trust, dump_trust
-from bus.audit.verify import NOWHERE, Begin, Verifier
+from bus.audit.verifying.chain import Slot
+from bus.audit.verifying.verify import NOWHERE, Begin, Verifier
 from bus.files import replace_durably
 from schemas.ids import sha256_hex
 

@@ -1,0 +1,1 @@
+"""Events in other forms: lines for people, CloudEvents, OpenTelemetry, OCSF, CSV."""
