@@ -66,7 +66,7 @@ deb: $(STAMP) ## make a Debian package of the program, in dist/
 	@$(BIN)/agentbus install --deb dist $(ARGS)
 
 schemas: $(STAMP) ## write the JSON Schemas and the documents that are generated
-	@$(BIN)/python -m agents.cli.generate
+	@$(BIN)/python -m agents.generating
 
 nats-cli: $(STAMP) ## build the `nats` command into the environment, where Go is installed
 	@PYTHON=$(PYTHON) .ci/nats-cli $(BIN)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from agents.cli.event_page import event_page
+from agents.generating.event_page import event_page
 from agents.home import EXAMPLE
 from schemas.audit import CATALOGUE
 from schemas.audit_metadata import EVERYWHERE

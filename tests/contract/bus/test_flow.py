@@ -13,7 +13,7 @@ from bus.requests.flow import Bounds, Rate
 from schemas import a2a
 from schemas.errors import RateLimited, TaskNotFound, Unavailable
 from tests.contract.agents.skills import Counting, Gate, echo
-from tests.contract.bus.test_task_operations import answer_of, background, further, listening
+from tests.contract.tasks.test_task_operations import answer_of, background, further, listening
 from tests.harness.agent import caller, reaches, saying, serving, trail
 from tests.harness.fleet import Bench, bench
 

@@ -19,7 +19,7 @@ from bus.tasks.log import Watch
 from schemas import a2a, names, protojson
 from schemas.errors import DeadlineExceeded, TaskNotFound, Unavailable, UnsupportedOperation
 from tests.contract.agents.skills import Gate, echo
-from tests.contract.bus.test_task_operations import answer_of, background, order
+from tests.contract.tasks.test_task_operations import answer_of, background, order
 from tests.harness.admin import administrator
 from tests.harness.agent import caller, reaches, saying, serving
 from tests.harness.fleet import Bench, until

@@ -11,8 +11,8 @@ from bus.jetstream import delivery_of
 from bus.tasks.dead_letters import GivenUp, read_dead_letters
 from schemas import a2a
 from schemas.errors import A2AError, Internal, InvalidArgument, RateLimited, TaskNotFound, Unavailable
-from tests.contract.bus.scheduling import pull_one
-from tests.contract.bus.test_task_operations import answer_of, background
+from tests.contract.tasks.scheduling import pull_one
+from tests.contract.tasks.test_task_operations import answer_of, background
 from tests.harness.agent import caller, reaches, saying, serving
 from tests.harness.fleet import Bench, until
 

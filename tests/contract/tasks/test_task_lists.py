@@ -13,7 +13,7 @@ from schemas import a2a, names, protojson
 from schemas.errors import InvalidArgument
 from schemas.ids import rfc3339
 from tests.contract.agents.skills import echo
-from tests.contract.bus.test_task_operations import background, further, order
+from tests.contract.tasks.test_task_operations import background, further, order
 from tests.harness.agent import Agent, caller, reaches, saying, serving
 from tests.harness.fleet import Bench
 

@@ -13,7 +13,7 @@ import pytest
 
 from agents.cli import journal
 from agents.cli.journal import Journal, leads_to_journal, render, unit_of
-from tests.unit.agents.test_log_lines import CHECKOUT, SERVICE
+from tests.unit.agents.cli.test_log_lines import CHECKOUT, SERVICE
 
 
 @pytest.fixture

@@ -1,24 +1,20 @@
-"""Writes the files that follow from the code: JSON Schemas, the pages of events, permissions and keys, nats-server's side of the example fleet.
+"""The files that follow from the code: JSON Schemas, the pages of events, numbers, permissions and keys, nats-server's side of the example fleet.
 
-    python -m agents.cli.generate [--check]
-
-The files are for readers and for tools in other languages; nothing of the product reads them. With
-`--check` nothing is written: what is stale is named, and the exit code is 1.
+They are for readers and for tools in other languages; nothing of the product reads them.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from agents.cli.configuration_page import configuration_page
-from agents.cli.event_page import event_page
-from agents.cli.metric_page import metric_page
-from agents.cli.permission_page import permission_page
+from agents.generating.configuration_page import configuration_page
+from agents.generating.event_page import event_page
+from agents.generating.metric_page import metric_page
+from agents.generating.permission_page import permission_page
 from agents.home import EXAMPLE
 from agents.memory import Session
 from approvals.change.kinds import FLEET_FILE
@@ -93,17 +89,6 @@ def write(root: Path = ROOT) -> list[str]:
     return changed
 
 
-def main(arguments: list[str] | None = None, root: Path = ROOT) -> int:
-    """The command; returns its exit code."""
-    parser = argparse.ArgumentParser(prog="python -m agents.cli.generate", description=__doc__.splitlines()[0])
-    parser.add_argument("--check", action="store_true", help="name what is stale instead of writing it")
-    is_check = parser.parse_args(arguments).check
-    found = stale(root) if is_check else write(root)
-    for path in found:
-        print(f"{path} is stale; run: make schemas" if is_check else f"wrote {path}")
-    return 1 if is_check and found else 0
-
-
 def _schema(name: str, body: dict[str, Any]) -> str:
     return _pretty({"$schema": _DIALECT, "$id": f"urn:agentbus:schema:{name}", **body})
 
@@ -122,7 +107,3 @@ def _placeholders(fleet: Fleet) -> dict[tuple[str, str], str]:
 
 def _holds(path: Path, text: str) -> bool:
     return path.is_file() and path.read_text() == text
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -14,7 +14,7 @@ from bus.requests.flow import Bounds
 from bus.tasks.dead_letters import GivenUp
 from schemas import a2a, names
 from tests.contract.agents.skills import Counting, Gate
-from tests.contract.bus.scheduling import NEVER_S, WAITS_S, letters, pull_one, pull_some, said, soon
+from tests.contract.tasks.scheduling import NEVER_S, WAITS_S, letters, pull_one, pull_some, said, soon
 from tests.harness.admin import administrator, consumer_state
 from tests.harness.agent import caller, reaches, saying, serving, trail
 from tests.harness.fleet import Bench, until

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-_ROOT = Path(__file__).parents[3]
+_ROOT = Path(__file__).parents[4]
 _IMPORT = """
 import sys
 import agents.llm, agents.llm.pool, agents.llm.providers.openai, agents.llm.providers.anthropic

@@ -11,7 +11,7 @@ import pytest
 from agents.tools.errors import ToolFailed, ToolRefused, ToolUnusable
 from agents.tools.web.search import search_row
 from schemas.agent import SearchSettings
-from tests.contract.agents.test_web_tools import SECRET, names
+from tests.contract.tools.test_web_tools import SECRET, names
 from tests.harness.toolbox import Box, called, toolbox
 from tests.harness.web import Web, answer
 

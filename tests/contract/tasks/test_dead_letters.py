@@ -21,7 +21,7 @@ from schemas import a2a, names, protojson
 from schemas.dead import LOST
 from schemas.errors import InvalidDocument, TaskNotFound, Unavailable
 from tests.contract.agents.skills import SECRET, Counting
-from tests.contract.bus.scheduling import pull_some
+from tests.contract.tasks.scheduling import pull_some
 from tests.harness.admin import administrator, consumer_state
 from tests.harness.agent import Agent, caller, saying, serving, trail
 from tests.harness.fleet import Bench, until

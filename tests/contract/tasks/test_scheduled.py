@@ -15,7 +15,7 @@ from schemas import a2a, names, protojson, subjects
 from schemas.errors import InvalidArgument, TaskNotCancelable, UnsupportedOperation
 from schemas.ids import rfc3339, task_id
 from tests.contract.agents.skills import Counting, Gate
-from tests.contract.bus.scheduling import NEVER_S, SUBJECT, VERSION, WAITS_S, letters, ms, said, soon
+from tests.contract.tasks.scheduling import NEVER_S, SUBJECT, VERSION, WAITS_S, letters, ms, said, soon
 from tests.harness.admin import administrator, stored_count
 from tests.harness.agent import caller, reaches, saying, serving, trail
 from tests.harness.fleet import Bench, until

@@ -13,8 +13,8 @@ from bus.tasks import retention
 from schemas import a2a, names
 from schemas.errors import TaskNotFound, Unavailable
 from tests.contract.agents.skills import Counting, echo
-from tests.contract.bus.scheduling import soon
-from tests.contract.bus.test_task_operations import _config, background, order
+from tests.contract.tasks.scheduling import soon
+from tests.contract.tasks.test_task_operations import _config, background, order
 from tests.harness.admin import administrator, stored_count
 from tests.harness.agent import Agent, caller, reaches, saying, serving
 from tests.harness.fleet import Bench, until

@@ -1,0 +1,1 @@
+"""Files made from the code, and checked in: `make schemas` writes them, a test keeps them current."""

@@ -1,0 +1,1 @@
+"""Models over real HTTP: providers, streams, failover, the pool."""

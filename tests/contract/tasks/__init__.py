@@ -1,0 +1,1 @@
+"""Durable tasks: left, begun, steered, put off, tried again, kept, given up."""

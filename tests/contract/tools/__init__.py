@@ -1,0 +1,1 @@
+"""Tools that reach outside: the shell, the web, MCP servers."""
