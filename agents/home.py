@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from agents.ports import require_own_ports
 from agents.runtime.loading.load import load_agent
 from approvals.applying.release import live_tree, make_release, switch
 from approvals.change.kinds import FLEET_FILE
@@ -43,6 +44,7 @@ def ensure_home(home: Home, source: Path = EXAMPLE) -> Fleet:
     fleet = rules_in_force(git).fleet
     for agent in fleet.agents:
         ensure_live(git, home, agent)
+    require_own_ports(fleet, {agent: home.live(agent) for agent in fleet.agents}, NOWHERE)
     write_files(fleet, home)
     return fleet
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ipaddress
 from collections.abc import Sequence
 
 from agents.doctor.finding import Finding, doubtful, fine, one_line, wrong
 from agents.observing import Place
+from agents.ports import clashes
 from agents.runtime.loading.agent_folder import read_folder
 from approvals.applying.release import live_tree
 from approvals.errors import GitFailed
 from approvals.git import Git, tree_of_folder
+from schemas.agent.http import Http
 from schemas.agent.reading import NOWHERE
 from schemas.errors import InvalidDocument
 
@@ -39,6 +42,19 @@ async def agents(place: Place) -> Sequence[Finding]:
                 wrong(f"{agent} would not start: {says}", f"agentbus agent validate {place.home.live(agent)}")
             )
     return problems or [fine(f"the files of {len(place.fleet.agents)} agents can be used")]
+
+
+async def ports(place: Place) -> Sequence[Finding]:
+    """No two processes want one port: the one that starts second does not start."""
+    wanted: dict[str, Http] = {}
+    for agent in place.fleet.agents:
+        with contextlib.suppress(InvalidDocument):  # said by the check of the agents' files
+            wanted[agent] = read_folder(place.home.live(agent), NOWHERE).file.http
+    found = [
+        wrong(str(clash), f"propose another http.{clash.second.key} for {clash.second.holder}")
+        for clash in clashes(place.fleet, wanted)
+    ]
+    return found or [fine("no port is wanted twice")]
 
 
 async def digests(place: Place) -> Sequence[Finding]:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from agents.doctor import configuration, files, machine, models, processes, program, server, trail, units
+from agents.doctor import clock, configuration, files, machine, models, processes, program, server, trail, units
 from agents.doctor.finding import Examined, Finding, wrong
 from agents.observing import Place, Runner
 from schemas.errors import AgentbusError
@@ -30,11 +30,12 @@ CHECKS: Sequence[Check] = (
     Check("program", "packages", program.packages, needs_fleet=False),
     Check("program", "release", program.release, needs_fleet=False, only=Runner.SYSTEMD),
     Check("machine", "disk", machine.disk, needs_fleet=False),
-    Check("machine", "clock", machine.clock, needs_fleet=False),
+    Check("machine", "clock", clock.clock, needs_fleet=False),
     Check("machine", "cgroups", machine.cgroups, needs_fleet=False, only=Runner.SYSTEMD),
     Check("machine", "users", machine.users, only=Runner.SYSTEMD),
     Check("configuration", "fleet", configuration.fleet, needs_fleet=False),
     Check("configuration", "agents", configuration.agents),
+    Check("configuration", "ports", configuration.ports),
     Check("configuration", "digests", configuration.digests),
     Check("configuration", "listen", configuration.listen),
     Check("files", "provisioned", files.provisioned),

@@ -1,11 +1,9 @@
-"""The machine: room on its disks, its clock, its kernel, the users that agents run as."""
+"""The machine: room on its disks, its kernel, the users that agents run as."""
 
 from __future__ import annotations
 
-import asyncio
 import pwd
 import shutil
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -36,30 +34,6 @@ def _room(folder: Path) -> Finding:
     if usage.free < min(_ENOUGH_BYTES, usage.total // 10):
         return doubtful(f"little room: {free}", "make room, or move old archives: agentbus audit rotate")
     return fine(free)
-
-
-async def clock(_place: Place) -> Sequence[Finding]:
-    """Votes and proposals end by the clock: it should be kept by a time service."""
-    said = await asyncio.to_thread(_time_service)
-    if said == "yes":
-        return [fine("the clock is kept by a time service")]
-    if said == "no":
-        return [doubtful("the clock is not kept by a time service; votes end by it", "timedatectl set-ntp true")]
-    return [fine("who keeps this machine's clock cannot be told here (no timedatectl)")]
-
-
-def _time_service() -> str:
-    program = shutil.which("timedatectl")
-    if program is None:
-        return ""
-    done = subprocess.run(
-        [program, "show", "--property=NTPSynchronized", "--value"],
-        capture_output=True,
-        text=True,
-        timeout=10,
-        check=False,
-    )
-    return done.stdout.strip() if done.returncode == 0 else ""
 
 
 async def cgroups(_place: Place) -> Sequence[Finding]:

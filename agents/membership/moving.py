@@ -19,6 +19,7 @@ from agents.membership.hosts import Host, hosted
 from agents.membership.keeping import forget_keys
 from agents.membership.repository import Commit, commit_fleet, fleet_text
 from agents.membership.roles import AGENT, PEOPLE, WITNESS, role_of
+from agents.ports import require_own_ports
 from approvals.applying.provisioned import note_by_hand
 from approvals.git import Git
 from approvals.repository import rules_in_force
@@ -26,6 +27,7 @@ from bus.provision.membership.changing import Event, change_members, purge_strea
 from bus.provision.provision import put_in_force
 from bus.surroundings import Home
 from schemas import names
+from schemas.agent.reading import NOWHERE
 from schemas.errors import AgentbusError
 from schemas.fleet import Fleet
 from schemas.ids import sha256_hex
@@ -70,6 +72,7 @@ async def join(home: Home, joining: Joining, by: str, say: Say) -> Moved:
         try:
             if role == AGENT:
                 ensure_live(git, home, name)
+                require_own_ports(change.fleet, {agent: home.live(agent) for agent in change.fleet.agents}, NOWHERE)
             say(f"keys, permissions and streams for {name}")
             event = Event("added", name, role, by, sha256_hex(change.text.encode()))
             probed = await change_members(change.fleet, home, host.servers, [event])

@@ -7,8 +7,9 @@ with every stream and consumer as they were. What is encrypted on the disk is so
 file too: whoever has the file has the fleet.
 
 Guarantees: a file that `write_copy` finished is on the disk and was read again with every digest as written; nothing
-half-written has its name. `unpack` makes all of a home or none. Not guaranteed: that nobody changed the file, which
-its digests do not show; the trail in it is verified by who restores it.
+half-written has its name. `unpack` makes all of a home or none, whoever wrote the file. Not guaranteed: that nobody
+changed the file, which the digests in it do not show; its own digest, kept elsewhere, does, and the trail in it is
+verified by who restores it.
 
 Source: POSIX.1-2001 (pax).
 """
@@ -22,6 +23,7 @@ import os
 import shutil
 import tarfile
 import zlib
+from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Final
@@ -29,12 +31,10 @@ from typing import IO, Final
 import msgspec
 
 from bus.files import sync_folder
+from bus.provision.home_unpacked import BELOW, CONTENTS, Into, Making, is_within, members_of
 from schemas.errors import InvalidDocument
 
-CONTENTS: Final = "contents.json"
-_BELOW: Final = "home"
 _LEFT_OUT: Final = frozenset({"run", "log"})
-_CHUNK_BYTES: Final = 1 << 20
 Progress = Callable[[int], None]
 """Told how many bytes of files are done."""
 
@@ -86,7 +86,7 @@ def _packed(root: Path, out: IO[bytes], about: Contents, progress: Progress) -> 
     with tarfile.open(fileobj=out, mode="w:gz", format=tarfile.PAX_FORMAT, compresslevel=1) as tar:
         for path in _paths(root):
             relative = path.relative_to(root).as_posix()
-            info = tar.gettarinfo(path, f"{_BELOW}/{relative}")
+            info = tar.gettarinfo(path, f"{BELOW}/{relative}")
             if not info.isreg():
                 tar.addfile(info)
                 continue
@@ -110,6 +110,8 @@ def _paths(root: Path) -> Iterator[Path]:
     for path in sorted(root.rglob("*")):
         if path.relative_to(root).parts[0] in _LEFT_OUT or path.is_socket():
             continue
+        if path.is_symlink() and not is_within(path.relative_to(root).as_posix(), str(path.readlink())):
+            raise InvalidDocument(f"{path} is a link that leads out of the home: what is there would not be copied")
         yield path
 
 
@@ -137,14 +139,66 @@ def read_copy(file: Path) -> Contents:
     Raises:
         InvalidDocument: it is no copy, or is damaged; the message names the first file that is.
     """
+    with _opened(file) as stream:
+        return _compared(file, *_read(file, stream, lambda _member, _path, content: deque(content, 0)))
+
+
+def unpack(file: Path, root: Path, digest: str = "") -> Contents:
+    """Make the home `root` of a copy: all of it and with its modes, the caller's own, or nothing; returns what it holds.
+
+    `digest`: the SHA-256 that the file must have.
+
+    Raises:
+        InvalidDocument: there is something at `root`; the file is no copy, is damaged, or another one.
+    """
+    if root.is_symlink() or (root.exists() and any(root.iterdir())):
+        raise InvalidDocument(
+            f"{root} is not empty; a restore replaces nothing: move what is there to where you keep it"
+        )
+    fresh = root.with_name(f".{root.name}.restoring")
+    _remove(fresh)
     try:
-        with gzip.open(file) as stream:
-            with tarfile.open(fileobj=stream, mode="r:") as tar:
-                found, data = _digests(tar)
-            while stream.read(_CHUNK_BYTES):
-                pass  # its end has the sum over all of it: names, modes and times too
-    except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
+        fresh.mkdir(parents=True, mode=0o700)
+        with _opened(file) as stream:
+            _require_digest(file, stream, digest)
+            making = Making(fresh)
+            contents = _compared(file, *_read(file, stream, making.make))
+        making.end()
+        if root.exists():
+            root.rmdir()
+        fresh.rename(root)
+    except OSError as error:
+        raise InvalidDocument(f"{root} cannot be made: {error.strerror}") from None
+    finally:
+        _remove(fresh)
+    sync_folder(root.parent)
+    return contents
+
+
+def digest_of(file: Path) -> str:
+    """The SHA-256 of the file, for who keeps it elsewhere."""
+    with _opened(file) as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _opened(file: Path) -> io.BufferedReader:
+    try:
+        return file.open("rb")
+    except OSError as error:
+        raise InvalidDocument(f"{file} cannot be read: {error.strerror}") from None
+
+
+def _read(file: Path, stream: io.BufferedReader, into: Into) -> tuple[dict[str, str], bytes]:
+    try:
+        with gzip.open(stream) as unzipped:
+            return members_of(unzipped, into)
+    except InvalidDocument as error:
+        raise InvalidDocument(f"{file} is no backup of a home: {error}") from None
+    except (gzip.BadGzipFile, EOFError, tarfile.TarError, zlib.error) as error:
         raise InvalidDocument(f"{file} is no backup that can be read: {error}") from None
+
+
+def _compared(file: Path, found: dict[str, str], data: bytes) -> Contents:
     try:
         contents = msgspec.json.decode(data, type=Contents)
     except msgspec.DecodeError as error:
@@ -155,41 +209,16 @@ def read_copy(file: Path) -> Contents:
     return contents
 
 
-def _digests(tar: tarfile.TarFile) -> tuple[dict[str, str], bytes]:
-    found: dict[str, str] = {}
-    data = b""
-    for member in tar:
-        content = tar.extractfile(member) if member.isreg() else None
-        if content is None:
-            continue
-        if member.name == CONTENTS:
-            data = content.read()
-        else:
-            found[member.name.removeprefix(f"{_BELOW}/")] = hashlib.file_digest(content, "sha256").hexdigest()  # type: ignore[arg-type]
-    return found, data
+def _require_digest(file: Path, stream: io.BufferedReader, digest: str) -> None:
+    """The file that is open is the one that was made, whoever has had it since."""
+    if digest and (found := hashlib.file_digest(stream, "sha256").hexdigest()) != digest.lower():
+        raise InvalidDocument(f"{file} is another file than was made: its SHA-256 is {found}")
+    stream.seek(0)
 
 
-def unpack(file: Path, root: Path) -> None:
-    """Make the home `root` of a copy that `read_copy` has read: all of it, with its modes and, for root, its owners.
-
-    Raises:
-        InvalidDocument: there is something at `root`, or a member of the file would lie outside of it.
-    """
-    if root.exists() and any(root.iterdir()):
-        raise InvalidDocument(
-            f"{root} is not empty; a restore replaces nothing: move what is there to where you keep it"
-        )
-    fresh = root.with_name(f".{root.name}.restoring")
-    shutil.rmtree(fresh, ignore_errors=True)
-    fresh.mkdir(parents=True, mode=0o700)
-    try:
-        with tarfile.open(file, "r:gz") as tar:
-            tar.extractall(fresh, filter="tar")
-    except tarfile.FilterError as error:
-        shutil.rmtree(fresh, ignore_errors=True)
-        raise InvalidDocument(f"{file} is no backup of a home: {error}") from None
-    if root.exists():
-        root.rmdir()
-    (fresh / _BELOW).rename(root)
-    shutil.rmtree(fresh)
-    sync_folder(root.parent)
+def _remove(folder: Path) -> None:
+    """A folder with all that is in it, read-only folders too, as releases are."""
+    for inner in (folder, *folder.rglob("*")):
+        if inner.is_dir() and not inner.is_symlink():
+            inner.chmod(0o700)
+    shutil.rmtree(folder, ignore_errors=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,8 +11,9 @@ from agents.cli.agent.checks import CHECKS
 from agents.cli.agent.draft import Draft
 from agents.cli.agent.mcp_checks import MCP_CHECKS
 from agents.cli.agent.model_checks import MODEL_CHECKS
-from agents.runtime.loading.agent_folder import file_in, text_of
-from schemas.agent.reading import examine_agent
+from agents.ports import problems_of
+from agents.runtime.loading.agent_folder import AgentFolder, file_in, read_folder, text_of
+from schemas.agent.reading import NOWHERE, examine_agent
 from schemas.documents import Document, parse_yaml
 from schemas.errors import InvalidDocument, Problem
 from schemas.fleet import Fleet
@@ -65,8 +67,18 @@ def findings(path: Path, environment: Mapping[str, str]) -> Findings:
 
 def _of_other(path: Path, kind: type[Document]) -> Findings:
     _, text = text_of(path)
-    parse_yaml(text, kind, str(path))
-    return Findings(str(path), told=f"{kind.__name__.lower()} file")
+    read = parse_yaml(text, kind, str(path))
+    problems = tuple(_of_ports(read, path.parent / "agents")) if isinstance(read, Fleet) else ()
+    return Findings(str(path), problems, f"{kind.__name__.lower()} file")
+
+
+def _of_ports(fleet: Fleet, agents: Path) -> Iterator[Problem]:
+    """Ports that two agents beside the fleet file want; files that cannot be read are said by themselves."""
+    found: dict[str, AgentFolder] = {}
+    for agent in fleet.agents:
+        with contextlib.suppress(InvalidDocument):
+            found[agent] = read_folder(agents / agent, NOWHERE)
+    yield from problems_of(fleet, found)
 
 
 def _of_agent(path: Path, environment: Mapping[str, str]) -> Findings:

@@ -33,12 +33,19 @@ def restore(
         list[Path] | None,
         typer.Option(help="A checkpoint that you kept, which the trail must continue; may be given several times."),
     ] = None,
+    digest: Annotated[
+        str, typer.Option("--sha256", help="The file's SHA-256, which `agentbus backup` said; any other is refused.")
+    ] = "",
     as_json: JsonOption = False,
 ) -> None:
     """Make a home of a backup, where there is none, and verify the trail that it holds; exits as audit verify does.
+
+    A file that holds anything but a home is refused and leaves nothing. Whoever could change it could give the fleet
+    other keys and agents: keep it where nobody can, or its SHA-256 elsewhere. All files belong to who runs this;
+    agentbus provision gives those of units to their users.
 
     Example: agentbus restore /mnt/backup/fleet.tar.gz --home /var/lib/agentbus
     """
     from agents.cli.backup import commands
 
-    commands.restore(home, file, tuple(checkpoint or ()), as_json=as_json)
+    commands.restore(home, file, digest, tuple(checkpoint or ()), as_json=as_json)

@@ -15,7 +15,7 @@ from agents.people import fleet_of
 from bus.audit.read import Reader
 from bus.audit.verifying.verify import Report
 from bus.provision.closed import administered
-from bus.provision.home_copy import Contents, read_copy, size_of, unpack, write_copy
+from bus.provision.home_copy import Contents, digest_of, size_of, unpack, write_copy
 from bus.provision.members import servers_of
 from bus.server import require_free_port
 from bus.surroundings import Home
@@ -41,9 +41,10 @@ def backup(root: Path, file: Path, *, as_json: bool) -> None:
         contents = write_copy(home.root, file, about, progress.at)
     finally:
         progress.end()
-    size = file.stat().st_size
+    size, digest = file.stat().st_size, digest_of(file)
     if as_json:
         told = {
+            "sha256": digest,
             "file": str(file),
             "fleet": contents.fleet,
             "files": len(contents.files),
@@ -54,14 +55,14 @@ def backup(root: Path, file: Path, *, as_json: bool) -> None:
         return
     print(f"{file}: {len(contents.files):,} files of fleet {contents.fleet}, {size >> 10:,} KiB, read again and whole")
     print("it holds every key of the fleet: keep it as you keep those")
+    print(f"keep elsewhere what tells whether it was changed: --sha256 {digest}")
 
 
-def restore(root: Path, file: Path, checkpoints: tuple[Path, ...], *, as_json: bool) -> NoReturn:
+def restore(root: Path, file: Path, digest: str, checkpoints: tuple[Path, ...], *, as_json: bool) -> NoReturn:
     """Make the home, and exit with what is to be said of its trail. What was restored stays, whatever that is."""
     log_quietly()
     home = Home(root.resolve())
-    read_copy(file)
-    unpack(file, home.root)
+    unpack(file, home.root, digest)
     _require_stopped(home)
     report = run_async(_verified(home, Wanted(checkpoints)))
     if not as_json:

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-import io
 import json
 import stat
 import subprocess
-import tarfile
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
 from bus.credentials import Credential
-from bus.provision.home_copy import CONTENTS, read_copy, unpack
+from bus.provision.home_copy import read_copy
 from bus.surroundings import Home
 from schemas import names
 from schemas.errors import InvalidDocument
@@ -101,17 +99,3 @@ def test_a_file_that_ends_early_is_refused(saved: tuple[Bench, Path, list[object
     (tmp_path / "copy").write_bytes(file.read_bytes()[:-2000])
     with pytest.raises(InvalidDocument):
         read_copy(tmp_path / "copy")
-
-
-def test_nothing_is_written_outside(tmp_path: Path) -> None:
-    """A member that would lie outside of the home makes none."""
-    with tarfile.open(tmp_path / "evil", "w:gz") as tar:
-        for name in ("home/fine", "home/../../evil.txt"):
-            info = tarfile.TarInfo(name)
-            info.size = 4
-            tar.addfile(info, io.BytesIO(b"evil"))
-        tar.addfile(tarfile.TarInfo(CONTENTS), io.BytesIO(b""))
-    with pytest.raises(InvalidDocument, match="no backup of a home"):
-        unpack(tmp_path / "evil", tmp_path / "deep" / "home")
-    assert not (tmp_path / "evil.txt").exists()
-    assert not (tmp_path / "deep" / "home").exists()
