@@ -43,6 +43,11 @@ class Home:
         return self.root / "nats" / "conf" / "users.json"
 
     @property
+    def packet_filter(self) -> Path:
+        """How often who may try to connect, for nft; root alone writes it, since the kernel does what it says."""
+        return self.root / "nats" / "packet-filter.nft"
+
+    @property
     def store(self) -> Path:
         """JetStream's files."""
         return self.root / "nats" / "jetstream"

@@ -19,6 +19,7 @@ from agents.home import EXAMPLE
 from agents.memory import Session
 from approvals.change.kinds import FLEET_FILE
 from bus.provision.members import servers_of
+from bus.provision.packet_filter import packet_filter
 from bus.provision.permissions import users_of
 from bus.provision.server_config import server_config
 from bus.provision.streams import streams_of
@@ -65,6 +66,7 @@ def documents() -> dict[str, str]:
         "nats/PERMISSIONS.md": permission_page(),
         "systemd/METRICS.md": metric_page(),
         "nats/streams.json": _pretty([msgspec.to_builtins(stream) for stream in streams_of(fleet)]),
+        "nats/packet-filter.nft": packet_filter(fleet),
         "nats/nats-server.conf": server_config(fleet, servers_of(fleet, _HOME)[0], _placeholders(fleet)),
     }
 

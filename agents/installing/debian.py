@@ -26,7 +26,7 @@ Version: {version}
 Architecture: {architecture}
 Maintainer: {maintainer}
 Depends: {depends}
-Recommends: polkitd
+Recommends: nftables, polkitd
 Section: net
 Priority: optional
 Installed-Size: {kib}

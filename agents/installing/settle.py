@@ -7,7 +7,7 @@ from pathlib import Path
 
 from schemas.fleet import Fleet
 
-from .live import is_live
+from .live import is_live, running_units
 from .outside import OutsideFile, is_changed, read_record, write_record
 from .places import RECORD, STATE, SYSUSERS
 from .running import run, shown
@@ -15,6 +15,7 @@ from .tree import Tree
 
 _WITNESSES = {"witness-a", "witness-b"}
 """Those that sysusers.d/agentbus.conf has."""
+_FILTER, _FILTERED = "agentbus-packet-filter.service", "nats-server.service"
 
 
 def user_lines(fleet: Fleet) -> dict[str, str]:
@@ -41,10 +42,20 @@ def settle(root: Path, fleet: Fleet) -> list[str]:
     if root != Path(STATE) or os.geteuid() != 0 or not is_live(tree) or not tree.is_there(RECORD):
         return []
     _write_users(tree, fleet)
-    commands = (["systemd-sysusers"], ["systemd-tmpfiles", "--create", "agentbus.conf"])
+    commands = [["systemd-sysusers"], ["systemd-tmpfiles", "--create", "agentbus.conf"], *_filter_commands()]
     for command in commands:
         run(command)
     return [shown(command) for command in commands]
+
+
+def _filter_commands() -> list[list[str]]:
+    """Have the packet filter do what its file says now, where it or the server runs; one that is masked stays away.
+
+    It is not waited for: a kernel without nftables is the doctor's to name, not a reason to end badly here.
+    """
+    is_there = run(["systemctl", "show", "--property=LoadState", "--value", _FILTER]).strip() == "loaded"
+    is_wanted = is_there and {_FILTER, _FILTERED} & set(running_units())
+    return [["systemctl", "--no-block", "reload-or-restart", _FILTER]] if is_wanted else []
 
 
 def _write_users(tree: Tree, fleet: Fleet) -> None:

@@ -27,6 +27,7 @@ from bus.jetstream import NO_LEADER_YET, ApiError, call, found_or_none
 from bus.provision.archive_list import read_archives, write_archives
 from bus.provision.contexts import write_contexts
 from bus.provision.members import server_url, servers_of
+from bus.provision.packet_filter import packet_filter
 from bus.provision.permissions import users_of
 from bus.provision.retired import signers_of
 from bus.provision.rotation import archives_of
@@ -58,7 +59,7 @@ class Running(Protocol):
 
 
 def write_files(fleet: Fleet, home: Home) -> Keys:
-    """Write keys, the store's key, certificates, trust file, keys file, seal policy, contexts and the server's configuration; what exists already is kept or renewed.
+    """Write keys, the store's key, certificates, trust file, keys file, seal policy, contexts, packet filter and the server's configuration; what exists already is kept or renewed.
 
     Keys are made once and never replaced. Returns the public keys.
 
@@ -74,6 +75,7 @@ def write_files(fleet: Fleet, home: Home) -> Keys:
     write_seal_policy(fleet, home)
     write_contexts(fleet, home, server_url(fleet, home))
     write_user_keys(home.user_keys, keys)
+    _write(home.packet_filter, packet_filter(fleet))
     write_configs(fleet, home, keys)
     return keys
 

@@ -25,6 +25,7 @@ class Reason(StrEnum):
     CGROUPS = "no cgroup hierarchy can be written"
     POLKIT = "polkit is not installed"
     PROMTOOL = "promtool is not installed"
+    NFT = "nft or ip (nftables, iproute2) is not installed, or not root's to use here"
 
 
 def needs(is_there: bool, reason: Reason | None) -> pytest.MarkDecorator:

@@ -27,19 +27,17 @@ from tests.units.files import (
 CHECK, TOOL = "agentbus-check@.service", "agent-tool@.service"
 PROVISION = "agentbus-provision.service"
 INSTANCE = "agent-1@.service"
-LASTING = [name for name in SERVICES if name not in {CHECK, TOOL, PROVISION}]
-"""Those that run until they are stopped; a check, a command and provisioning end by themselves."""
+FILTER = "agentbus-packet-filter.service"
+LASTING = [name for name in SERVICES if name not in {CHECK, TOOL, PROVISION, FILTER}]
+"""Those that run until they are stopped; a check, a command, provisioning and the packet filter end by themselves."""
 OURS = [name for name in LASTING if name != "nats-server.service"]
 
 EVERY_SERVICE: set[Directive] = {
     ("Service", "LimitCORE", "0"),
     ("Service", "NoNewPrivileges", "yes"),
-    ("Service", "CapabilityBoundingSet", ""),
-    ("Service", "AmbientCapabilities", ""),
     ("Service", "LockPersonality", "yes"),
     ("Service", "MemoryDenyWriteExecute", "yes"),
     ("Service", "PrivateDevices", "yes"),
-    ("Service", "PrivateUsers", "yes"),
     ("Service", "ProcSubset", "pid"),
     ("Service", "ProtectClock", "yes"),
     ("Service", "ProtectControlGroups", "yes"),
@@ -60,6 +58,12 @@ EVERY_SERVICE: set[Directive] = {
     ("Service", "SystemCallFilter", "~@privileged @resources"),
     ("Service", "IPAddressDeny", "any"),
 }
+POWERLESS: set[Directive] = {
+    ("Service", "CapabilityBoundingSet", ""),
+    ("Service", "AmbientCapabilities", ""),
+    ("Service", "PrivateUsers", "yes"),
+}
+"""Every service but the one that has to tell the kernel something."""
 EVERY_LASTING_SERVICE: set[Directive] = {
     ("Unit", "PartOf", "agentbus.target"),
     ("Unit", "StartLimitIntervalSec", "300"),
@@ -86,6 +90,7 @@ EVERY_SERVICE_OF_OURS: set[Directive] = {
 ONE_SERVICE: dict[str, set[Directive]] = {
     "nats-server.service": {
         ("Service", "UMask", "0077"),
+        ("Unit", "Wants", "agentbus-packet-filter.service"),
         ("Service", "User", "nats"),
         ("Service", "ExecStart", "/opt/agentbus/current/bin/nats-server -c /etc/agentbus/nats-server.conf"),
         ("Service", "StateDirectory", "agentbus/nats/jetstream"),
@@ -138,6 +143,23 @@ ONE_SERVICE: dict[str, set[Directive]] = {
         ("Service", "StateDirectory", "agentbus/state/provision"),
         ("Service", "TemporaryFileSystem", "/var/lib/agentbus:ro"),
         ("Service", "IPAddressAllow", "localhost"),
+        ("Service", "SocketBindDeny", "any"),
+    },
+    FILTER: {
+        ("Unit", "Before", "nats-server.service"),
+        ("Unit", "PartOf", "agentbus.target nftables.service"),
+        ("Unit", "ConditionPathExists", "/usr/sbin/nft"),
+        ("Service", "UMask", "0077"),
+        ("Service", "Type", "oneshot"),
+        ("Service", "RemainAfterExit", "yes"),
+        ("Service", "DynamicUser", "yes"),
+        ("Service", "CapabilityBoundingSet", "CAP_NET_ADMIN"),
+        ("Service", "AmbientCapabilities", "CAP_NET_ADMIN"),
+        ("Service", "RestrictAddressFamilies", "AF_NETLINK"),
+        ("Service", "ExecStart", "/usr/sbin/nft -f /var/lib/agentbus/nats/packet-filter.nft"),
+        ("Service", "ExecReload", "/usr/sbin/nft -f /var/lib/agentbus/nats/packet-filter.nft"),
+        ("Service", "ExecStop", '/usr/sbin/nft "table inet agentbus; delete table inet agentbus"'),
+        ("Service", "TemporaryFileSystem", "/var:ro"),
         ("Service", "SocketBindDeny", "any"),
     },
     CHECK: {
@@ -247,7 +269,7 @@ def test_no_comment_stands_after_a_value(path: Path) -> None:
 @pytest.mark.parametrize("name", SERVICES)
 def test_every_service_has_what_is_promised(name: str) -> None:
     """The table of promised directives stands in the unit, each in the right section."""
-    promised = EVERY_SERVICE | ONE_SERVICE[name]
+    promised = EVERY_SERVICE | ONE_SERVICE[name] | (POWERLESS if name != FILTER else set())
     promised |= EVERY_LASTING_SERVICE if name in LASTING else set()
     promised |= EVERY_SERVICE_OF_OURS if name in OURS else set()
     assert promised - set(directives(UNITS / name)) == set()
@@ -315,7 +337,14 @@ def test_only_agents_may_have_commands_run() -> None:
 @pytest.mark.parametrize("name", SERVICES)
 def test_nothing_undoes_a_promise(name: str) -> None:
     """A directive that is given twice is one of those that add up: the last one would win otherwise."""
-    adding = {"Environment", "SystemCallFilter", "BindPaths", "BindReadOnlyPaths", "TemporaryFileSystem"}
+    adding = {
+        "ConditionPathExists",
+        "Environment",
+        "SystemCallFilter",
+        "BindPaths",
+        "BindReadOnlyPaths",
+        "TemporaryFileSystem",
+    }
     names = [directive for _, directive, _ in directives(UNITS / name)]
     assert {directive for directive in names if names.count(directive) > 1} <= adding
 

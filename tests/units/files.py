@@ -23,7 +23,13 @@ WORST_EXPOSURE = {
     "nats-server.service": 1.1,
 }
 WORST_EXPOSURE_ELSEWHERE = 1.2
-_PROGRAMS = ("/opt/agentbus/current/bin/agentbus", "/opt/agentbus/current/bin/nats-server", "/bin/kill", "/bin/sh")
+_PROGRAMS = (
+    "/opt/agentbus/current/bin/agentbus",
+    "/opt/agentbus/current/bin/nats-server",
+    "/bin/kill",
+    "/bin/sh",
+    "/usr/sbin/nft",
+)
 Directive = tuple[str, str, str]
 
 

@@ -17,6 +17,7 @@ from bus.provision.archive_list import read_archives
 from bus.provision.contexts import context_of, contexts
 from bus.provision.drift.drift import PROVISION, Drift, Kind, Looked
 from bus.provision.members import server_url, servers_of
+from bus.provision.packet_filter import packet_filter
 from bus.provision.provision import key_files_of, route_secret, trust_of
 from bus.provision.seal_policy import seal_policy_of
 from bus.provision.server_config import Keys, server_config
@@ -101,6 +102,7 @@ def _texts(fleet: Fleet, home: Home, keys: Keys) -> Iterator[tuple[Kind, int, Pa
     agents = {agent: keys[agent, names.BUS_CREDENTIAL] for agent in fleet.agents}
     yield "file", _PUBLIC, home.agent_keys, dump_agent_keys(agents)
     yield "file", _PUBLIC, home.seal_policy, str(seal_policy_of(fleet, home)).encode()
+    yield "file", _GUARDED, home.packet_filter, packet_filter(fleet).encode()
     yield "file", _GUARDED, home.user_keys, dump_user_keys(keys)
     if not fleet.nats.cluster or (home.credentials(names.CLUSTER) / "route.secret").exists():
         secret = route_secret(home) if fleet.nats.cluster else ""
