@@ -97,8 +97,11 @@ def test_an_address_that_tries_too_often_waits_alone(
     """The same for another machine, by IPv4 and IPv6; servers of one cluster never wait for each other."""
 
     def look() -> None:
-        with subprocess.Popen(["unshare", "--net", "cat"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as other:
+        command = ["unshare", "--net", "sh", "-c", "echo there; exec cat"]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
             try:
+                assert other.stdout is not None
+                assert other.stdout.readline() == b"there\n"
                 _joined(str(other.pid))
                 _looked(str(other.pid))
             finally:
