@@ -18,6 +18,13 @@ _WRONG_KIND = frozenset({
 })  # fmt: skip
 """What the other forms of a union say of a value, and a list whose items were refused: the reason is said deeper."""
 _LONGEST_SHOWN = 40
+_SECTION = "Input should be a section: keys with values"
+_AS_WRITTEN = {
+    "tuple_type": "Input should be a list", "list_type": "Input should be a list", "set_type": "Input should be a list",
+    "dict_type": _SECTION, "mapping_type": _SECTION, "model_type": _SECTION, "model_attributes_type": _SECTION,
+    "decimal_parsing": "Input should be a number", "decimal_type": "Input should be a number",
+}  # fmt: skip
+"""Kinds of values as authors of files know them, in place of Python's names."""
 
 
 def problems_of(error: pydantic.ValidationError, kind: type[pydantic.BaseModel], written: Written) -> list[Problem]:
@@ -64,7 +71,7 @@ def _without_other_forms(found: list[tuple[Path, Any]]) -> Iterator[tuple[Path, 
 
 
 def _advice(detail: Any, path: Path, kind: type[pydantic.BaseModel]) -> str:
-    message = str(detail["msg"]).removeprefix("Value error, ")
+    message = _AS_WRITTEN.get(detail["type"], str(detail["msg"]).removeprefix("Value error, "))
     if detail["type"] == "extra_forbidden":
         return _unknown(str(path[-1]), _keys_beside(kind, path))
     if detail["type"] == "missing":

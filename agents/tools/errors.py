@@ -22,6 +22,11 @@ class ToolUnusable(AgentbusError):
     """A tool that the file names is not there, or cannot work on this machine."""
 
 
+def told_of(name: str, error: ToolUnusable) -> str:
+    """What is wrong, to be said beside the tool's own key of the file."""
+    return str(error).removeprefix("tools: ").removeprefix(f"tools.{name}.").removeprefix(f"{name}: ")
+
+
 class ToolError(AgentbusError):
     """A call that did not do what was asked; the model may try something else.
 

@@ -13,18 +13,25 @@ Source: the `mcpServers` of Claude Desktop, Cursor and VS Code; MCP 2025-11-25, 
 
 from __future__ import annotations
 
-import ipaddress
 import re
-import urllib.parse
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import ConfigDict, Field, StringConstraints, field_validator, model_validator
+from pydantic import (
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    StringConstraints,
+    field_validator,
+    model_validator,
+)
 
 from schemas.documents import Document
 from schemas.masking import masked_texts
+from schemas.refused_names import without_refused
 from schemas.variables import is_secret_name
 
+from .addresses import is_here, require_address
 from .tool_settings import Argument
 
 EVERY_TOOL = "*"
@@ -138,15 +145,10 @@ class McpServer(Document):
         if self.url is None:
             return self
         try:
-            address = urllib.parse.urlsplit(self.url)
-            host = address.hostname
-        except ValueError:
-            raise ValueError("url: not an address") from None
-        if address.scheme not in {"https", "http"} or not host:
-            raise ValueError("url: write https://… (http:// for a server on this machine)")
-        if address.username or address.password or masked_texts([self.url]) != [self.url]:
-            raise ValueError("url: no secrets in an address; use 'headers'")
-        if address.scheme == "http" and not is_here(host) and self.plain_http == "refuse":
+            scheme, host = require_address(self.url)
+        except ValueError as error:
+            raise ValueError(f"url: {error}") from None
+        if scheme == "http" and not is_here(host) and self.plain_http == "refuse":
             raise ValueError(
                 "url: http:// beyond this machine can be read on the way; use https://, or say plain_http: allow"
             )
@@ -166,22 +168,16 @@ class Mcp(Document):
 
     file: str | None = Field(None, description="name of a file in the agent's folder, such as mcp.json")
 
-    @model_validator(mode="before")
+    @model_validator(mode="wrap")
     @classmethod
-    def _by_name(cls, value: Any) -> Any:
+    def _by_name(cls, value: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
         """A text is the name of a file; `mcpServers` may stand around the servers, as in other programs' files."""
         if isinstance(value, str):
-            return {"file": value}
+            return handler({"file": value})
         if not isinstance(value, Mapping):
-            return value
+            return handler(value)
         servers = value.get("mcpServers", value) if len(value) == 1 else value
-        for name in servers if isinstance(servers, Mapping) else ():
-            if not _SERVER.fullmatch(str(name)) or len(str(name)) > _LONGEST_NAME:
-                raise ValueError(
-                    f"{str(name)[:_LONGEST_NAME]!r} is no name of a server: write up to {_LONGEST_NAME} letters and"
-                    " digits, with single '-' or '_' between them"
-                )
-        return servers
+        return without_refused(servers, handler, _wrong_with) if isinstance(servers, Mapping) else handler(servers)
 
     @field_validator("file")
     @classmethod
@@ -208,6 +204,16 @@ class Mcp(Document):
         return self.file is not None or bool(self.servers)
 
 
+def _wrong_with(name: str) -> str:
+    """What is wrong with a server's name, if anything."""
+    if _SERVER.fullmatch(name) and len(name) <= _LONGEST_NAME:
+        return ""
+    return (
+        f"{name[:_LONGEST_NAME]!r} is no name of a server: write up to {_LONGEST_NAME} letters and digits,"
+        " with single '-' or '_' between them"
+    )
+
+
 def or_file(schema: dict[str, Any]) -> None:
     """Say in the JSON Schema of a field of this type that the name of a file will do."""
     schema["anyOf"] = [{"$ref": schema.pop("$ref")}, {"type": "string"}]
@@ -229,16 +235,6 @@ def servers_of_file(value: Any) -> Any:
 
 def _without_foreign(server: Any) -> Any:
     return {key: value for key, value in server.items() if key not in _FOREIGN} if isinstance(server, dict) else server
-
-
-def is_here(host: str) -> bool:
-    """Whether `host` is this machine, by its name or address alone."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _is_literal_secret(name: str, text: str) -> bool:

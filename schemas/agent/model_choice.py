@@ -11,6 +11,8 @@ from pydantic import Field, field_validator, model_validator
 
 from schemas.documents import Document
 
+from .addresses import require_address
+
 Vendor = Literal["offline", "openai", "anthropic", "ollama", "azure", "openrouter", "compatible"]
 VENDORS: tuple[Vendor, ...] = get_args(Vendor)
 _REFERENCE = re.compile(r"(env|file|credential):.+")
@@ -81,6 +83,13 @@ class ModelChoice(Document):
             raise ValueError(f"the value {kind}; write env:NAME, file:PATH or credential:NAME instead")
         return value
 
+    @field_validator("base_url")
+    @classmethod
+    def _is_an_address(cls, value: str | None) -> str | None:
+        if value is not None:
+            require_address(value)
+        return value
+
     @property
     def sampling(self) -> dict[str, float]:
         """What the file says of how the model chooses its words."""
@@ -110,6 +119,11 @@ _RULES: tuple[tuple[frozenset[str], Callable[[ModelChoice], bool], str], ...] = 
         frozenset(VENDORS) - {"offline"},
         lambda choice: choice.model == "offline",
         "say which model: model",
+    ),
+    (
+        frozenset({"anthropic", "openai", "openrouter"}),
+        lambda choice: not choice.api_key and not choice.base_url,
+        "it needs a key: api_key (env:NAME, file:PATH or credential:NAME)",
     ),
 )
 """Providers, what is wrong at them, and the advice."""

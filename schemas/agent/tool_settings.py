@@ -13,6 +13,8 @@ from schemas.errors import InvalidDocument
 from schemas.json_schema import JsonSchema
 from schemas.masking import masked_texts, names_a_secret
 
+from .addresses import require_address
+
 HEADER_REFERENCE = re.compile(r"(?:(?P<scheme>[A-Za-z]+) )?(?P<reference>(?:env|file|credential):\S+)")
 """`credential:NAME`, or `Bearer credential:NAME`."""
 _REFERENCE = re.compile(r"(env|file|credential):.+")
@@ -175,6 +177,18 @@ class SearchSettings(WebSettings):
         if value is not None and not _REFERENCE.fullmatch(value):
             raise ValueError("write env:NAME, file:PATH or credential:NAME, never the key itself")
         return value
+
+    @field_validator("base_url")
+    @classmethod
+    def _is_an_address(cls, value: str) -> str:
+        require_address(value)
+        return value
+
+    @model_validator(mode="after")
+    def _has_what_its_server_takes(self) -> Self:
+        if self.api_key is None and self.base_url == type(self).model_fields["base_url"].default:
+            raise ValueError("serper.dev takes a key: api_key (env:NAME, file:PATH or credential:NAME)")
+        return self
 
 
 def host_matches(pattern: str, host: str) -> bool:

@@ -16,11 +16,12 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final, Self
 
-from pydantic import ConfigDict, Field, GetJsonSchemaHandler, model_validator
+from pydantic import ConfigDict, Field, GetJsonSchemaHandler, ModelWrapValidatorHandler, model_validator
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from schemas.documents import Document
+from schemas.refused_names import without_refused
 
 from .routing import AskSettings
 from .tool_settings import BashSettings, FileSettings, HttpSettings, SearchSettings, ToolSettings, WriteSettings
@@ -48,19 +49,18 @@ class Tools(Document):
     note: ToolSettings | None = Field(None, description="keep notes beyond the conversation")
     recall: ToolSettings | None = Field(None, description="look up what was put away of the conversation")
 
-    @model_validator(mode="before")
+    @model_validator(mode="wrap")
     @classmethod
-    def _by_name(cls, value: Any) -> Any:
+    def _by_name(cls, value: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
         """A list of names, and names without settings, become a mapping; unknown names are refused."""
         if isinstance(value, str | bytes):
             raise ValueError("write a list of names, or a mapping of names to settings")  # noqa: TRY004  pydantic's way
         if isinstance(value, list | tuple | set | frozenset):
             value = _of_list(list(value))
         if not isinstance(value, Mapping):
-            return value
-        for name in value:
-            _require_known(str(name), cls)
-        return {name: {} if settings is None else settings for name, settings in value.items()}
+            return handler(value)
+        settings = {name: {} if each is None else each for name, each in value.items()}
+        return without_refused(settings, handler, _wrong_with)
 
     @property
     def named(self) -> dict[str, ToolSettings]:
@@ -103,7 +103,7 @@ def _reference_of(schema: JsonSchemaValue) -> str:
     return str(schema["properties"]["propose_change"]["anyOf"][0]["$ref"])
 
 
-_NEEDS_SETTINGS: Final = {"http_request": "hosts"}
+_NEEDS_SETTINGS: Final = {"http_request": "hosts: […]", "web_search": "api_key: env:NAME"}
 """Tools of the product that do not work as they are, and which setting they need."""
 
 
@@ -116,15 +116,14 @@ def _of_list(names: list[Any]) -> dict[str, Any]:
         raise ValueError(f"{twice!r} is listed twice; leave one out")
     for name in names:
         if name in _NEEDS_SETTINGS:
-            raise ValueError(f"{name} needs a setting, so write a mapping: {name}: {{{_NEEDS_SETTINGS[name]}: […]}}")
+            raise ValueError(f"{name} needs a setting, so write a mapping: {name}: {{{_NEEDS_SETTINGS[name]}}}")
     return dict.fromkeys(names)
 
 
-def _require_known(name: str, kind: type[Tools]) -> None:
-    if name in kind.model_fields or OWN.fullmatch(name) or INSTALLED.fullmatch(name):
-        return
-    near = difflib.get_close_matches(name, kind.model_fields, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(sorted(kind.model_fields))}"
-    raise ValueError(
-        f"there is no tool {name!r}; {hint} (tools of others are written FILE.py:NAME or DISTRIBUTION:NAME)"
-    )
+def _wrong_with(name: str) -> str:
+    """What is wrong with a tool's name, if anything."""
+    if name in Tools.model_fields or OWN.fullmatch(name) or INSTALLED.fullmatch(name):
+        return ""
+    near = difflib.get_close_matches(name, Tools.model_fields, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(sorted(Tools.model_fields))}"
+    return f"there is no tool {name!r}; {hint} (tools of others are written FILE.py:NAME or DISTRIBUTION:NAME)"

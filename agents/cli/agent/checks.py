@@ -75,7 +75,7 @@ def _prompt(draft: Draft) -> Iterator[Problem]:
 def _references(draft: Draft) -> Iterator[Problem]:
     """Secrets that are referred to are there and may be used."""
     for path, reference in _texts(draft.value, ()):
-        if path[0] == "mcp":  # its own check knows what becomes of a server without
+        if path[:1] == ("mcp",):  # its own check knows what becomes of a server without
             continue
         if not (_ENV_REFERENCE.fullmatch(reference) or (_REFERENCE.fullmatch(reference) and _is_for_a_secret(path))):
             continue

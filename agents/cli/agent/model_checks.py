@@ -11,7 +11,7 @@ from agents.llm import Usage
 from agents.llm.pool.member import PACKAGES
 from agents.llm.prices import known_of
 from agents.tools.catalogue import Place as Workplace
-from agents.tools.errors import ToolUnusable
+from agents.tools.errors import ToolUnusable, told_of
 from agents.tools.sources import rows_of
 from schemas.agent import Llm, ModelChoice, Tools
 from schemas.errors import Problem
@@ -68,7 +68,7 @@ def _tools(draft: Draft) -> Iterator[Problem]:
             alone: dict[str, Any] = {name: settings}
             rows_of(Tools.model_construct(**alone), Workplace(draft.folder))
         except ToolUnusable as error:
-            yield draft.problem(("tools", name), str(error).removeprefix("tools: ").removeprefix(f"tools.{name}."))
+            yield draft.problem(("tools", name), told_of(name, error))
 
 
 def _unused(draft: Draft) -> Iterator[Problem]:

@@ -59,23 +59,27 @@ def load_folder(read: AgentFolder) -> Loaded:
     found = _handler(read.folder, file.handler) if file.handler else ()
     skills = tuple(item for item in found if isinstance(item, Skill))
     lifespans = tuple(item for item in found if isinstance(item, Lifespan))
-    _require_own_tools(file, read.folder)
+    _require_own_tools(read)
     return Loaded(file, read.path, read.folder, skills, lifespans)
 
 
-def _require_own_tools(file: AgentFile, folder: Path) -> None:
+def _require_own_tools(read: AgentFolder) -> None:
     """Import the tools in the agent's folder: a change that breaks one is refused before anybody reads it."""
-    own = [name for name in file.tools.named if OWN.fullmatch(name)] if file.llm else []
+    own = [name for name in read.file.tools.named if OWN.fullmatch(name)] if read.file.llm else []
     if not own:
         return
-    from agents.tools.errors import ToolUnusable  # as in `answering`: not for processes without a model
+    from agents.tools.errors import ToolUnusable, told_of  # as in `answering`: not for processes without a model
     from agents.tools.others import other_row
 
+    problems = []
     for name in own:
         try:
-            other_row(name, folder)
+            other_row(name, read.folder)
         except ToolUnusable as error:
-            raise InvalidDocument(f"{folder / 'agent.yaml'}: {error}") from error
+            line = read.read.written.line_of(("tools", name))
+            problems.append(Problem(str(read.path), line, f"tools.{name}", told_of(name, error)))
+    if problems:
+        raise InvalidDocument.because(problems)
 
 
 def _handler(folder: Path, handler: str) -> tuple[Skill | Lifespan, ...]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from agents.tools.errors import ToolFailed, ToolRefused, ToolUnusable
+from agents.tools.errors import ToolFailed, ToolRefused
 from agents.tools.web.search import search_row
 from schemas.agent import SearchSettings
 from tests.contract.tools.test_web_tools import SECRET, names
@@ -74,5 +74,5 @@ async def test_a_search_that_finds_nothing_or_leads_inside(web: Web) -> None:
     assert await called(search(web), "web_search", query="x") == "nothing was found"
     with pytest.raises(ToolRefused, match="inside the network"):
         await called(search(web, allow_private=[]), "web_search", query="x")
-    with pytest.raises(ToolUnusable, match="base_url"):
+    with pytest.raises(ValueError, match="write https://"):
         search(web, base_url="ftp://a.example")

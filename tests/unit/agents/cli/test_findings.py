@@ -59,7 +59,7 @@ def test_a_sound_agent_is_told(tmp_path: Path) -> None:
     [
         ("when_key_is_missing: skip", "when_key_is_missing: fail",
          "the environment variable NO_SUCH_API_KEY is not set; the agent does not start without it"),
-        ("provider: offline", "provider: openai\n      model: ${MODEL}",
+        ("provider: offline", "provider: ollama\n      model: ${MODEL}",
          "agent.yaml:12: llm.pool.1.model: MODEL has no default; a fleet needs one"),
     ],
 )  # fmt: skip
@@ -106,6 +106,40 @@ def test_what_the_handler_is_and_what_the_file_says_of_it_fit(
     files = {"agent.yaml": file} | ({"handler.py": handler} if handler else {})
     (found,) = said(tmp_path, files)
     assert problem in found
+
+
+OFFLINE = "agent: {id: helper, description: Helps.}\nllm: {system_prompt: p, pool: [{provider: offline}]}\n"
+
+
+@pytest.mark.parametrize(
+    ("file", "problems"),
+    [
+        (f"{OFFLINE}tools: [reed, web_serch]\n",
+         ["agent.yaml:3: tools: there is no tool 'reed'; did you mean 'read'?", "agent.yaml:3: tools: there is no tool 'web_serch'"]),
+        (f"{OFFLINE}tools:\n  reed: {{}}\n  read: {{approval: maybe}}\n",
+         ["agent.yaml:4: tools.reed: there is no tool", "agent.yaml:5: tools.read.approval: Input should be 'never'"]),
+        (f"{OFFLINE}mcp:\n  a__b: {{command: x}}\n  c: {{comand: x}}\n",
+         ["agent.yaml:4: mcp.a__b: 'a__b' is no name of a server", "agent.yaml:5: mcp.c.comand: unknown key"]),
+        (f"{OFFLINE}tools: ['tools.py:a', 'tools.py:b']\n",
+         ["agent.yaml:3: tools.tools.py:a: there is no tools.py", "agent.yaml:3: tools.tools.py:b: there is no tools.py"]),
+        (f"{OFFLINE}tools: [web_search]\n", ["agent.yaml:3: tools: web_search needs a setting"]),
+        (f"{OFFLINE}tools: {{web_search: {{results: 5}}}}\n", ["agent.yaml:3: tools.web_search: serper.dev takes a key"]),
+        (OFFLINE.replace("offline", "openai, model: m"), ["agent.yaml:2: llm.pool.0: provider openai: it needs a key"]),
+        (OFFLINE.replace("offline", "compatible, model: m, base_url: 'http://me:pw@h/v1'"),
+         ["agent.yaml:2: llm.pool.0.base_url: no secrets in an address"]),
+        (OFFLINE.replace("offline", "ollama, model: m, base_url: 'localhost:11434'"),
+         ["agent.yaml:2: llm.pool.0.base_url: write https://"]),
+        ("root:x:0\n", ["agent.yaml:1: Input should be a section: keys with values"]),
+        ("- agent\n", ["agent.yaml:1: Input should be a section: keys with values"]),
+        ("agent: [a]\nhandler: x.py:y\n", ["agent.yaml:1: agent: Input should be a section", "agent.yaml:2: handler: there is no x.py"]),
+    ],
+)  # fmt: skip
+def test_a_wrong_name_hides_nothing_else(tmp_path: Path, file: str, problems: list[str]) -> None:
+    """Each problem is told once, beside every other one, in words of the file and not of Python."""
+    found = said(tmp_path, {"agent.yaml": file})
+    assert [each.startswith(wanted) for each, wanted in zip(found, problems, strict=True)] == [True] * len(problems), (
+        found
+    )
 
 
 def test_in_a_fleet_the_folder_has_the_agents_name(tmp_path: Path) -> None:
