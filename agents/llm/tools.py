@@ -9,7 +9,6 @@ import msgspec
 from schemas.a2a import JsonObject
 from schemas.documents import Document, parse_value
 from schemas.errors import InvalidDocument
-from schemas.json_schema import JsonSchema
 
 from .conversation import ToolCall, ToolSpec
 
@@ -26,31 +25,6 @@ class Input(Protocol):
 
     def plain(self, arguments: Any) -> JsonObject:
         """What `read` gave as plain JSON values, defaults included: what policies look at and approvals are for."""
-
-
-class JsonInput:
-    """Arguments of a form that a JSON Schema describes; the tool gets them as they came.
-
-    Raises:
-        InvalidDocument: it is no JSON Schema.
-    """
-
-    def __init__(self, schema: JsonObject) -> None:
-        self.schema = schema
-        self._form = JsonSchema(schema)
-
-    def read(self, value: JsonObject, where: str) -> JsonObject:
-        """See `Input`."""
-        wrong = self._form.violations(value, "")
-        if wrong:
-            raise InvalidDocument(
-                "\n".join(f"{where}: {one.field.removeprefix('.') or 'arguments'}: {one.description}" for one in wrong)
-            )
-        return value
-
-    def plain(self, arguments: JsonObject) -> JsonObject:
-        """See `Input`."""
-        return arguments
 
 
 class _DocumentInput:

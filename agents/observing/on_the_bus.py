@@ -22,20 +22,18 @@ _MOST_ANSWERS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """One instance of an agent, with what it has done since it began. `busy_s`: of all its requests together."""
+    """One instance of an agent, with what it has done since it began."""
 
     agent: str
     instance: str
     version: str
     requests: int
     errors: int
-    busy_s: float
 
 
 class _Endpoint(msgspec.Struct, frozen=True):
     num_requests: int = 0
     num_errors: int = 0
-    processing_time: int = 0
 
 
 class _Stats(msgspec.Struct, frozen=True):
@@ -86,5 +84,4 @@ def _answered(stats: _Stats) -> Answered:
         stats.name, stats.id, stats.version,
         requests=sum(point.num_requests for point in points),
         errors=sum(point.num_errors for point in points),
-        busy_s=sum(point.processing_time for point in points) / 1e9,
     )  # fmt: skip

@@ -38,11 +38,6 @@ def of_part(part: Part, sender: Provenance) -> Provenance:
     return least((known,), at_most=sender)
 
 
-def of_parts(parts: Iterable[Part], sender: Provenance) -> Provenance:
-    """What a message is worth: as much as the least of its parts."""
-    return least((of_part(part, sender) for part in parts), at_most=sender)
-
-
 def marked(part: Part, provenance: Provenance) -> Part:
     """The part with its provenance written on it."""
     return msgspec.structs.replace(part, metadata={**part.metadata, PROVENANCE_KEY: provenance})

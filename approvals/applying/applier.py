@@ -70,7 +70,6 @@ class Applier:
         self._checking: set[str] = set()
         self._running = Background()
         self._on_failure: OnFailure = only_logged
-        self._is_stopping = False
         self._is_lost = False
         self._subscription: Subscription | None = None
         self._loops: list[asyncio.Task[None]] = []
@@ -91,7 +90,6 @@ class Applier:
         """Finish the applications that are under way, if they end in time; a new start repeats them otherwise."""
         if self._subscription:
             await self._connection.drain(self._subscription)
-        self._is_stopping = True
         for loop in self._loops:
             loop.cancel()
         await asyncio.gather(*self._loops, return_exceptions=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,7 +20,6 @@ pytestmark = pytest.mark.timeout(300)
 
 REVIEWERS = {"reviewer": {"groups": ["staff"]}, "second": {"groups": ["staff"]}}
 HANDLER = "textstats"
-TEXTS = Path("agents/textstats/handler.py")
 
 
 def _two_of_textstats(fleet: dict[str, Any]) -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from agents.safety.fence import fenced, new_mark
-from agents.safety.provenance import PROVENANCE_KEY, Provenance, least, marked, of_part, of_parts
+from agents.safety.provenance import PROVENANCE_KEY, Provenance, least, marked, of_part
 from schemas.a2a import Part
 
 ORDER: tuple[Provenance, ...] = ("trusted", "agent", "untrusted")
@@ -27,8 +27,8 @@ def test_a_claim_never_raises_trust(sender: Provenance, claim: object) -> None:
 def test_a_message_is_worth_as_much_as_its_worst_part() -> None:
     """One untrusted part makes the message untrusted; a marked part says so on the wire."""
     parts = (Part(text="a"), marked(Part(text="b"), "untrusted"))
-    assert of_parts(parts, "agent") == "untrusted"
-    assert of_parts(parts[:1], "agent") == "agent"
+    assert least(of_part(part, "agent") for part in parts) == "untrusted"
+    assert least([of_part(parts[0], "agent")]) == "agent"
     assert least([]) == "trusted"
 
 

@@ -10,7 +10,6 @@ import pytest
 
 from agents import llm
 from agents.context import Context
-from agents.llm.tools import JsonInput
 from agents.tools.catalogue import Place
 from agents.tools.errors import ToolFailed, ToolLate, ToolRefused, ToolUnusable
 from agents.tools.policy import matches
@@ -164,15 +163,6 @@ def test_two_tools_of_one_name_are_refused() -> None:
     """A model could not tell them apart, nor could a reviewer."""
     with pytest.raises(ToolUnusable, match="two tools are called note"):
         toolbox([row(), row()])
-
-
-def test_a_json_schema_reads_arguments() -> None:
-    """What does not match is named."""
-    form = JsonInput({"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]})
-    tool = llm.Tool(name="t", description="", input=form)
-    assert tool.arguments(llm.ToolCall(id="1", name="t", input={"a": 1})) == {"a": 1}
-    with pytest.raises(InvalidDocument, match="t: a: 'x' is not of type 'integer'"):
-        tool.arguments(llm.ToolCall(id="1", name="t", input={"a": "x"}))
 
 
 def test_patterns() -> None:
