@@ -1,6 +1,6 @@
 """Every stream, bucket and consumer, by account. Only provisioning makes them; services check them.
 
-Source: JetStream API (stream and consumer configuration); the table in `nats/README.md`.
+Source: JetStream API (stream and consumer configuration); the table in `nats/TRAIL.md`.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from tests.tamper.store import in_turn, running, sealed, verified
 
 
 def move_away(home: Home, witnesses: tuple[str, ...], archive: Path) -> None:
-    """As nats/README.md says, with everything stopped: the stream, what producers remember of it, and its seal."""
+    """As nats/TRAIL.md says, with everything stopped: the stream, what producers remember of it, and its seal."""
     stream = home.store / "jetstream" / names.ACCOUNT_AUDIT / "streams" / names.AUDIT
     remembered = [*home.root.glob("state/*/audit"), *(home.state(name) for name in (names.SEALER, *witnesses))]
     for path in filter(Path.exists, (stream, *remembered)):

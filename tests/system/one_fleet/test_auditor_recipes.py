@@ -17,7 +17,7 @@ NOISE = re.compile(r"\d\d:\d\d:\d\d (Sending|Received)")
 
 def _examples() -> list[tuple[str, str]]:
     """(command, what it prints) of every console block of the page, in order."""
-    page = (CHECKOUT / "nats" / "README.md").read_text()
+    page = (CHECKOUT / "nats" / "TRAIL.md").read_text()
     pieces = [piece for block in _BLOCK.findall(page) for piece in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]]
     return [(command, printed) for command, _, printed in (piece.partition("\n") for piece in pieces)]
 
@@ -25,7 +25,7 @@ def _examples() -> list[tuple[str, str]]:
 @needs_nats
 @needs_jq
 def test_every_command_prints_what_the_page_says(fleet: RunningFleet, tmp_path: Path) -> None:
-    """All console blocks of nats/README.md in one shell, as the auditor of a running fleet, in an empty folder."""
+    """All console blocks of nats/TRAIL.md in one shell, as the auditor of a running fleet, in an empty folder."""
     fleet.run("ask", "concierge", "hello")
     examples = _examples()
     assert len(examples) >= 10
