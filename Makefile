@@ -57,7 +57,7 @@ units: $(STAMP) ## have systemd judge the units, and boot one with a fleet that 
 	@$(BIN)/python -m tests.units $(if $(STATIC),--static)
 
 bare: $(STAMP) ## follow the operator's page on a Debian that has nothing (as root, with debootstrap)
-	@$(BIN)/python -m tests.bare
+	@$(BIN)/python -m tests.bare $(ARGS)
 
 server: $(STAMP) ## put the program on this server: /opt/agentbus, units, users (as root)
 	@$(BIN)/agentbus install $(ARGS)

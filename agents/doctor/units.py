@@ -29,7 +29,7 @@ _SHUT = {
 """What holds for every unit of ours, in the words of `systemctl show`."""
 _MOST_EXPOSED = 1.2
 _OVERALL = re.compile(r"Overall exposure level for \S+: (\d+\.\d+)")
-_CHECKS, _COMMANDS = "agentbus-check.socket", "agent-tool.socket"
+_CHECKS, _COMMANDS = "agentbus-check.socket", "agent-tool@{}.socket"
 _OFTEN = ("LoadState", "UnitFileState", "NeedDaemonReload", "FragmentPath", "User")
 
 
@@ -70,13 +70,14 @@ def _opened(process: Process) -> Iterator[Finding]:
 
 async def sockets(place: Place) -> Sequence[Finding]:
     """What checks proposed changes, and what runs commands of models, can be reached."""
-    wanted = {_CHECKS: "every proposed change is refused without it"}
-    with_bash = [agent for agent in place.fleet.agents if _has_bash(place, agent)]
-    if with_bash:
-        wanted[_COMMANDS] = f"the tool bash of {', '.join(with_bash)} does nothing without it"
+    wanted = {_CHECKS: ("every proposed change is refused without it", f"systemctl enable --now {_CHECKS}")}
+    for agent in place.fleet.agents:
+        if _has_bash(place, agent):
+            unit = _COMMANDS.format(agent)
+            wanted[unit] = (f"the tool bash of {agent} does nothing without it", f"systemctl start {unit}")
     found = [
-        wrong(f"{unit} is not active: {why}", f"systemctl enable --now {unit}")
-        for unit, why in wanted.items()
+        wrong(f"{unit} is not active: {why}", fix)
+        for unit, (why, fix) in wanted.items()
         if show(unit, "ActiveState")["ActiveState"] != "active"
     ]
     return found or [fine(f"{', '.join(wanted)} can be reached")]

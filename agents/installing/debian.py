@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from .drop_ins import systemd_version
 from .errors import NotPossible
 from .install import Work, install
 from .interpreter import Interpreter
@@ -72,7 +73,7 @@ def make_package(recipe: Recipe, folder: Path, say: Callable[[str], None]) -> Pa
         version = recipe.source.version
         control = _CONTROL.format(
             version=version, architecture=architecture, maintainer=_MAINTAINER,
-            depends=", ".join(depends(recipe.interpreter)), kib=_kib(root),
+            depends=", ".join(depends(recipe.interpreter, systemd_version(Tree(Path("/"))))), kib=_kib(root),
         )  # fmt: skip
         _put_control(root, control)
         package = folder / f"agentbus_{version}_{architecture}.deb"
@@ -82,9 +83,10 @@ def make_package(recipe: Recipe, folder: Path, say: Callable[[str], None]) -> Pa
     return package
 
 
-def depends(interpreter: Interpreter) -> list[str]:
-    """What the package needs of Debian: its Python, of this minor version, or none where it brings its own."""
-    basic = ["git", "libc6", "systemd (>= 252)"]
+def depends(interpreter: Interpreter, systemd: int) -> list[str]:
+    """What the package needs of Debian: its systemd, whose drop-ins are in it, and its Python, of this minor version, or
+    none where it brings its own."""
+    basic = ["git", "libc6", f"systemd (>= {max(systemd, 252)})"]
     if interpreter.is_copied:
         return [*basic, "libffi8", "libssl3 | libssl3t64", "libsqlite3-0", "zlib1g"]
     major, minor = map(int, interpreter.version.split(".")[:2])

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import msgspec
 
+from .drop_ins import systemd_version
 from .errors import NotPermitted, NotPossible
 from .live import is_live, restart_steps, settle_steps
 from .outside import outside_steps, read_record, wanted_files, write_record
@@ -132,7 +133,10 @@ def _build_steps(recipe: Recipe, work: Work, name: str, wanted: Manifest) -> Ite
 def _use(work: Work, name: str, units: Path) -> None:
     """Have what is outside the release as it says, and the link lead to it."""
     tree, record = work.tree, read_record(work.tree)
-    written, changes = outside_steps(tree, wanted_files(units, is_packaged=work.is_packaged), record)
+    # a package is for the systemd of the Debian that it is made on
+    systemd = systemd_version(Tree(Path("/")) if work.is_packaged else tree)
+    wanted = wanted_files(units, systemd, is_packaged=work.is_packaged)
+    written, changes = outside_steps(tree, wanted, record)
     if written != record.files:
         # before the files: what an interrupted run wrote is known to be ours
         changes.insert(0, Step("write", RECORD, partial(write_record, tree, written, is_packaged=work.is_packaged)))

@@ -17,7 +17,7 @@ from .tree import Tree
 
 _AGENT = re.compile(r"^agent(-\d)?@.+\.service$")
 _OURS = re.compile(
-    r"^(nats-server\.service|agentbus-.+\.(service|socket)|agent-tool\.socket|agent(-\d)?@.+\.service|agentbus\.target)$"
+    r"^(nats-server\.service|agentbus-.+\.(service|socket)|agent-tool@.+\.socket|agent(-\d)?@.+\.service|agentbus\.target)$"
 )
 _SERVER = "nats-server.service"
 _RELEASE = re.compile(rf"^{RELEASES}/([^/]+)/")

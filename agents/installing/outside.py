@@ -6,15 +6,17 @@ was changed by somebody: it is kept and named, when a newer one should come as w
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import msgspec
 
+from .drop_ins import drop_ins
 from .places import CURRENT, LAUNCHER, LAUNCHER_TEXT, OUTSIDE, PACKAGED, PACKAGED_LAUNCHER, RECORD, SYSUSERS
 from .steps import Step
 from .tree import Tree
@@ -22,7 +24,7 @@ from .tree import Tree
 _REMEMBERED = 8
 """Contents of one file; an installation goes back by a few releases at most."""
 
-_AGENT_USERS = re.compile(rf"^{SYSUSERS}/agentbus-.+\.conf$")
+AGENT_USERS = re.compile(rf"^{SYSUSERS}/agentbus-.+\.conf$")
 """Files that provisioning adds: no release has them, uninstalling removes them."""
 
 
@@ -55,13 +57,16 @@ class OutsideFile:
         return hashlib.sha256(self.content).hexdigest()
 
 
-def wanted_files(units: Path, *, is_packaged: bool = False) -> list[OutsideFile]:
-    """Everything that a release with this folder systemd/ has outside of it; in a package it lies elsewhere."""
+def wanted_files(units: Path, systemd: int, *, is_packaged: bool = False) -> list[OutsideFile]:
+    """Everything that a release with this folder systemd/ has outside of it, for a systemd of this version; in a package
+    it lies elsewhere."""
+    places = PACKAGED if is_packaged else OUTSIDE
     files = [
         OutsideFile(f"{folder}/{file.name}", file.read_bytes())
-        for pattern, folder in (PACKAGED if is_packaged else OUTSIDE).items()
+        for pattern, folder in places.items()
         for file in sorted(units.glob(pattern))
     ]
+    files += [OutsideFile(f"{places['*.service']}/{path}", content) for path, content in drop_ins(units, systemd)]
     return [*files, OutsideFile(PACKAGED_LAUNCHER if is_packaged else LAUNCHER, LAUNCHER_TEXT.encode(), 0o755)]
 
 
@@ -85,18 +90,31 @@ def is_changed(tree: Tree, path: str, record: Record) -> bool:
 def outside_steps(tree: Tree, wanted: Iterable[OutsideFile], record: Record) -> tuple[dict[str, list[str]], list[Step]]:
     """What has to be done outside a release, and the record that goes with it."""
     files = {file.path: file for file in wanted}
-    left = {path for path in record.files if path not in files and not _AGENT_USERS.match(path)}
+    left = {path for path in record.files if path not in files and not AGENT_USERS.match(path)}
     changed = {path for path in (*files, *left) if is_changed(tree, path, record)}
     same = {path for path, file in files.items() if tree.digest(path) == file.digest}
     ours = {path: file for path, file in files.items() if path in same or path not in changed}
     kept = {path: record.files[path] for path in changed - same if path in record.files and path in files}
-    users = {path: digests for path, digests in record.files.items() if _AGENT_USERS.match(path)}
+    users = {path: digests for path, digests in record.files.items() if AGENT_USERS.match(path)}
     written = {**users, **kept, **{path: record.noting(path, file.digest) for path, file in ours.items()}}
     return written, [
         *_kept(changed - same),
         *(Step("write", path, partial(tree.write, path, file.content, file.mode)) for path, file in ours.items() if path not in same),
-        *(Step("remove", path, partial(tree.remove, path)) for path in sorted(left - changed) if tree.is_there(path)),
+        *(remove_step(tree, path) for path in sorted(left - changed) if tree.is_there(path)),
     ]  # fmt: skip
+
+
+def remove_step(tree: Tree, path: str) -> Step:
+    """Remove what was written; a folder of drop-ins with it, where nothing else is in it."""
+    return Step("remove", path, partial(_remove, tree, path))
+
+
+def _remove(tree: Tree, path: str) -> None:
+    tree.remove(path)
+    folder = PurePosixPath(path).parent
+    if folder.name.endswith(".service.d"):
+        with contextlib.suppress(OSError):
+            tree.at(str(folder)).rmdir()
 
 
 def _kept(paths: Iterable[str]) -> Iterator[Step]:

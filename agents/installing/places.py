@@ -9,17 +9,18 @@ RECORD = f"{OPT}/installed.json"
 LAUNCHER = "/usr/local/bin/agentbus"
 STATE, CONFIGURATION = "/var/lib/agentbus", "/etc/agentbus"
 SYSUSERS = "/etc/sysusers.d"
+UNITS = "/etc/systemd/system"
 
 OUTSIDE = {
-    "*.service": "/etc/systemd/system",
-    "*.socket": "/etc/systemd/system",
-    "*.target": "/etc/systemd/system",
-    "*.slice": "/etc/systemd/system",
+    "*.service": UNITS,
+    "*.socket": UNITS,
+    "*.target": UNITS,
+    "*.slice": UNITS,
     "sysusers.d/*.conf": SYSUSERS,
     "tmpfiles.d/*.conf": "/etc/tmpfiles.d",
     "polkit-1/rules.d/*.rules": "/etc/polkit-1/rules.d",
 }
-"""What of the folder systemd/ goes where, on a machine whose administrator installs it."""
+"""What of the folder systemd/ goes where, on a machine whose administrator installs it. Drop-ins go below the first."""
 
 PACKAGED = {pattern: folder.replace("/etc/", "/usr/lib/", 1) for pattern, folder in OUTSIDE.items()} | {
     "polkit-1/rules.d/*.rules": "/usr/share/polkit-1/rules.d"

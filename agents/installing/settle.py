@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import pwd
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from schemas.fleet import Fleet
 
 from .live import is_live, running_units
-from .outside import OutsideFile, is_changed, read_record, write_record
+from .outside import AGENT_USERS, OutsideFile, is_changed, read_record, write_record
 from .places import RECORD, STATE, SYSUSERS
 from .running import run, shown
 from .tree import Tree
@@ -30,7 +33,8 @@ def _line(user: str, what: str, state: str) -> str:
 
 
 def settle(root: Path, fleet: Fleet) -> list[str]:
-    """Make the users of a fleet that was provisioned in this machine's own place, and give its files to who uses them.
+    """Make the users of a fleet that was provisioned in this machine's own place, and give its files to who uses them;
+    the lines of those who left go.
 
     Does nothing elsewhere: for another home, without an installation, for somebody who is not root. Returns the
     commands that were run.
@@ -41,7 +45,7 @@ def settle(root: Path, fleet: Fleet) -> list[str]:
     tree = Tree(Path("/"))
     if root != Path(STATE) or os.geteuid() != 0 or not is_live(tree) or not tree.is_there(RECORD):
         return []
-    _write_users(tree, fleet)
+    put_users(tree, {f"{SYSUSERS}/{name}": line.encode() for name, line in user_lines(fleet).items()})
     commands = [["systemd-sysusers"], ["systemd-tmpfiles", "--create", "agentbus.conf"], *_filter_commands()]
     for command in commands:
         run(command)
@@ -58,13 +62,30 @@ def _filter_commands() -> list[list[str]]:
     return [["systemctl", "--no-block", "reload-or-restart", _FILTER]] if is_wanted else []
 
 
-def _write_users(tree: Tree, fleet: Fleet) -> None:
-    """The files, noted as ours: `agentbus uninstall` removes them. One that somebody changed stays."""
+def put_users(tree: Tree, wanted: Mapping[str, bytes]) -> None:
+    """Have these files and no others of their kind, noted as ours: `agentbus uninstall` removes them.
+
+    One that somebody changed, or made, stays. The users stay as well: systemd removes none, since their numbers own files.
+    """
     record = read_record(tree)
-    files = [OutsideFile(f"{SYSUSERS}/{name}", line.encode()) for name, line in user_lines(fleet).items()]
+    files = [OutsideFile(path, content) for path, content in wanted.items()]
     new = [file for file in files if tree.digest(file.path) != file.digest and not is_changed(tree, file.path, record)]
-    if new:
+    left = [path for path in record.files if AGENT_USERS.match(path) and path not in wanted]
+    if new or left:
+        kept = {path: digests for path, digests in record.files.items() if path not in left}
         noted = {file.path: record.noting(file.path, file.digest) for file in new}
-        write_record(tree, {**record.files, **noted}, is_packaged=record.is_packaged)
+        for path in left:
+            if not is_changed(tree, path, record):
+                tree.remove(path)
+        write_record(tree, {**kept, **noted}, is_packaged=record.is_packaged)
     for file in new:
         tree.write(file.path, file.content)
+
+
+def users_left(root: Path, member: str) -> Sequence[str]:
+    """The system users of somebody who left the fleet of this machine's own place."""
+    found = []
+    for user in (f"agent-{member}", f"seal-{member}") if root == Path(STATE) else ():
+        with suppress(KeyError):
+            found.append(pwd.getpwnam(user).pw_name)
+    return found

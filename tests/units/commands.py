@@ -6,6 +6,19 @@ from tests.units.ground import HOME, Ground
 
 AGENT = "trial"
 WORKSPACE = f"{HOME}/state/{AGENT}/workspace"
+SOCKETS = "/run/agentbus/tool"
+_PLACES, _TRIED = 8, 12
+_TAKING = f"""\
+import select, socket, subprocess
+held = [socket.socket(socket.AF_UNIX) for _ in range({_TRIED})]
+for each in held:
+    each.settimeout(20)
+    each.connect("{SOCKETS}/greeter.sock")
+turned_away = [each for each in held[{_PLACES}:] if each.recv(1) == b""]
+served = [each for each in held if each not in select.select(held, [], [], 0)[0]]
+other = subprocess.run(["agentbus", "ask", "--home", "{HOME}", "{AGENT}", "bash echo served"], capture_output=True, text=True)
+print(len(served), len(turned_away), other.stdout.strip() or other.stderr)
+"""
 _LOOK = (
     "id -u; for path in /var/lib/agentbus /etc/passwd /etc/agentbus /run/agentbus /run/dbus /run/systemd/private /root/fleet; "
     "do ls $path >/dev/null 2>&1 && echo sees $path; done; "
@@ -55,10 +68,21 @@ def a_command_without_end_is_ended(ground: Ground) -> str:
     return said.replace("\n", " ")
 
 
-def only_agents_may_have_commands_run(ground: Ground) -> str:
-    """The socket refuses a user who is no agent, also one that reads what is in force."""
-    connect = "import socket; socket.socket(socket.AF_UNIX).connect('/run/agentbus/tool.sock')"
-    for user in ("nobody", "agentbus-approvals"):
+def only_the_agent_may_have_commands_run(ground: Ground) -> str:
+    """Its socket refuses everybody else, also one that reads what is in force, and another agent."""
+    connect = f"import socket; socket.socket(socket.AF_UNIX).connect('{SOCKETS}/{AGENT}.sock')"
+    others = ("nobody", "agentbus-approvals", "agent-greeter")
+    for user in others:
         tried = ground.machine.run(f"""runuser -u {user} -- /usr/bin/python3 -c "{connect}" """)
         assert "PermissionError" in tried.err, (user, tried)
-    return "nobody and agentbus-approvals were refused"
+    return f"{', '.join(others)} were refused"
+
+
+def no_agent_takes_the_places_of_another(ground: Ground) -> str:
+    """While one agent has as many connections as it can get, another one's command is run; the socket goes with its agent."""
+    said = ground.machine.run(f"/usr/bin/python3 - <<'END'\n{_TAKING}END", timeout_s=60).check()
+    assert said == f"{_PLACES} {_TRIED - _PLACES} served", said
+    for verb, state in (("restart", "active"), ("stop", "inactive"), ("start", "active")):
+        ground.machine.run(f"systemctl {verb} agent@greeter", timeout_s=60).check()
+        ground.machine.wait_for("agent-tool@greeter.socket", ActiveState=state)
+    return f"{_PLACES} of {_TRIED} connections of one agent were taken, and then a command of another"

@@ -10,6 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from agents.installing.drop_ins import drop_ins as versioned
+from agents.installing.drop_ins import systemd_version
+from agents.installing.tree import Tree
 from tests.harness.systemd_units import UNITS, unit_files
 
 SERVICES = sorted(path.name for path in UNITS.glob("*.service"))
@@ -26,7 +29,6 @@ WORST_EXPOSURE_ELSEWHERE = 1.2
 _PROGRAMS = (
     "/opt/agentbus/current/bin/agentbus",
     "/opt/agentbus/current/bin/nats-server",
-    "/bin/kill",
     "/bin/sh",
     "/usr/sbin/nft",
 )
@@ -58,7 +60,7 @@ def drop_ins() -> dict[str, Path]:
 def installed_in(root: Path) -> list[str]:
     """Put the distribution's units, ours, and the programs that ours name into `root`; the names of ours.
 
-    For each drop-in there is an agent that has it.
+    For each drop-in there is an agent that has it; those for this machine's systemd all units have.
     """
     shutil.copytree(DISTRIBUTION, root / "usr/lib/systemd/system", symlinks=True)
     folder = root / "etc/systemd/system"
@@ -69,6 +71,9 @@ def installed_in(root: Path) -> list[str]:
     for instance, file in drop_ins().items():
         (folder / f"{instance}.d").mkdir()
         shutil.copy(file, folder / f"{instance}.d")
+    for path, content in versioned(UNITS, systemd_version(Tree(Path("/")))):
+        (folder / path).parent.mkdir(exist_ok=True)
+        (folder / path).write_bytes(content)
     for program in _PROGRAMS:
         target = root / program.lstrip("/")
         target.parent.mkdir(parents=True, exist_ok=True)

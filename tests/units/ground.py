@@ -15,7 +15,7 @@ from tests.harness.systemd_units import CHECKOUT, add_agent_users, fleet_guest
 
 HOME = "/var/lib/agentbus"
 AGENTS = ("greeter", "directory", "trial")
-CORE = ("nats-server", "agent-tool.socket", "agentbus-approvals", "agentbus-sealer", "agentbus-witness@witness-a")
+CORE = ("nats-server", "agentbus-approvals", "agentbus-sealer", "agentbus-witness@witness-a")
 UNITS = (*CORE, *(f"agent@{name}" for name in AGENTS))
 TARGET = "agentbus.target"
 FLEET = "units"

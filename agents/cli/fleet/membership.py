@@ -14,6 +14,7 @@ import yaml
 
 from agents.cli.agent.new import copied, templates
 from agents.cli.run import log_quietly, run_async
+from agents.installing.settle import users_left
 from agents.membership.keeping import kept_of, purge
 from agents.membership.moving import Joining, join, leave
 from agents.membership.rekeying import rotate as rekeyed
@@ -80,6 +81,8 @@ def remove(root: Path, name: str, *, is_purging: bool, is_sure: bool) -> None:
         print(f"removed: {path}")
     for path in kept_of(home, name):
         print(f"kept: {path}")
+    for user in users_left(home.root, name):
+        print(f"kept: user {user}, whose number owns files; when nothing of it is left: userdel {user}")
     print("kept: its events, on the audit trail" + (f"; its files, in {home.repository}" if was == AGENT else ""))
     _tell(moved.steps)
     if was == REVIEWER:

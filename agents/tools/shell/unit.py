@@ -1,6 +1,6 @@
 """Commands in a unit of systemd: where the agent's own unit gives it no namespaces, a socket starts one that confines.
 
-Each connection starts `agent-tool@.service`: a user of its own, no network, nothing of the fleet, limits. The files of
+Each connection to the agent's own socket starts `agent-tool@.service`: a user of its own, no network, nothing of the fleet, limits. The files of
 the workspace are sent with the command and come back afterwards; nothing of the agent is mounted there.
 
 Not guaranteed: that two commands at the same time see each other's files; the one that ends last has its way with
@@ -32,7 +32,7 @@ SOCKET_VARIABLE: Final = "AGENTBUS_TOOL_SOCKET"
 _GRACE_S: Final = 15.0
 _PIECE: Final = 1 << 16
 _MOST_ANSWER: Final = 2 * MAX_BYTES
-_NOT_THERE: Final = "bash does not run here: {socket} does not answer ({reason}). Nothing was run; the operator runs: systemctl enable --now agent-tool.socket"
+_NOT_THERE: Final = "bash does not run here: {socket} does not answer ({reason}). Nothing was run. Eight commands of an agent run at a time; where none does, the operator runs: systemctl status 'agent-tool@*.socket'"
 _TOO_MUCH: Final = (
     f"the workspace holds more than the {MAX_BYTES} bytes or 10000 files that go with a command; remove something first"
 )

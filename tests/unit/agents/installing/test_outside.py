@@ -15,6 +15,7 @@ import pytest
 from agents.cli.install.commands import How
 from agents.cli.install.commands import roll_back as command_roll_back
 from agents.installing.debian import depends
+from agents.installing.drop_ins import systemd_version
 from agents.installing.errors import NotPermitted, NotPossible
 from agents.installing.install import Work, current, roll_back
 from agents.installing.interpreter import Interpreter
@@ -22,7 +23,7 @@ from agents.installing.outside import outside_steps, read_record, wanted_files, 
 from agents.installing.places import CURRENT, LAUNCHER, RECORD, RELEASES
 from agents.installing.release import MANIFEST, UNITS, Manifest, releases
 from agents.installing.running import run
-from agents.installing.settle import settle, user_lines
+from agents.installing.settle import put_users, settle, user_lines
 from agents.installing.source import Source, this_product
 from agents.installing.steps import follow
 from agents.installing.tree import Tree
@@ -42,6 +43,14 @@ def add_release(tree: Tree, name: str, made_at_ns: int, unit: str) -> None:
     tree.write(f"{folder}/{MANIFEST}", msgspec.json.encode(manifest))
 
 
+def add_drop_in(tree: Tree, name: str) -> None:
+    """Give a release a drop-in for systemd 254, a unit that it is for, and one that it is not for."""
+    folder = f"{RELEASES}/{name}/{UNITS}"
+    tree.write(f"{folder}/dropins/254/agentbus.conf", b"# newer\n")
+    tree.write(f"{folder}/ours.service", b"[Service]\nType=notify\n")
+    tree.write(f"{folder}/other.service", b"[Service]\nType=exec\n")
+
+
 @pytest.fixture
 def tree(tmp_path: Path) -> Tree:
     """A root with three releases, of which the newest is in use with all that belongs to it."""
@@ -54,7 +63,9 @@ def tree(tmp_path: Path) -> Tree:
 
 def put(tree: Tree, name: str) -> None:
     """Have a release in use."""
-    written, steps = outside_steps(tree, wanted_files(tree.at(f"{RELEASES}/{name}/{UNITS}")), read_record(tree))
+    written, steps = outside_steps(
+        tree, wanted_files(tree.at(f"{RELEASES}/{name}/{UNITS}"), systemd_version(tree)), read_record(tree)
+    )
     write_record(tree, written)
     follow(steps, lambda _: None, is_dry=False)
     tree.link(CURRENT, f"releases/{name}")
@@ -111,13 +122,38 @@ def test_a_file_that_was_there_before_is_not_ours(tmp_path: Path) -> None:
     assert not tree.is_there(LAUNCHER)
 
 
+def test_what_a_newer_systemd_understands_is_put_there(tree: Tree) -> None:
+    """From 254 on, for units that say when they are ready; an older systemd, or none that can be told, has it not."""
+    add_drop_in(tree, "3.0")
+    shared, drop_in = "/usr/lib/x/systemd/libsystemd-shared-{}.so", "/etc/systemd/system/ours.service.d/agentbus.conf"
+    assert systemd_version(tree) == 0
+    for version, content in ((252, None), (257, b"# newer\n"), (253, None)):
+        tree.write(shared.format(version), b"")
+        assert systemd_version(tree) == version
+        put(tree, "3.0")
+        assert tree.read(drop_in) == content
+        tree.remove(shared.format(version))
+    assert not tree.at(drop_in).parent.exists()
+    assert not tree.at(drop_in.replace("ours", "other")).exists()
+
+
+def test_uninstalling_leaves_no_folder_of_drop_ins(tree: Tree) -> None:
+    """But for one that holds somebody's own."""
+    add_drop_in(tree, "3.0")
+    tree.write("/usr/lib/systemd/libsystemd-shared-254.so", b"")
+    put(tree, "3.0")
+    tree.write("/etc/systemd/system/ours.service.d/override.conf", b"# mine\n")
+    uninstall(work(tree), is_purged=False)
+    assert [path.name for path in tree.at("/etc/systemd/system/ours.service.d").iterdir()] == ["override.conf"]
+
+
 def test_an_interrupted_installation_knows_its_files(tree: Tree) -> None:
     """The record is written first: with it, both what was there and what should come are ours."""
-    written, _ = outside_steps(tree, wanted_files(tree.at(f"{RELEASES}/2.0/{UNITS}")), read_record(tree))
+    written, _ = outside_steps(tree, wanted_files(tree.at(f"{RELEASES}/2.0/{UNITS}"), 252), read_record(tree))
     write_record(tree, written)
     assert [
         step.verb
-        for step in outside_steps(tree, wanted_files(tree.at(f"{RELEASES}/2.0/{UNITS}")), read_record(tree))[1]
+        for step in outside_steps(tree, wanted_files(tree.at(f"{RELEASES}/2.0/{UNITS}"), 252), read_record(tree))[1]
     ] == ["write"]
     assert not [step for step in uninstall(work(tree), is_purged=False).steps if step.verb == "keep"]
 
@@ -184,15 +220,29 @@ def test_each_agent_has_a_user_of_its_own() -> None:
     assert RECORD.startswith("/opt/")
 
 
+def test_the_line_of_an_agent_that_left_goes(tree: Tree) -> None:
+    """With the note of it; one that somebody changed stays, and so does what is not ours."""
+    gone, mine, stays = (f"/etc/sysusers.d/agentbus-agent-{name}.conf" for name in ("gone", "mine", "stays"))
+    put_users(tree, {gone: b"u agent-gone", mine: b"u agent-mine", stays: b"u agent-stays"})
+    tree.write(mine, b"u agent-mine 700")
+    put_users(tree, {stays: b"u agent-stays"})
+    assert [tree.is_there(path) for path in (gone, mine, stays)] == [False, True, True]
+    assert not {gone, mine} & set(read_record(tree).files)
+    assert tree.is_there(UNIT)
+
+
 def test_a_package_leaves_etc_to_the_administrator(tmp_path: Path) -> None:
     """Units and launcher are where packages have theirs; what a package put there is changed by its manager alone."""
     tree = Tree(tmp_path)
     add_release(tree, "1.0", 1, "# 1.0\n")
     units = tree.at(f"{RELEASES}/1.0/{UNITS}")
     tree.write(f"{RELEASES}/1.0/{UNITS}/polkit-1/rules.d/x.rules", b"")
-    written, _ = outside_steps(tree, wanted_files(units, is_packaged=True), read_record(tree))
+    add_drop_in(tree, "1.0")
+    written, _ = outside_steps(tree, wanted_files(units, 254, is_packaged=True), read_record(tree))
     assert list(written) == [
-        "/usr/lib/systemd/system/agentbus.target", "/usr/share/polkit-1/rules.d/x.rules", "/usr/bin/agentbus",
+        "/usr/lib/systemd/system/other.service", "/usr/lib/systemd/system/ours.service",
+        "/usr/lib/systemd/system/agentbus.target", "/usr/share/polkit-1/rules.d/x.rules",
+        "/usr/lib/systemd/system/ours.service.d/agentbus.conf", "/usr/bin/agentbus",
     ]  # fmt: skip
     write_record(tree, written, is_packaged=True)
     with pytest.raises(NotPossible, match="apt remove"):
@@ -203,8 +253,9 @@ def test_a_package_leaves_etc_to_the_administrator(tmp_path: Path) -> None:
 
 def test_a_package_names_the_python_that_it_was_made_for() -> None:
     """Compiled packages are for one minor version; a release with its own Python needs none."""
-    assert depends(Interpreter(Path("/usr/bin/python3.13"), Path("/usr"), "3.13.5"))[-2:] == [
-        "python3 (>= 3.13)", "python3 (<< 3.14)",
+    assert depends(Interpreter(Path("/usr/bin/python3.13"), Path("/usr"), "3.13.5"), 257)[-3:] == [
+        "systemd (>= 257)", "python3 (>= 3.13)", "python3 (<< 3.14)",
     ]  # fmt: skip
-    own = depends(Interpreter(Path("/home/me/bin/python3"), Path("/home/me"), "3.13.5"))
+    own = depends(Interpreter(Path("/home/me/bin/python3"), Path("/home/me"), "3.13.5"), 0)
+    assert "systemd (>= 252)" in own
     assert not [name for name in own if name.startswith("python3")]
