@@ -247,6 +247,14 @@ _ROWS = (
     EventType("member", "added", INFO, True, "somebody new is let in to the bus, with a key of its own", _MEMBER),
     EventType("member", "removed", WARN, True, "somebody is let in to the bus no more; its keys are revoked", _MEMBER),
     EventType("member", "rekeyed", INFO, True, "somebody has new keys; the old ones are refused from here on", _MEMBER),
+    EventType(
+        "key",
+        "rotated",
+        WARN,
+        True,
+        "a key that opens no connection was replaced; digests of the public parts, and the log's size where it sealed it",
+        {"old": DIGEST, "new": DIGEST, "at": COUNT, "fleet": DIGEST},
+    ),
     EventType("audit", "unwitnessed", WARN, True, "a witness does not cosign the trail's checkpoints, with the reason"),
     EventType("audit", "witnessed", INFO, False, "a witness cosigns the trail's checkpoints"),
     EventType(

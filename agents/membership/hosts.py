@@ -54,6 +54,12 @@ class Host(Protocol):
     async def restart(self, fleet: Fleet, member: str) -> bool:
         """Restart the member's processes where they run, one after the other; whether there are any."""
 
+    async def halt(self, fleet: Fleet, member: str) -> bool:
+        """Stop the member's processes where they run, until `resume` starts them; whether there are any."""
+
+    async def resume(self, fleet: Fleet, member: str) -> None:
+        """Start what was halted."""
+
     async def adopt(self, fleet: Fleet, member: str) -> list[str]:
         """Run what `fleet` has now, as far as that is its to do; returns what is left for a person to do."""
 
@@ -93,6 +99,17 @@ class Supervised:
             await self._tell({"command": "restart", "process": process})
         return bool(found)
 
+    async def halt(self, fleet: Fleet, member: str) -> bool:
+        """See `Host.halt`."""
+        running = await self._running()
+        await self.stop(fleet, member)
+        return any(process in running for process in _processes_of(fleet, member))
+
+    async def resume(self, fleet: Fleet, member: str) -> None:
+        """See `Host.resume`."""
+        for process in _processes_of(fleet, member):
+            await self._tell({"command": "start-process", "process": process})
+
     async def adopt(self, fleet: Fleet, member: str) -> list[str]:  # noqa: ARG002  the supervisor reads the fleet file
         """See `Host.adopt`."""
         await self._tell({"command": "reprovision"})
@@ -129,6 +146,18 @@ class Units:
             await asyncio.to_thread(_systemctl, "restart", unit)
         return bool(active)
 
+    async def halt(self, fleet: Fleet, member: str) -> bool:
+        """See `Host.halt`."""
+        active = [unit for unit in _units_of(fleet, member) if _is_active(unit)]
+        for unit in active:
+            await asyncio.to_thread(_systemctl, "stop", unit)
+        return bool(active)
+
+    async def resume(self, fleet: Fleet, member: str) -> None:
+        """See `Host.resume`."""
+        for unit in _units_of(fleet, member):
+            await asyncio.to_thread(_systemctl, "start", unit)
+
     async def adopt(self, fleet: Fleet, member: str) -> list[str]:
         """See `Host.adopt`: users are made and files given to them here; which units start is root's to say."""
         steps = [] if await asyncio.to_thread(settle, self.home.root, fleet) else await self._by_hand(fleet, member)
@@ -161,6 +190,13 @@ class Nobody:
     async def restart(self, fleet: Fleet, member: str) -> bool:  # noqa: ARG002
         """See `Host.restart`."""
         return False
+
+    async def halt(self, fleet: Fleet, member: str) -> bool:  # noqa: ARG002
+        """See `Host.halt`."""
+        return False
+
+    async def resume(self, fleet: Fleet, member: str) -> None:
+        """See `Host.resume`."""
 
     async def adopt(self, fleet: Fleet, member: str) -> list[str]:  # noqa: ARG002
         """See `Host.adopt`."""

@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from agents.membership.hosts import hosted
 from agents.membership.moving import Say
 from agents.membership.repository import fleet_text
+from agents.membership.resealing import resealed, sealing
 from agents.membership.roles import PEOPLE, role_of
 from approvals.applying.provisioned import note_by_hand
 from approvals.git import Git
 from approvals.repository import rules_in_force
 from bus.provision.membership.changing import Event
 from bus.provision.membership.rekeying import key_files, rekey
+from bus.provision.membership.resealing import Resealing
 from bus.surroundings import Home
 from schemas import names
 from schemas.ids import sha256_hex
@@ -49,9 +51,12 @@ async def rotate(home: Home, members: Sequence[str], by: str, say: Say) -> Rekey
 
         say("new keys, which are let in beside the old ones")
         await rekey(fleet, home, host.servers, use, events)
+        steps = []
+        if seals := sealing(fleet, members):
+            steps = await resealed(home, fleet, host, Resealing(seals, by, digest), say)
     note_by_hand(home, time.time_ns())
     copies = [name for name, role in roles.items() if role in PEOPLE]
-    steps = [
+    steps += [
         f"give {file.principal} its new key, wherever a copy is: {file.path}" for file in key_files(fleet, home, copies)
     ]
     if any((home.credentials(name) / names.AUDIT_CREDENTIAL).exists() for name in roles):

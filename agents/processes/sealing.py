@@ -43,11 +43,12 @@ async def serve_sealer(place: Surroundings) -> None:
     """
     policy = load_policy(place.home.seal_policy)
     private = Credential.find(place.credentials, names.SEAL_CREDENTIAL).signing_key()
-    log = SealedLog(place.state / LOG, log_of(policy).name, private)
+    log = SealedLog(place.state / LOG, log_of(policy), private)
     async with service(Identity(names.SEALER, is_agent=False, bus=names.TRAIL_CREDENTIAL), place) as running:
         cosigners = Cosigners(running.bus, policy.witnesses)
         told = Told(running.audit)
         sealer = Sealer(running.bus, log, cosigners, place.state / CHECKPOINT, on_cosigned=told.cosigned)
+        sealer.untold = [one.note for one in policy.handovers]
         running.report.health.add("seal", seal.check_of(sealer))
         running.report.numbers.looks.append(partial(seal.look_at, sealer, log, place.state / CHECKPOINT))
         found: list[SealContradicted] = []

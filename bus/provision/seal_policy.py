@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bus.audit.tlog.note import COSIGNATURE, ED25519, Key
 from bus.audit.tlog.policy import Group, Policy
-from bus.credentials import Credential, verifying_key
+from bus.provision.seal_keys import all_handovers, public_of
 from bus.surroundings import Home
 from schemas import names
 from schemas.fleet import Fleet
@@ -13,15 +13,20 @@ _GROUP = "all_witnesses"  # no name of a fleet has an underscore
 
 
 def seal_policy_of(fleet: Fleet, home: Home) -> Policy:
-    """The policy of this fleet: its sealer's log, cosigned by all of its witnesses."""
+    """The policy of this fleet: its sealer's log, cosigned by all of its witnesses.
+
+    Raises:
+        NotProvisioned: what is kept of keys that were replaced cannot be read.
+    """
     log = Key(names.log_origin(fleet.name), ED25519, _public(home, names.SEALER))
     keys = {
         witness: Key(names.witness_name(fleet.name, witness), COSIGNATURE, _public(home, witness))
         for witness in fleet.witnesses
     }
+    handovers = tuple(all_handovers(home))
     if not keys:
-        return Policy((log,), keys)
-    return Policy((log,), keys, {_GROUP: Group(len(keys), tuple(keys))}, _GROUP)
+        return Policy((log,), keys, handovers=handovers)
+    return Policy((log,), keys, {_GROUP: Group(len(keys), tuple(keys))}, _GROUP, handovers)
 
 
 def write_seal_policy(fleet: Fleet, home: Home) -> None:
@@ -35,5 +40,4 @@ def write_seal_policy(fleet: Fleet, home: Home) -> None:
 
 
 def _public(home: Home, principal: str) -> bytes:
-    public = Credential(home.credentials(principal) / names.SEAL_CREDENTIAL).public_key()
-    return verifying_key(public).public_bytes_raw()
+    return public_of(home.credentials(principal) / names.SEAL_CREDENTIAL)

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from agents.processes.sealing import attend
 from bus.audit.seal.cosigners import Cosigners
+from bus.audit.seal.policy_file import log_of
 from bus.audit.seal.sealed_log import SealedLog
 from bus.audit.seal.sealer import CHECKPOINT, LOG, Pace, Sealer
 from bus.audit.seal.witness import Witness
@@ -48,7 +49,7 @@ class SealOrder(msgspec.Struct, frozen=True):
 
 def open_log(folder: Path) -> SealedLog:
     """The sealer's log as `folder` has it."""
-    return SealedLog(folder / SEALER / LOG, _ORIGIN, _LOG_KEY)
+    return SealedLog(folder / SEALER / LOG, log_of(POLICY), _LOG_KEY)
 
 
 def open_sealer(connection: Connection, log: SealedLog, folder: Path) -> Sealer:
@@ -60,7 +61,7 @@ def open_sealer(connection: Connection, log: SealedLog, folder: Path) -> Sealer:
 async def open_witness(connection: Connection, folder: Path) -> None:
     """A witness that answers from now on."""
     name = POLICY.witnesses[WITNESS].name
-    await attend(connection, WITNESS, Witness(folder / WITNESS, name, _WITNESS_KEY, POLICY.logs[0]))
+    await attend(connection, WITNESS, Witness(folder / WITNESS, name, _WITNESS_KEY, log_of(POLICY)))
 
 
 async def _play(line: bytes) -> None:

@@ -16,6 +16,7 @@ from bus.audit.seal.policy_file import load_policy, log_of
 from bus.audit.seal.sealed_log import SealedLog
 from bus.audit.seal.sealer import CHECKPOINT, LOG, Pace, Sealer
 from bus.audit.seal.witness import Witness
+from bus.audit.tlog.handover import is_handover
 from bus.connection import Connection
 from bus.credentials import Credential
 from bus.jetstream import call
@@ -43,7 +44,8 @@ class Sealing:
 
     async def checkpoints(self) -> list[Record]:
         """The checkpoints on the stream."""
-        return [record async for record in Reader(self.auditor).records(subject=subjects.SEAL)]
+        found = [record async for record in Reader(self.auditor).records(subject=subjects.SEAL)]
+        return [record for record in found if not is_handover(record.payload)]
 
     async def until_read(self, size: int) -> None:
         """The sealer has read so many messages."""
@@ -85,10 +87,11 @@ async def sealing(bench: Bench, pace: Pace = AT_ONCE, folder: Path | None = None
     connection = await bench.connect(names.SEALER, names.TRAIL_CREDENTIAL)
     key = Credential.find(bench.home.credentials(names.SEALER), names.SEAL_CREDENTIAL).signing_key()
     folder = folder or bench.home.state(names.SEALER)
-    log = SealedLog(folder / LOG, log_of(policy).name, key)
+    log = SealedLog(folder / LOG, log_of(policy), key)
     said: list[Cosigned] = []
     cosigners = Cosigners(connection, policy.witnesses, timeout_s=_PATIENCE_S)
     sealer = Sealer(connection, log, cosigners, folder / CHECKPOINT, pace, said.append)
+    sealer.untold = [one.note for one in policy.handovers]
     task = asyncio.create_task(sealer.run())
     auditor = await bench.connect("auditor", names.OWN_CREDENTIAL)
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ import pytest
 from schemas.approvals import Receipt
 from tests.harness.fleet import RunningFleet, free_port, running_fleet
 from tests.harness.office import office
+
+_WITNESSES = {"witness-a", "witness-b"}
 
 
 @pytest.fixture(scope="module")
@@ -124,6 +127,23 @@ def test_keys_are_rotated(fleet: RunningFleet) -> None:
     assert [event["data"]["resource"] for event in fleet.events("member.rekeyed")] == ["greeter", "ops"]
     assert fleet.run("audit", "verify").stdout.startswith("sound")
     assert fleet.run("fleet", "rotate", check=False).returncode == 78
+
+
+def test_keys_that_seal_the_trail_are_rotated(fleet: RunningFleet, tmp_path: Path) -> None:
+    """The sealer hands over on the trail, which goes on; who has the keys of before is told to have those of now."""
+    before, kept = _pids(fleet), tmp_path / "public"
+    shutil.copytree(fleet.home.root / "public", kept)
+    said = fleet.run("fleet", "rotate", "sealer").stdout
+    assert f"give auditors elsewhere the keys that seal the trail now: {fleet.home.seal_policy}" in said
+    after = _pids(fleet)
+    assert {name for name in before if before[name] != after[name]} == {"sealer", *_WITNESSES}
+    assert [event["data"]["resource"] for event in fleet.events("key.rotated")] == ["agentbus/example/audit"]
+    assert fleet.run("audit", "verify").stdout.startswith("sound")
+    now = fleet.home.seal_policy.read_text()
+    fleet.home.seal_policy.write_text((kept / "seal.policy").read_text())
+    old = fleet.run("audit", "verify", check=False)
+    fleet.home.seal_policy.write_text(now)
+    assert (old.returncode, "give you public/seal.policy as it is now" in old.stdout) == (2, True), old.stdout
 
 
 def _keys(fleet: RunningFleet) -> dict[str, list[str]]:

@@ -26,7 +26,7 @@ from tests.tamper.changes import (
     renumbered,
     resent,
 )
-from tests.tamper.store import TEXTSTATS, Attacker, block_of, forget_hashes, forget_heads, put_back
+from tests.tamper.store import TEXTSTATS, Attacker, block_of, forget_hashes, forget_heads, hand_over_seal, put_back
 
 Online = Callable[[Attacker, Recorded], Awaitable[None]]
 
@@ -283,6 +283,15 @@ async def _junk_checkpoint(attacker: Attacker, _recorded: Recorded) -> None:
     await attacker.append(subjects.SEAL, b'{"stream":"AUDIT","seq":1}', {})
 
 
+async def _sealed_with_a_stolen_key(attacker: Attacker, _recorded: Recorded) -> None:
+    await attacker.publish_handover()
+    await attacker.publish_checkpoint(36, bytes(32), stolen=True)
+
+
+async def _sealed_without_a_handover(attacker: Attacker, _recorded: Recorded) -> None:
+    await attacker.publish_checkpoint(35, bytes(32))
+
+
 def _sealed() -> Iterator[Case]:
     """What a chain of signatures alone does not show; the first 30 messages are under one checkpoint, 34 under the next."""
     yield Case("the end is cut, no producer remembers", "sealed", only(18), on_disk=_cut_and_forgotten)
@@ -297,6 +306,8 @@ def _sealed() -> Iterator[Case]:
     yield Case("a checkpoint of before is published again", "sealed", only(36), _appended(_as_it_is, 31))
     yield Case("the sealer signs two roots for one size", "sealed", only(36), _two_roots)
     yield Case("an answer is steered to the sealer's subject", "sealed", only(36), _junk_checkpoint)
+    yield Case("a key seals that was handed over", "sealed", only(37), _sealed_with_a_stolen_key, hand_over_seal)
+    yield Case("a new key seals without a hand-over", "sealed", only(36), _sealed_without_a_handover, hand_over_seal)
 
 
 CASES: tuple[Case, ...] = (*_in_turn(), *_in_bulk(), *_on_the_store(), *_replayed(), *_sealed())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import dataclasses
 import json
 import shutil
 import time
@@ -19,7 +20,7 @@ from bus.audit.emit import Audit, Options
 from bus.audit.producer import Producer
 from bus.audit.read import Reader, Record
 from bus.audit.seal.policy_file import load_policy, log_of
-from bus.audit.seal.sealed_log import NODES
+from bus.audit.seal.sealed_log import NODES, last_sealed
 from bus.audit.seal.sealer import LOG
 from bus.audit.tlog.checkpoint import Checkpoint
 from bus.audit.tlog.note import Note, sign
@@ -27,6 +28,7 @@ from bus.connection import Connection
 from bus.credentials import Credential
 from bus.jetstream import call
 from bus.provision.provision import start_server
+from bus.provision.seal_keys import replace_seal_key
 from bus.surroundings import Home
 from schemas import names, subjects
 from schemas.audit import (
@@ -50,6 +52,21 @@ _BATCH_HEADERS = {names.BATCH_ID, names.EXPECTED_SUBJECT_SEQUENCE, names.EXPECTE
 
 _EARLIER = "earlier"
 TEXTSTATS = Producer("textstats", "0", is_agent=True)
+
+
+STOLEN = "stolen"
+"""The folder with the key that the sealer had."""
+
+
+def hand_over_seal(home: Home) -> None:
+    """Replace the sealer's key; a thief has the old one."""
+    policy, path = load_policy(home.seal_policy), home.credentials(names.SEALER) / names.SEAL_CREDENTIAL
+    (home.root / STOLEN).mkdir(mode=0o700)
+    shutil.copy(path, home.root / STOLEN)
+    sealed, _ = last_sealed(home.state(names.SEALER) / LOG, log_of(policy))
+    assert sealed is not None
+    made = replace_seal_key(path, policy.logs[0], sealed, 0)
+    home.seal_policy.write_text(str(dataclasses.replace(policy, logs=(made.new,), handovers=(made,))))
 
 
 class Seen(NamedTuple):
@@ -243,12 +260,17 @@ class Attacker:
             },
         )  # fmt: skip
 
-    async def publish_checkpoint(self, size: int, root: bytes) -> None:
-        """With the sealer's own key."""
-        key = Credential.find(self._bench.home.credentials(names.SEALER), names.SEAL_CREDENTIAL).signing_key()
+    async def publish_checkpoint(self, size: int, root: bytes, *, stolen: bool = False) -> None:
+        """With the sealer's own key, or with the one that it had before its key was replaced."""
+        folder = self._bench.home.root / STOLEN if stolen else self._bench.home.credentials(names.SEALER)
+        key = Credential.find(folder, names.SEAL_CREDENTIAL).signing_key()
         origin = log_of(load_policy(self._bench.home.seal_policy)).name
         text = Checkpoint(origin, size, root).text()
         await self.append(subjects.SEAL, bytes(Note(text, (sign(text, origin, key),))), {})
+
+    async def publish_handover(self) -> None:
+        """As the sealer does when its key was replaced."""
+        await self.append(subjects.SEAL, load_policy(self._bench.home.seal_policy).handovers[-1].note, {})
 
     async def delete(self, stream: str = names.AUDIT) -> None:
         """Delete a stream."""

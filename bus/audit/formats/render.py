@@ -16,6 +16,7 @@ from typing import Literal
 import msgspec
 
 from bus.audit.read import Record
+from bus.audit.tlog.handover import is_handover
 from schemas import names, subjects
 from schemas.audit import CATALOGUE, AuditEvent, decode_event
 from schemas.text import harmless
@@ -72,12 +73,14 @@ def render_record(record: Record, *, zone: datetime.tzinfo = datetime.UTC, marku
 
 def _checkpoint_line(record: Record, zone: datetime.tzinfo, markup: Markup) -> str:
     text, _, signatures = record.payload.decode(errors="replace").rpartition("\n\n")
-    size = text.split("\n")[1] if text.count("\n") else "?"
+    kind, at = ("hand-over", 2) if is_handover(record.payload) else ("checkpoint", 1)
+    size = text.split("\n")[at] if text.count("\n") >= at else "?"
+    said = "from {size} messages on another key signs" if at == 2 else "the first {size} messages are sealed"
     return "  ".join((
         markup("time", _clock(record.time, zone)),
         markup("source", names.SEALER.ljust(_SOURCE_WIDTH)),
-        markup("type", "checkpoint".ljust(_KIND_WIDTH)),
-        markup("action", f"the first {harmless(size)[:20]} messages are sealed"),
+        markup("type", kind.ljust(_KIND_WIDTH)),
+        markup("action", said.format(size=harmless(size)[:20])),
         markup("detail", f"{signatures.count(chr(10))} signatures"),
     ))  # fmt: skip
 

@@ -11,10 +11,12 @@ from typing import NamedTuple
 
 from bus.audit.read import Record
 from bus.audit.seal.nodes import RememberedLeaves
+from bus.audit.seal.passing import Passing
 from bus.audit.seal.policy_file import log_of
 from bus.audit.seal.waiting import LeafQueue
-from bus.audit.tlog.checkpoint import Checkpoint, open_checkpoint
+from bus.audit.tlog.checkpoint import Checkpoint
 from bus.audit.tlog.errors import Malformed, NotVerified
+from bus.audit.tlog.handover import is_handover
 from bus.audit.tlog.leaf import Leaf
 from bus.audit.tlog.merkle import CompactRange
 from bus.audit.tlog.note import Note
@@ -57,8 +59,10 @@ class SealCheck:
         """The first sequence with another hash than the sealer remembers."""
         self._policy = policy
         self._log = log_of(policy)
+        self._passing = Passing(policy, self._log, self._range.size)
         self._known: dict[int, list[Checkpoint]] = {}
-        for checkpoint in dict.fromkeys(one for one in known if one.size >= self._range.size):
+        kept = [*known, *self._passing.expected()]
+        for checkpoint in dict.fromkeys(one for one in kept if one.size >= self._range.size):
             self._known.setdefault(checkpoint.size, []).append(checkpoint)
         self._ahead = LeafQueue()
         """Hashes of the leaves after the last checkpoint."""
@@ -78,6 +82,11 @@ class SealCheck:
     def is_expecting(self) -> bool:
         """Whether somebody remembers that there were messages."""
         return bool(self._known)
+
+    @property
+    def doubt(self) -> str:
+        """Why it cannot be told whose keys are to be believed; empty where it can."""
+        return self._passing.doubt
 
     def add(self, record: Record) -> Iterator[Contradiction]:
         """Take the next record. After a gap nothing more can be checked; that gap is evidence enough."""
@@ -103,16 +112,26 @@ class SealCheck:
 
     def finish(self, last: int) -> Iterator[Contradiction]:
         """Say what is missing from a stream whose last sequence is `last`."""
+        self._passing.finish()
         yield from self._compared_with_known(last)
         for size in sorted(self._known):
             yield Contradiction(last + 1, "", f"{size} messages were sealed, but the stream ends with sequence {last}")
 
     def _published(self, record: Record) -> Iterator[Contradiction]:
+        what = "hand-over of a key" if is_handover(record.payload) else "checkpoint of the sealer"
         try:
-            checkpoint, note = open_checkpoint(record.payload, self._log)
+            if is_handover(record.payload):
+                at = self._passing.take(record.payload)
+                yield from self._compared_with_known(at.size)
+                yield from self._compared(at, record.sequence) if at.size else ()
+                return
+            if self._passing.is_of_a_successor(record.payload):
+                return
+            checkpoint, note = self._log.open(record.payload)
             witnesses = self._policy.witnessed(note)
+            self._passing.require_in_turn(checkpoint, note)
         except NotVerified as error:
-            problem = f"it is not a checkpoint of the sealer: {error}"
+            problem = f"it is not a {what}: {error}"
             yield Contradiction(record.sequence, record.subject, problem)
             return
         self.checkpoints += 1
@@ -185,6 +204,6 @@ def read_checkpoint(path: Path, policy: Policy) -> Checkpoint:
 def read_note(path: Path, policy: Policy) -> tuple[Checkpoint, Note]:
     """As `read_checkpoint`, with everybody's signatures."""
     try:
-        return open_checkpoint(path.read_bytes(), log_of(policy))
+        return log_of(policy).open(path.read_bytes())
     except (OSError, NotVerified) as error:
         raise InvalidDocument(f"{path} is not a checkpoint of this fleet's trail: {error}") from None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bus.audit.tlog.errors import NotVerified
-from bus.audit.tlog.note import Key
+from bus.audit.tlog.handover import Lineage
 from bus.audit.tlog.policy import Policy
 from schemas.errors import InvalidDocument
 
@@ -25,12 +25,12 @@ def load_policy(path: Path) -> Policy:
         ) from None
 
 
-def log_of(policy: Policy) -> Key:
-    """The one log of a fleet's policy.
+def log_of(policy: Policy) -> Lineage:
+    """The one log of a fleet's policy, with the keys that it had.
 
     Raises:
         InvalidDocument: it names none, or several.
     """
     if len(policy.logs) != 1:
         raise InvalidDocument(f"the policy names {len(policy.logs)} logs, a fleet's has one; run: agentbus provision")
-    return policy.logs[0]
+    return policy.lineage(policy.logs[0])

@@ -8,7 +8,7 @@ from typing import Final
 
 from bus.audit.read import Reader
 from bus.audit.seal.policy_file import log_of
-from bus.audit.tlog.checkpoint import Checkpoint, open_checkpoint
+from bus.audit.tlog.checkpoint import Checkpoint
 from bus.audit.tlog.errors import NotVerified
 from bus.audit.tlog.leaf import Leaf
 from bus.audit.tlog.merkle import MemoryNodes
@@ -54,7 +54,7 @@ async def read_log(
     Raises:
         NotVerified: messages are missing, or cannot be read. Unavailable, DeadlineExceeded: the server went away.
     """
-    log, key = ReadLog(), log_of(policy)
+    log, lineage = ReadLog(), log_of(policy)
     async for record in reader.records():
         leaf = Leaf.of_answer(record.block, record.payload)
         if leaf.place != log.nodes.range.size:
@@ -65,9 +65,9 @@ async def read_log(
             log.wanted = leaf
         if leaf.subject == subjects.SEAL.encode():
             try:
-                checkpoint, note = open_checkpoint(record.payload, key)
+                checkpoint, note = lineage.open(record.payload)
             except NotVerified:
-                continue  # junk that somebody steered there
+                continue  # a hand-over, or junk that somebody steered there
             log.checkpoints[checkpoint.size] = checkpoint, note
     return log
 

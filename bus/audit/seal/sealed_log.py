@@ -13,11 +13,12 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from bus.audit.seal.nodes import FileNodes
-from bus.audit.tlog.checkpoint import Checkpoint, open_checkpoint
+from bus.audit.tlog.checkpoint import Checkpoint
 from bus.audit.tlog.errors import NotVerified
+from bus.audit.tlog.handover import Handover, Lineage, is_handover
 from bus.audit.tlog.leaf import Leaf
 from bus.audit.tlog.merkle import CompactRange
-from bus.audit.tlog.note import ED25519, Key, Note, sign
+from bus.audit.tlog.note import Note, sign
 from bus.audit.tlog.proofs import consistency_proof, root_of
 from bus.errors import SealContradicted
 from bus.files import replace_durably
@@ -35,14 +36,22 @@ class _Sealed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class SealedLog:
-    """One log with its signing key; `folder` is its sealer's alone."""
+    """One log with its signing key, `private`; `folder` is its sealer's alone.
 
-    def __init__(self, folder: Path, origin: str, private: Ed25519PrivateKey) -> None:
+    Raises:
+        InvalidDocument: the log is to be signed with another key, or what was signed last is not of this log.
+    """
+
+    def __init__(self, folder: Path, log: Lineage, private: Ed25519PrivateKey) -> None:
+        if private.public_key().public_bytes_raw() != log.key.public:
+            raise InvalidDocument(
+                f"the sealer has another key than the policy names for {log.name}; run: agentbus provision"
+            )
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self.key = Key(origin, ED25519, private.public_key().public_bytes_raw())
+        self.log = log
         self._private = private
+        self.sealed, self.note = last_sealed(folder, log)
         self._file = folder / STATE
-        self.sealed, self.note = self._load()
         size = self.sealed.size if self.sealed else 0
         self._nodes = FileNodes(folder / NODES, size)
         if not self._nodes.is_whole or (self.sealed and root_of(self._nodes, size) != self.sealed.root):
@@ -106,12 +115,21 @@ class SealedLog:
             SealContradicted: this log's key signed it, and it is of another history: the key was copied.
         """
         try:
-            checkpoint, _ = open_checkpoint(published, self.key)
+            if is_handover(published):
+                self._require_own(Handover.parse(published))
+                return
+            checkpoint, _ = self.log.open(published)
         except NotVerified:
             return
         if checkpoint.size > self.size or root_of(self._nodes, checkpoint.size) != checkpoint.root:
             raise SealContradicted(
                 checkpoint.size, f"a checkpoint of {checkpoint.size} with another root is signed with the sealer's key"
+            )
+
+    def _require_own(self, handover: Handover) -> None:
+        if handover.old == self.log.key:
+            raise SealContradicted(
+                self.size, f"the sealer's key was handed over to {handover.new} by somebody else who has it"
             )
 
     def seal(self) -> Note:
@@ -122,9 +140,9 @@ class SealedLog:
         """
         if self.note is not None and self.sealed is not None and self.size <= self.sealed.size:
             return self.note
-        checkpoint = Checkpoint(self.key.name, self.size, self._range.root())
+        checkpoint = Checkpoint(self.log.name, self.size, self._range.root())
         text = checkpoint.text()
-        note = Note(text, (sign(text, self.key.name, self._private),))
+        note = Note(text, (sign(text, self.log.name, self._private),))
         self._nodes.save()
         state = _Sealed(bytes(note).decode(), [one.hex() for one in self._range.hashes])
         replace_durably(self._file, msgspec.json.encode(state))
@@ -143,14 +161,21 @@ class SealedLog:
         """Close the files; what was not sealed is read again the next time."""
         self._nodes.close()
 
-    def _load(self) -> tuple[Checkpoint | None, Note | None]:
-        try:
-            state = msgspec.json.decode(self._file.read_bytes(), type=_Sealed)
-            return open_checkpoint(state.note.encode(), self.key)
-        except FileNotFoundError:
-            return None, None
-        except (msgspec.DecodeError, NotVerified) as error:
-            raise InvalidDocument(
-                f"{self._file} is not what this sealer signed last: {error}; restore it, or move the folder away to "
-                "begin anew: witnesses then see whether the history is the same"
-            ) from None
+
+def last_sealed(folder: Path, log: Lineage) -> tuple[Checkpoint | None, Note | None]:
+    """What the sealer whose folder this is signed last.
+
+    Raises:
+        InvalidDocument: what is there is not of this log.
+    """
+    file = folder / STATE
+    try:
+        state = msgspec.json.decode(file.read_bytes(), type=_Sealed)
+        return log.open(state.note.encode())
+    except FileNotFoundError:
+        return None, None
+    except (msgspec.DecodeError, NotVerified) as error:
+        raise InvalidDocument(
+            f"{file} is not what this sealer signed last: {error}; restore it, or move the folder away to "
+            "begin anew: witnesses then see whether the history is the same"
+        ) from None

@@ -74,6 +74,8 @@ class Sealer:
         self._file = file
         self._pace = pace
         self._on_cosigned = on_cosigned
+        self.untold: list[bytes] = []
+        """Hand-overs of keys, in order, that the stream may not have: published before anything is signed."""
         self._fence = 0
         self.unsealed = 0
         """How many messages since the last checkpoint are a reason for the next one."""
@@ -93,6 +95,7 @@ class Sealer:
             try:
                 async with self._turn:
                     await self.catch_up()
+                    await self.hand_over()
                     if self._is_due():
                         await self.seal()
             except _AWAY as error:
@@ -113,6 +116,7 @@ class Sealer:
         try:
             async with self._turn:
                 await self.catch_up()
+                await self.hand_over()
                 if self.unsealed and self._may_seal():
                     await self.seal()
         except _AWAY as error:
@@ -137,6 +141,16 @@ class Sealer:
             doubt = SealContradicted(error.sequence, error.problem)
         self._weigh(doubt or self._cut(last))
 
+    async def hand_over(self) -> None:
+        """Publish the hand-overs that the stream does not have, before anything is signed with a new key.
+
+        Raises:
+            Unavailable, UnknownOutcome, ApiError: one may not be on the stream; it is published the next time.
+        """
+        while self.untold and self._may_seal(of=0):
+            self._fence = await self._publish(self.untold[0])
+            del self.untold[0]
+
     async def seal(self) -> None:
         """Sign what was read, have it witnessed, and publish it.
 
@@ -149,8 +163,12 @@ class Sealer:
         whole = bytes(note.signed(*cosigned.signatures))
         replace_durably(self._file, whole)
         self._on_cosigned(cosigned)
-        await store(self._connection, subjects.SEAL, whole, headers={names.EXPECTED_SUBJECT_SEQUENCE: str(self._fence)})
+        await self._publish(whole)
         _log.info("sealer.sealed", size=self._log.size, witnesses=len(cosigned.signatures))
+
+    async def _publish(self, note: bytes) -> int:
+        expected = {names.EXPECTED_SUBJECT_SEQUENCE: str(self._fence)}
+        return await store(self._connection, subjects.SEAL, note, headers=expected)
 
     def _cut(self, last: int) -> SealContradicted | None:
         try:
@@ -173,6 +191,7 @@ class Sealer:
         if leaf.subject == subjects.SEAL.encode():
             self._fence = leaf.sequence
             self._log.require_ours(record.payload)
+            self.untold = [one for one in self.untold if one != record.payload]
         elif is_new and not leaf.subject.startswith(_OWN.encode()):
             if not self.unsealed:
                 self._due_at = min(self._due_at, time.monotonic() + self._pace.interval_s)
@@ -182,8 +201,9 @@ class Sealer:
         is_time = self.unsealed >= self._pace.messages or time.monotonic() >= self._due_at
         return is_time and self._may_seal()
 
-    def _may_seal(self) -> bool:
-        return self._log.is_checked and self._log.size > 0 and not self._doubted_since
+    def _may_seal(self, of: int = 1) -> bool:
+        """Not before the last message on the sealer's own subject was read, which may be a hand-over of its key."""
+        return self._log.is_checked and self._log.size >= max(of, self._fence) and not self._doubted_since
 
 
 def _leaf(record: Record) -> Leaf:

@@ -16,9 +16,10 @@ from typing import Final, NamedTuple
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from bus.audit.tlog.add_checkpoint import AddCheckpoint
-from bus.audit.tlog.checkpoint import Checkpoint, open_checkpoint
+from bus.audit.tlog.checkpoint import Checkpoint
 from bus.audit.tlog.errors import Malformed, NotVerified
-from bus.audit.tlog.note import Key, Note, cosign
+from bus.audit.tlog.handover import Lineage
+from bus.audit.tlog.note import Note, cosign
 from bus.audit.tlog.proofs import verify_consistency
 from bus.files import replace_durably
 from schemas.errors import InvalidDocument
@@ -40,7 +41,7 @@ class Witness:
     """The witness `name` of one log; `folder` is its own."""
 
     def __init__(
-        self, folder: Path, name: str, private: Ed25519PrivateKey, log: Key, now_s: Callable[[], float] = time.time
+        self, folder: Path, name: str, private: Ed25519PrivateKey, log: Lineage, now_s: Callable[[], float] = time.time
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._file = folder / CHECKPOINT
@@ -65,7 +66,7 @@ class Witness:
         except Malformed as error:
             return Answer(BAD_REQUEST, reason=str(error))
         try:
-            checkpoint, note = open_checkpoint(request.checkpoint, self._log)
+            checkpoint, note = self._log.open(request.checkpoint)
         except NotVerified as error:
             return Answer(FORBIDDEN, reason=str(error))
         refusal = self._refusal(request, checkpoint)
@@ -100,7 +101,7 @@ class Witness:
 
     def _load(self) -> Checkpoint | None:
         try:
-            return open_checkpoint(self._file.read_bytes(), self._log)[0]
+            return self._log.open(self._file.read_bytes())[0]
         except FileNotFoundError:
             return None
         except NotVerified as error:

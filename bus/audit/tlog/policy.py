@@ -5,24 +5,32 @@
     witness b example/witness-b+…
     group all-of-them all a b
     quorum all-of-them
+    #handover YWdlbnRidXMgaGFuZC1vdmVyIHYxCg…
+
+Keys that are not signed with any more are in the hand-overs (`bus.audit.tlog.handover`, in base64), in order. Other
+readers of the format take those lines for comments, so they believe the keys of now alone.
 
 Source: C2SP tlog-policy.
 """
 
 from __future__ import annotations
 
+import base64
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from types import MappingProxyType
 from typing import Final
 
 from bus.audit.tlog.checkpoint import Checkpoint
 from bus.audit.tlog.errors import Malformed, NotVerified
-from bus.audit.tlog.note import COSIGNATURE, ED25519, Key, Note
+from bus.audit.tlog.handover import Handover, Lineage
+from bus.audit.tlog.note import COSIGNATURE, ED25519, Key, Note, decoded
 
 NONE: Final = "none"
-_WORDS = {"log": (1, 2), "witness": (2, 3), "group": (3, 66), "quorum": (1, 1)}
+_WORDS = {"log": (1, 2), "witness": (2, 3), "group": (3, 66), "quorum": (1, 1), "handover": (1, 1)}
+_HANDOVER: Final = "#handover"
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
 
@@ -42,6 +50,8 @@ class Policy:
     witnesses: Mapping[str, Key]
     groups: Mapping[str, Group] = MappingProxyType({})
     quorum: str = NONE
+    handovers: tuple[Handover, ...] = ()
+    """Of the log's keys, of the witnesses', and of those of witnesses that there are no more."""
 
     @classmethod
     def parse(cls, text: str) -> Policy:
@@ -55,9 +65,9 @@ class Policy:
         reading = _Reading()
         for number, line in enumerate(text.split("\n"), 1):
             words = re.split(r"[ \t]+", line.strip(" \t"))
-            if words[0] and not words[0].startswith("#"):
+            if words[0] == _HANDOVER or (words[0] and not words[0].startswith("#")):
                 try:
-                    reading.take(words[0], words[1:])
+                    reading.take(words[0].removeprefix("#"), words[1:])
                 except Malformed as error:
                     raise Malformed(f"line {number} of the policy: {error}") from None
         return reading.policy()
@@ -66,10 +76,16 @@ class Policy:
         lines = [f"log {key}" for key in self.logs]
         lines += [f"witness {name} {key}" for name, key in self.witnesses.items()]
         lines += [f"group {name} {one.threshold} {' '.join(one.members)}" for name, one in self.groups.items()]
-        return "\n".join([*lines, f"quorum {self.quorum}", ""])
+        lines += [f"quorum {self.quorum}"]
+        lines += [f"{_HANDOVER} {base64.b64encode(one.note).decode()}" for one in self.handovers]
+        return "\n".join([*lines, ""])
 
-    def log_of(self, checkpoint: bytes) -> Key:
-        """The key of the log that a checkpoint says it is of.
+    def lineage(self, key: Key) -> Lineage:
+        """The keys whose place this one has taken, with it."""
+        return Lineage(key, tuple(one for one in self.handovers if one.name == key.name))
+
+    def log_of(self, checkpoint: bytes) -> Lineage:
+        """The log that a checkpoint says it is of.
 
         Raises:
             Malformed: it is no checkpoint. NotVerified: this policy does not know that log.
@@ -77,17 +93,22 @@ class Policy:
         origin = Checkpoint.parse(Note.parse(checkpoint).text).origin
         for key in self.logs:
             if key.name == origin:
-                return key
+                return self.lineage(key)
         raise NotVerified(f"the checkpoint is of {origin[:80]!r}, which this policy does not know")
 
     def witnessed(self, note: Note) -> dict[str, int]:
-        """The witnesses that cosigned, by their names in the policy, and when.
+        """The witnesses that cosigned this checkpoint, by their names in the policy, and when.
 
         Raises:
-            NotVerified: a cosignature is false.
+            NotVerified: a cosignature is false, or by a key that does not cosign for that size.
         """
-        times = note.verified(self.witnesses.values())
-        return {name: times[key] for name, key in self.witnesses.items() if key in times}
+        size = Checkpoint.parse(note.text).size
+        lineages = {name: self.lineage(key) for name, key in self.witnesses.items()}
+        for one in lineages.values():
+            one.require_no_other(note, size)
+        keys = {name: one.at(size) for name, one in lineages.items()}
+        times = note.verified(keys.values())
+        return {name: times[key] for name, key in keys.items() if key in times}
 
     def require_quorum(self, note: Note) -> dict[str, int]:
         """As `witnessed`, when they are enough.
@@ -115,6 +136,7 @@ class _Reading:
         self.witnesses: dict[str, Key] = {}
         self.groups: dict[str, Group] = {}
         self.quorum = ""
+        self.handovers: list[Handover] = []
         self._members: set[str] = set()
 
     def take(self, keyword: str, words: list[str]) -> None:
@@ -128,7 +150,9 @@ class _Reading:
         """What was read."""
         if not self.quorum:
             raise Malformed("the policy has no quorum line; `quorum none` demands no witnesses")
-        return Policy(tuple(self.logs), self.witnesses, self.groups, self.quorum)
+        for key in (*self.logs, *self.witnesses.values()):
+            require_line([one for one in self.handovers if one.name == key.name], key)
+        return Policy(tuple(self.logs), self.witnesses, self.groups, self.quorum, tuple(self.handovers))
 
     def _log(self, vkey: str, _url: str = "") -> None:
         self.logs.append(_key(vkey, ED25519, self.logs))
@@ -156,6 +180,9 @@ class _Reading:
             self._require_known(name)
         self.quorum = name
 
+    def _handover(self, encoded: str) -> None:
+        self.handovers.append(Handover.parse(decoded(encoded)))
+
     def _require_new(self, name: str) -> None:
         if name == NONE or name in self.witnesses or name in self.groups:
             raise Malformed(f"the name {name[:40]!r} is taken")
@@ -163,6 +190,20 @@ class _Reading:
     def _require_known(self, name: str) -> None:
         if name not in self.witnesses and name not in self.groups:
             raise Malformed(f"{name[:40]!r} is not a witness or group of a line before")
+
+
+def require_line(handovers: Sequence[Handover], key: Key) -> None:
+    """Each hand-over begins where the one before ends, in keys and in size, and the last leads to `key`.
+
+    Raises:
+        Malformed: they do not.
+    """
+    for one, following in pairwise((*handovers, None)):
+        if one and one.new != (following.old if following else key):
+            raise Malformed(f"a key of {key.name} was handed over to {one.new}, not to {following}")
+    sizes = [one.at.size for one in handovers]
+    if sizes != sorted(sizes):
+        raise Malformed(f"the hand-overs of {key.name} are not in order")
 
 
 def _key(vkey: str, kind: int, known: list[Key]) -> Key:

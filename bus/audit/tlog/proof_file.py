@@ -9,7 +9,7 @@ import base64
 from dataclasses import dataclass
 from typing import Final
 
-from bus.audit.tlog.checkpoint import NUMBER, open_checkpoint
+from bus.audit.tlog.checkpoint import NUMBER
 from bus.audit.tlog.errors import Malformed
 from bus.audit.tlog.note import decoded, decoded_hashes
 from bus.audit.tlog.policy import Policy
@@ -69,7 +69,7 @@ class ProofFile:
         Raises:
             Malformed, NotVerified: it is not shown.
         """
-        checkpoint, note = open_checkpoint(self.checkpoint, policy.log_of(self.checkpoint))
+        checkpoint, note = policy.log_of(self.checkpoint).open(self.checkpoint)
         witnesses = policy.require_quorum(note)
         verify_inclusion(leaf, self.index, checkpoint.size, self.hashes, checkpoint.root)
         return witnesses

@@ -119,6 +119,11 @@ def _kept(trail: Planted) -> Planted:
     return replace(trail, known=(Checkpoint(trail.policy.logs[0].name, 12, _HASH),))
 
 
+def _sealed_with_the_old_key(trail: Planted) -> Planted:
+    passed = trail.handed_over()
+    return passed.also(replace(passed, log=trail.log).checkpoint(len(passed.records)))
+
+
 def _forked(counter: int, prev: str) -> Plant:
     """Genuine events after the last ones, by somebody who copied the key and goes on from another history."""
     return lambda trail: replace(trail, records=(*trail.records, *trail.one.copied(counter, prev).batch(18)))
@@ -161,6 +166,8 @@ KINDS: Final[dict[str, Kind]] = {
     "a sealer signed two roots": Kind(lambda trail: trail.also(trail.checkpoint(16, _HASH)), 18, 18),
     "a kept checkpoint is of another history": Kind(_kept, 1, 12),
     "a checkpoint is nobody's": Kind(lambda trail: trail.also(answered(0, subjects.SEAL, {}, b"junk")), 18, 18),
+    "a key seals that was handed over": Kind(_sealed_with_the_old_key, 20, 20),
+    "a new key seals without a hand-over": Kind(lambda trail: trail.handed_over(is_told=False), 18, 18),
     "an answer of the server was steered there": Kind(
         lambda trail: trail.also(answered(0, ONE.subject("request"), {}, _STEERED)), 18, 18
     ),

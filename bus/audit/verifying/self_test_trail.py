@@ -18,6 +18,7 @@ from bus.audit.producer import Producer
 from bus.audit.read import Record
 from bus.audit.seal.check import SealCheck
 from bus.audit.tlog.checkpoint import Checkpoint
+from bus.audit.tlog.handover import hand_over
 from bus.audit.tlog.leaf import Leaf
 from bus.audit.tlog.merkle import CompactRange
 from bus.audit.tlog.note import ED25519, Key, Note, sign
@@ -79,6 +80,14 @@ class Planted:
         text = Checkpoint(_ORIGIN, size, root or root_of(self.records[:size])).text()
         note = bytes(Note(text, (sign(text, _ORIGIN, self.log),)))
         return answered(len(self.records) + 1, subjects.SEAL, {}, note)
+
+    def handed_over(self, *, is_told: bool = True) -> Planted:
+        """With the log's key handed over after all of it, and a checkpoint that the new key signed."""
+        size, private = len(self.records), Ed25519PrivateKey.generate()
+        made = hand_over(Checkpoint(_ORIGIN, size, root_of(self.records)), _ORIGIN, ED25519, self.log, private, now_s=0)
+        told = self.also(answered(0, subjects.SEAL, {}, made.note)) if is_told else self
+        new = replace(told, log=private, policy=Policy((made.new,), {}, handovers=(made,)))
+        return new.also(new.checkpoint(len(new.records)))
 
     def also(self, record: Record) -> Planted:
         """With one more message at the end."""

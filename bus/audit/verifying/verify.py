@@ -239,6 +239,8 @@ class Verifier:
         self._take(lost)
         if self.found:
             return self._report("tampered", "the trail is not what its producers wrote", now)
+        if self.seals and self.seals.doubt:
+            return self._report("cannot tell", self.seals.doubt, now)
         if not self.events and not self.begin.after:
             return self._report("cannot tell", "there are no events, and nothing says that there were any")
         return self._report("sound", "", now)

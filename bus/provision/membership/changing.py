@@ -23,7 +23,6 @@ from schemas.fleet import Fleet
 
 WRITER = Insider(names.MEMBERSHIP, "0", is_agent=False)
 
-
 What = Literal["added", "removed", "rekeyed"]
 _KINDS: Final[Mapping[What, str]] = {
     "added": "member.added",
@@ -41,6 +40,21 @@ class Event:
     role: str
     by: str
     fleet: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rotated:
+    """The same of a key that opens no connection, with digests of what is public of the old and the new one.
+
+    `at` is the size of the log where a key that seals it took over.
+    """
+
+    member: str
+    old: str
+    new: str
+    by: str
+    fleet: str
+    at: int = 0
 
 
 async def change_members(fleet: Fleet, home: Home, servers: Sequence[Running], events: Sequence[Event]) -> int:
@@ -101,7 +115,7 @@ def streams_for(fleet: Fleet, members: Sequence[str]) -> tuple[Stream, ...]:
     return tuple(found)
 
 
-async def tell(home: Home, admin: Connection, events: Sequence[Event]) -> None:
+async def tell(home: Home, admin: Connection, events: Sequence[Event | Rotated]) -> None:
     """Write the events to the trail, and return when they are on it.
 
     Raises:
@@ -111,10 +125,21 @@ async def tell(home: Home, admin: Connection, events: Sequence[Event]) -> None:
     audit = await Audit.open(admin, WRITER, credential, home.state(names.MEMBERSHIP) / "audit")
     try:
         for event in events:
-            kind = _KINDS[event.what]
-            metadata = {"role": event.role, "fleet": event.fleet}
-            audit.emit(kind, action=event.what, actor=event.by, resource=event.member, metadata=metadata)
+            _emit_rotated(audit, event) if isinstance(event, Rotated) else _emit(audit, event)
         audit.emit("process.stopped", action="stop")
         await audit.confirm()
     finally:
         await audit.close()
+
+
+def _emit(audit: Audit, event: Event) -> None:
+    kind = _KINDS[event.what]
+    metadata = {"role": event.role, "fleet": event.fleet}
+    audit.emit(kind, action=event.what, actor=event.by, resource=event.member, metadata=metadata)
+
+
+def _emit_rotated(audit: Audit, event: Rotated) -> None:
+    audit.emit(
+        "key.rotated", action="rotate", actor=event.by, resource=event.member,
+        metadata={"old": event.old, "new": event.new, "at": event.at, "fleet": event.fleet},
+    )  # fmt: skip

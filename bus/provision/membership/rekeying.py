@@ -8,7 +8,7 @@
 Up to `changed` the old key is the one that counts; from there on, the new one: whatever interrupts this, the next
 provisioning lets in what is in the key file and nothing else. Where a process does not start with its new key, the
 old one is put back. What signs events changes too, and its public part is believed on, for the events of before; what
-seals the trail and encrypts the store is not touched.
+seals the trail is replaced by `bus.provision.membership.resealing`.
 """
 
 from __future__ import annotations

@@ -197,7 +197,7 @@ async def test_checkpoints_that_do_not_come(fleet_bench: Bench, tmp_path: Path) 
     connection = await fleet_bench.connect("sealer", names.TRAIL_CREDENTIAL)
     policy = load_policy(fleet_bench.home.seal_policy)
     key = Credential.find(fleet_bench.home.credentials("sealer"), names.SEAL_CREDENTIAL).signing_key()
-    log = SealedLog(tmp_path / "log", log_of(policy).name, key)
+    log = SealedLog(tmp_path / "log", log_of(policy), key)
 
     def due_since(seconds: float) -> Sealer:
         return Sealer(connection, log, Cosigners(connection, {}), tmp_path / "checkpoint", Pace(idle_s=-seconds))

@@ -11,12 +11,14 @@ from bus.audit.seal.sealed_log import STATE, SealedLog
 from bus.audit.seal.witness import CONFLICT, Witness
 from bus.audit.tlog.add_checkpoint import AddCheckpoint
 from bus.audit.tlog.errors import Malformed
+from bus.audit.tlog.handover import Lineage
 from bus.audit.tlog.leaf import Leaf
-from bus.audit.tlog.note import COSIGNATURE, Key, Note, parse_signatures
+from bus.audit.tlog.note import COSIGNATURE, ED25519, Key, Note, parse_signatures
 from bus.errors import SealContradicted
 from schemas.errors import InvalidDocument
 
 LOG, WITNESS = (Ed25519PrivateKey.from_private_bytes(bytes([number]) * 32) for number in (1, 2))
+LINEAGE = Lineage(Key("fleet/audit", ED25519, LOG.public_key().public_bytes_raw()))
 NAME = "fleet/witness"
 NOW_S = 1_700_000_000
 # C2SP tlog-witness: its example of a request.
@@ -57,19 +59,19 @@ def request(log: SealedLog, note: Note, old: int) -> bytes:
 @pytest.fixture
 def log(tmp_path: Path) -> SealedLog:
     """An empty log."""
-    return SealedLog(tmp_path / "log", "fleet/audit", LOG)
+    return SealedLog(tmp_path / "log", LINEAGE, LOG)
 
 
 @pytest.fixture
 def witness(tmp_path: Path, log: SealedLog) -> Witness:
     """A witness that has seen nothing yet."""
-    return Witness(tmp_path / "witness", NAME, WITNESS, log.key, lambda: NOW_S)
+    return Witness(tmp_path / "witness", NAME, WITNESS, log.log, lambda: NOW_S)
 
 
 def again(witness: Witness, folder: Path, log: SealedLog) -> Witness:
     """The witness after a restart."""
     del witness
-    return Witness(folder / "witness", NAME, WITNESS, log.key, lambda: NOW_S)
+    return Witness(folder / "witness", NAME, WITNESS, log.log, lambda: NOW_S)
 
 
 def test_a_history_that_goes_on_is_cosigned(tmp_path: Path, log: SealedLog, witness: Witness) -> None:
@@ -81,7 +83,7 @@ def test_a_history_that_goes_on_is_cosigned(tmp_path: Path, log: SealedLog, witn
         answer = witness.add_checkpoint(request(log, note, old))
         assert (answer.status, answer.reason) == (200, "")
         (signature,) = parse_signatures(answer.body.decode())
-        assert note.signed(signature).verified([key, log.key]) == {key: NOW_S, log.key: 0}
+        assert note.signed(signature).verified([key, log.log.key]) == {key: NOW_S, log.log.key: 0}
         witness, old = again(witness, tmp_path, log), size
 
 
@@ -89,8 +91,7 @@ def test_another_history_is_refused_and_kept_as_evidence(tmp_path: Path, log: Se
     """A fork, at the same size or later, signed with the log's own key: 409 or 422, no cosignature, evidence on disk."""
     witness.add_checkpoint(request(log, grow(log, 5), 0))
     for size, status in ((5, 409), (9, 422)):
-        fork = SealedLog(tmp_path / f"fork-{size}", "fork", LOG)
-        fork.key = log.key  # the log's key and name over other messages
+        fork = SealedLog(tmp_path / f"fork-{size}", LINEAGE, LOG)  # the log's key and name over other messages
         grow(fork, 5, "forged")
         note = grow(fork, size, "forged")
         witness = again(witness, tmp_path, log)
@@ -158,10 +159,10 @@ def test_a_sealed_log_goes_on_after_a_restart(tmp_path: Path, log: SealedLog) ->
     for leaf in leaves(11, 14):
         log.add(leaf)
     log.close()
-    log = SealedLog(tmp_path / "log", "fleet/audit", LOG)
+    log = SealedLog(tmp_path / "log", LINEAGE, LOG)
     assert (log.size, log.is_checked, log.note) == (0, False, note)
     later = grow(log, 20)
-    whole = SealedLog(tmp_path / "another", "fleet/audit", LOG)
+    whole = SealedLog(tmp_path / "another", LINEAGE, LOG)
     assert bytes(grow(whole, 20)) == bytes(later)
     assert log.consistency(11) == whole.consistency(11)
 
@@ -182,7 +183,7 @@ def test_a_changed_message_is_found_when_the_log_is_read_again(
     if not is_index_kept:
         for file in (tmp_path / "log" / "nodes").iterdir():
             file.write_bytes(b"")
-    log = SealedLog(tmp_path / "log", "fleet/audit", LOG)
+    log = SealedLog(tmp_path / "log", LINEAGE, LOG)
     forged = [*leaves(0, changed), *leaves(changed, changed + 1, "forged"), *leaves(changed + 1, 10)]
     with pytest.raises(SealContradicted) as found:
         read_again(log, forged)
@@ -204,14 +205,14 @@ def test_missing_messages_and_a_cut_end_are_found(tmp_path: Path, log: SealedLog
             log.require_last(other)
     log.close()
     with pytest.raises(SealContradicted, match="ends with sequence 5"):
-        SealedLog(tmp_path / "log", "fleet/audit", LOG).require_whole(5)
+        SealedLog(tmp_path / "log", LINEAGE, LOG).require_whole(5)
 
 
 def test_a_copied_key_is_found(tmp_path: Path, log: SealedLog) -> None:
     """A checkpoint with another root, signed with the log's key, was made by somebody else; other keys are junk."""
     grow(log, 6)
-    fork = SealedLog(tmp_path / "fork", "fleet/audit", LOG)
-    log.require_ours(bytes(grow(SealedLog(tmp_path / "same", "fleet/audit", LOG), 4)))
+    fork = SealedLog(tmp_path / "fork", LINEAGE, LOG)
+    log.require_ours(bytes(grow(SealedLog(tmp_path / "same", LINEAGE, LOG), 4)))
     log.require_ours(b"junk")
     with pytest.raises(SealContradicted, match="signed with the sealer's key"):
         log.require_ours(bytes(grow(fork, 4, "forged")))
@@ -224,4 +225,4 @@ def test_a_damaged_state_is_not_sealed_over(tmp_path: Path, log: SealedLog) -> N
     state = tmp_path / "log" / STATE
     state.write_bytes(state.read_bytes().replace(b"\\n3\\n", b"\\n4\\n"))
     with pytest.raises(InvalidDocument, match="not what this sealer signed last"):
-        SealedLog(tmp_path / "log", "fleet/audit", LOG)
+        SealedLog(tmp_path / "log", LINEAGE, LOG)
