@@ -1,4 +1,4 @@
-"""The whole home of a stopped fleet in one file, and a home made of it again.
+"""The whole home of a fleet in one file, and a home made of it again.
 
     FILE    a compressed tar, mode 0600: the files of the home below `home/`, and last `contents.json`
 
@@ -25,12 +25,14 @@ import tarfile
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import IO, Final
 
 import msgspec
 
 from bus.files import sync_folder
+from bus.provision.home_staged import Staging
 from bus.provision.home_unpacked import BELOW, CONTENTS, Into, Making, is_within, members_of
 from schemas.errors import InvalidDocument
 
@@ -55,14 +57,41 @@ def size_of(root: Path) -> int:
     return sum(path.lstat().st_size for path in _paths(root) if path.is_file() and not path.is_symlink())
 
 
+def require_new(file: Path) -> None:
+    """Refuse to write over anything.
+
+    Raises:
+        InvalidDocument: the file is there.
+    """
+    if file.exists():
+        raise InvalidDocument(f"{file} is there already; a backup replaces nothing")
+
+
+@contextmanager
+def still(root: Path, hold: Callable[[], AbstractContextManager[None]]) -> Iterator[tuple[Path, float]]:
+    """A copy beside the home of a fleet that runs, as it was at one moment, and for how long its server was held.
+
+    Raises:
+        InvalidDocument: it cannot be made; nothing of it is left. Also what `hold` raises.
+    """
+    folder = root.with_name(f".{root.name}.backup")
+    _remove(folder)
+    try:
+        folder.mkdir(mode=0o700)
+        yield folder, Staging(root, folder, _LEFT_OUT).fill(hold)
+    except OSError as error:
+        raise InvalidDocument(f"{folder} cannot be made: {error.strerror}") from None
+    finally:
+        _remove(folder)
+
+
 def write_copy(root: Path, file: Path, about: Contents, progress: Progress) -> Contents:
     """Put the home into `file`, which must not be there; returns what it holds. Of `about` the files are filled in.
 
     Raises:
         InvalidDocument: the file is there, or cannot be written; nothing of it is left.
     """
-    if file.exists():
-        raise InvalidDocument(f"{file} is there already; a backup replaces nothing")
+    require_new(file)
     unfinished = file.with_name(f".{file.name}.unfinished")
     try:
         descriptor = os.open(unfinished, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)

@@ -1,1 +1,1 @@
-"""`agentbus backup` and `agentbus restore`: the whole home of a stopped fleet."""
+"""`agentbus backup` and `agentbus restore`: the whole home of a fleet."""

@@ -15,9 +15,11 @@ def backup(
     home: HomeOption = HOME,
     as_json: JsonOption = False,
 ) -> None:
-    """Put the whole home of a stopped fleet into one file: keys, configuration, state and every stream.
+    """Put the whole home of a fleet into one file: keys, configuration, state and every stream, as of one moment.
 
-    The file is as secret as the home. For the trail alone, while the fleet runs: agentbus audit backup.
+    A fleet that runs goes on: its server is held still for some milliseconds, in which requests wait. The home is copied
+    beside itself first, which needs room for a while. The file is as secret as the home. For the trail alone, by an
+    auditor: agentbus audit backup.
 
     Example: agentbus backup /mnt/backup/fleet.tar.gz --home /var/lib/agentbus
     """
