@@ -11,7 +11,7 @@ from tests.contract.approvals.approvals_bench import Approvals
 from tests.harness.fake_llm import FakeLlm
 from tests.harness.fleet import Bench, bench
 from tests.harness.llm import KEY
-from tests.harness.model_agent import directly
+from tests.harness.model_agent import ModelStage, directly, model_stage
 
 
 @pytest.fixture
@@ -39,3 +39,23 @@ async def shared_bench(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterato
     """
     async with bench(tmp_path_factory.mktemp("fleet")) as running:
         yield running
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def model_agent(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[ModelStage]:
+    """`greeter` by its module's AGENT, with a server behind its models, whose key is the module's OWN_KEY if it has one.
+
+    One for all tests of the module, which says the same as for `shared_bench`. A test that is parametrised over it,
+    indirectly, gives another file.
+    """
+    file, key = getattr(request, "param", request.module.AGENT), getattr(request.module, "OWN_KEY", KEY)
+    async with model_stage(tmp_path_factory.mktemp("models"), file, api_key=key) as running:
+        yield running
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def talk(model_agent: ModelStage) -> ModelStage:
+    """The module's `model_agent`, with nothing of an earlier test on the server."""
+    return model_agent.anew()

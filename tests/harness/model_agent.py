@@ -1,16 +1,4 @@
-"""An agent with a model on a bus, and the server behind it: for one test, or for all tests of a module.
-
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ModelStage]:
-    async with model_stage(tmp_path_factory.mktemp("models"), AGENT) as stage:
-        yield stage
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def stage(shared: ModelStage) -> ModelStage:
-    return shared.anew()
-
-pytestmark = pytest.mark.asyncio(loop_scope="module")
-"""
+"""An agent with a model on a bus, and the server behind it; `tests/contract/conftest.py` has it as a fixture."""
 
 from __future__ import annotations
 

@@ -16,8 +16,9 @@ from schemas import a2a
 from schemas.sessions import Deleted, SessionRequest, StoredData
 from tests.harness.agent import caller, serving
 from tests.harness.command import agentbus
-from tests.harness.fake_llm import PROXY_VARIABLES, CallTool, FakeLlm, Gate, Held, Say
+from tests.harness.fake_llm import CallTool, FakeLlm, Gate, Held, Say
 from tests.harness.fleet import CHECKOUT, Bench, bench
+from tests.harness.model_agent import directly, filled_in
 from tests.harness.needs import needs_script
 from tests.harness.typist import CTRL_C, CTRL_D, typing
 
@@ -46,13 +47,9 @@ class Stage(NamedTuple):
 
 @pytest.fixture
 async def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Stage]:
-    for variable in PROXY_VARIABLES:
-        monkeypatch.delenv(variable, raising=False)
-    key = tmp_path / "key"
-    key.write_text("test-key")
-    key.chmod(0o600)
+    directly(monkeypatch)
     async with FakeLlm() as fake:
-        file = AGENT.replace("KEY", str(key)).replace("URL", fake.openai_url)
+        file = filled_in(AGENT, fake, tmp_path)
         async with bench(tmp_path, agents={"greeter": (file, "")}) as running, serving(running, "greeter"):
             yield Stage(running, fake)
 

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import pytest
-import pytest_asyncio
 
 from bus.requests.caller import Caller
 from schemas import a2a
 from schemas.errors import InvalidAgentResponse, InvalidArgument
 from tests.harness.agent import saying, sending
 from tests.harness.fake_llm import FakeLlm, Say
-from tests.harness.model_agent import ModelStage, model_stage
+from tests.harness.model_agent import ModelStage
 
 AGENT = """\
 agent:
@@ -32,20 +29,14 @@ llm:
 """
 
 
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ModelStage]:
-    async with model_stage(tmp_path_factory.mktemp("declared"), AGENT) as stage:
-        yield stage
+@pytest.fixture
+def fake(talk: ModelStage) -> FakeLlm:
+    return talk.fake
 
 
-@pytest_asyncio.fixture(loop_scope="module")
-async def fake(shared: ModelStage) -> FakeLlm:
-    return shared.anew().fake
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def calls(shared: ModelStage) -> Caller:
-    return shared.ops
+@pytest.fixture
+def calls(talk: ModelStage) -> Caller:
+    return talk.ops
 
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

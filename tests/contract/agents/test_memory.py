@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from schemas.errors import InvalidArgument, TaskNotFound, Unavailable
 from tests.harness.agent import Agent, caller, saying, serving, trail
 from tests.harness.fake_llm import CallTool, Fail, FakeLlm, Gate, Held, Say
 from tests.harness.fleet import Bench, bench, until
-from tests.harness.model_agent import ModelStage, filled_in, model_stage
+from tests.harness.model_agent import ModelStage, filled_in
 
 AGENT = """\
 agent: {id: greeter, description: Remembers., version: 1.0.0}
@@ -36,25 +35,19 @@ tools: [note, recall]
 Stage = tuple[Bench, Agent, Caller]
 
 
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ModelStage]:
-    async with model_stage(tmp_path_factory.mktemp("memory"), AGENT) as running:
-        yield running
+@pytest.fixture
+def fake(talk: ModelStage) -> FakeLlm:
+    return talk.fake
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def fake(shared: ModelStage) -> FakeLlm:
-    return shared.anew().fake
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def stage(shared: ModelStage) -> Stage:
+async def stage(talk: ModelStage) -> Stage:
     """Nothing is remembered of those who ask."""
-    store = SessionStore(shared.agent.own)
+    store = SessionStore(talk.agent.own)
     for who in ("ops", "concierge"):
         for key in (notes_key(who), *(session_key(who, context) for context in ("c-1", "c-2"))):
             await store.delete(key)
-    return shared.bench, shared.agent, shared.ops
+    return talk.bench, talk.agent, talk.ops
 
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import msgspec
 import pytest
-import pytest_asyncio
 
 from agents.llm import AssistantTurn, UserTurn
 from agents.runtime.loading.declared import turns_of
@@ -16,9 +13,9 @@ from schemas import a2a
 from tests.harness.agent import caller, saying, serving
 from tests.harness.fake_llm import CallTool, Gate, Held, Say
 from tests.harness.fleet import until
-from tests.harness.model_agent import ModelStage, model_stage
+from tests.harness.model_agent import ModelStage
 
-MODEL = """\
+AGENT = """\
 agent: {id: greeter, description: Talks., version: 1.0.0}
 llm:
   system_prompt: You talk.
@@ -33,17 +30,6 @@ def _heard(talk: ModelStage) -> list[list[tuple[str, str]]]:
         [(turn["role"], turn.get("content") or "") for turn in request.body["messages"][1:]]
         for request in talk.fake.requests
     ]
-
-
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ModelStage]:
-    async with model_stage(tmp_path_factory.mktemp("turns"), MODEL) as stage:
-        yield stage
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def talk(shared: ModelStage) -> ModelStage:
-    return shared.anew()
 
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -16,8 +16,9 @@ from schemas.masking import names_a_secret
 from tests.contract.audit.writers import UNREADABLE, keys_written, kinds_written
 from tests.harness.agent import caller as caller_of
 from tests.harness.agent import saying, sending, serving, trail
-from tests.harness.fake_llm import PROXY_VARIABLES, Fail, FakeLlm, Say
+from tests.harness.fake_llm import Fail, FakeLlm, Say
 from tests.harness.fleet import CHECKOUT, bench
+from tests.harness.model_agent import directly, filled_in
 
 SOURCES = [path for folder in ("bus", "approvals", "agents") for path in (CHECKOUT / folder).rglob("*.py")]
 
@@ -121,18 +122,14 @@ async def test_a_models_call_has_its_cost_and_its_breaker_tells(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`llm.called` says what each call did cost, by the price; a model that refused the key is left alone, and why."""
-    for variable in PROXY_VARIABLES:
-        monkeypatch.delenv(variable, raising=False)
-    key = tmp_path / "key"
-    key.write_text("test-key")
-    key.chmod(0o600)
+    directly(monkeypatch)
     async with FakeLlm() as fake:
         fake.script += [Fail(401, "authentication_error"), Say("hi", input_tokens=1000, output_tokens=100)]
-        access = f"api_key: 'file:{key}', base_url: '{fake.openai_url}'"
+        access = "api_key: 'file:KEY', base_url: 'URL'"
         price = "price: {input_usd_per_million: 3, output_usd_per_million: 15}"
         file = (EXAMPLE / "agents/greeter/agent.yaml").read_text()
         models = "\n    - ".join(f"{{provider: openai, model: {name}, {access}, {price}}}" for name in ("a", "b"))
-        priced = file.replace("{provider: offline}", models)
+        priced = file.replace("{provider: offline}", filled_in(models, fake, tmp_path))
         assert priced != file
         async with bench(tmp_path, agents={"greeter": (priced, "")}) as running, serving(running, "greeter") as agent:
             await (await caller_of(running)).send_message("greeter", saying("hello"), timeout_s=10)

@@ -11,27 +11,20 @@ from typing import Any
 import pytest
 
 from tests.harness.agent import caller, saying, serving, trail
-from tests.harness.fake_llm import PROXY_VARIABLES, CallTool, FakeLlm, Say
+from tests.harness.fake_llm import CallTool, FakeLlm, Say
 from tests.harness.fleet import bench
 from tests.harness.mcp_sdk_server import EVIL
+from tests.harness.model_agent import directly, filled_in
 
 HARNESS = Path(__file__).parents[2] / "harness"
 NAME = "mcp__sums__add"
 
 
-def agent_with(fake: FakeLlm, key: Path, *servers: str) -> str:
-    """The agent's file."""
-    key.write_text("test-key")
-    key.chmod(0o600)
-    choice = f"{{provider: openai, model: m, api_key: 'file:{key}', base_url: '{fake.openai_url}'}}"
-    return "\n".join(
-        (
-            "agent: {id: greeter, description: Adds., version: 1.0.0}",
-            f"llm: {{system_prompt: You add., pool: [{choice}]}}",
-            "mcp:",
-            *servers,
-        )
-    )
+AGENT = """\
+agent: {id: greeter, description: Adds., version: 1.0.0}
+llm: {system_prompt: You add., pool: [{provider: openai, model: m, api_key: 'file:KEY', base_url: 'URL'}]}
+mcp:
+"""
 
 
 def texts_of(request: Any, role: str) -> str:
@@ -45,8 +38,7 @@ async def test_a_model_uses_a_tool_of_a_server(tmp_path: Path, monkeypatch: pyte
     What the server says of itself and of its tools is in the field of the tools and nowhere else. Another agent, whose
     server answers nothing, answers without it.
     """
-    for variable in PROXY_VARIABLES:
-        monkeypatch.delenv(variable, raising=False)
+    directly(monkeypatch)
     sums = f"  sums: {{command: '{sys.executable}', args: ['{HARNESS}/mcp_sdk_server.py'], tools: [add]}}"
     mute = (
         f"  mute: {{command: '{sys.executable}', args: ['{HARNESS}/mcp_child.py', '{tmp_path}', mute], tools: ['*']}}"
@@ -54,8 +46,8 @@ async def test_a_model_uses_a_tool_of_a_server(tmp_path: Path, monkeypatch: pyte
     async with FakeLlm() as fake:
         fake.script = [CallTool(NAME, {"a": 2, "b": 3}), Say("5"), CallTool(NAME, {"a": "x"}), Say("no"), Say("alone")]
         agents = {
-            "greeter": (agent_with(fake, tmp_path / "key", sums), ""),
-            "concierge": (agent_with(fake, tmp_path / "key", mute).replace("greeter", "concierge"), ""),
+            "greeter": (filled_in(AGENT + sums, fake, tmp_path), ""),
+            "concierge": (filled_in(AGENT + mute, fake, tmp_path).replace("greeter", "concierge"), ""),
         }
         async with bench(tmp_path, agents=agents) as running:
             ops = await caller(running)
