@@ -11,11 +11,12 @@ import contextlib
 import os
 import signal
 import socket
+import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import IO, Literal, Protocol
 
 from bus.server import end_with_parent
 from schemas.errors import AgentbusError
@@ -34,12 +35,45 @@ class ChildFailed(AgentbusError):
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """How to start a process, and where its output goes."""
+    """A process of the command line, by its arguments there, and where its output goes."""
 
     name: str
-    argv: Sequence[str]
+    arguments: Sequence[str]
     environment: Mapping[str, str]
     log: Path
+
+
+class Process(Protocol):
+    """What is known of a process that was started, and what can be done to it."""
+
+    @property
+    def pid(self) -> int:
+        """Its id."""
+
+    @property
+    def returncode(self) -> int | None:
+        """Its exit code, the negative number of the signal that ended it; nothing while it runs."""
+
+    async def wait(self) -> int:
+        """Until it has ended: its `returncode`."""
+
+    def send_signal(self, number: int, /) -> None:
+        """Send it a signal. Raises ProcessLookupError where it has just ended."""
+
+    def kill(self) -> None:
+        """Send it SIGKILL. Raises as `send_signal`."""
+
+
+Begin = Callable[[Command, Mapping[str, str], IO[bytes]], Awaitable[Process]]
+"""Starts a command with this environment, as the leader of a session, and with this file as its output."""
+
+
+async def executed(command: Command, environment: Mapping[str, str], log: IO[bytes]) -> Process:
+    """A process that is started by itself; see `Begin`."""
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "agents.cli", *command.arguments, stdin=asyncio.subprocess.DEVNULL, stdout=log,
+        stderr=log, env=environment, start_new_session=True, preexec_fn=end_with_parent,
+    )  # fmt: skip
 
 
 class Deaths:
@@ -62,14 +96,15 @@ class Deaths:
 class Child:
     """Keeps one command running between `start` and `stop`."""
 
-    def __init__(self, command: Command, on_change: Callable[[Child], None]) -> None:
+    def __init__(self, command: Command, on_change: Callable[[Child], None], begin: Begin = executed) -> None:
         self.command = command
         self.state: State = "stopped"
         self.status = ""
         """What the process last said of itself."""
         self.restarts = 0
         self._on_change = on_change
-        self._process: asyncio.subprocess.Process | None = None
+        self._begin = begin
+        self._process: Process | None = None
         self._ready = asyncio.Event()
         self._turn = asyncio.Lock()  # one of start, stop, restart at a time: a stop must not be overtaken
         self._watcher: asyncio.Task[None] | None = None
@@ -151,12 +186,8 @@ class Child:
         environment = {**self.command.environment, "NOTIFY_SOCKET": self._address}
         with self.command.log.open("ab") as log:
             self._log_begins = log.tell()
-            self._process = await asyncio.create_subprocess_exec(
-                *self.command.argv, stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log, env=environment,
-                start_new_session=True, preexec_fn=end_with_parent,
-            )  # fmt: skip
+            process = self._process = await self._begin(self.command, environment, log)
         loop.add_reader(channel.fileno(), self._on_notice, channel)
-        process = self._process
 
         async def release() -> None:
             await process.wait()
@@ -205,7 +236,8 @@ class Child:
             try:
                 await asyncio.wait_for(process.wait(), _STOP_TIMEOUT_S)
             except TimeoutError:
-                process.kill()
+                with contextlib.suppress(ProcessLookupError):
+                    process.kill()
                 await process.wait()
         await self._release
 

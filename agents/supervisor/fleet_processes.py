@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from dataclasses import replace
 
 from agents.processes.approvers import SUPERVISOR_SOCKET
@@ -18,6 +17,11 @@ from schemas.fleet import Fleet
 
 _PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "PYTHONPATH", "VIRTUAL_ENV", "SSL_CERT_FILE", "NATS_SERVER")
 """Variables of the caller that every child gets. A key goes to the one agent whose file names it."""
+
+
+def surroundings_of_all() -> dict[str, str]:
+    """The environment of every process, without what one of them alone is given."""
+    return {**{key: os.environ[key] for key in _PASSED_ON if key in os.environ}, "PYTHONFAULTHANDLER": "1"}
 
 
 def commands(fleet: Fleet, home: Home, url: str) -> list[list[Command]]:
@@ -54,17 +58,16 @@ def _keys(home: Home, agent: str) -> tuple[str, ...]:
 def _command(
     name: str, principal: str, arguments: tuple[str, ...], home: Home, url: str, keys: tuple[str, ...] = ()
 ) -> Command:
-    passed = {key: os.environ[key] for key in (*_PASSED_ON, *keys) if key in os.environ}
     environment = {
-        **passed,
+        **surroundings_of_all(),
+        **{key: os.environ[key] for key in keys if key in os.environ},
         surroundings.NATS_URL: url,
         surroundings.CREDENTIALS: str(home.credentials(principal)),
         surroundings.STATE: str(home.state(name)),
         surroundings.HOME: str(home.root),
         SUPERVISOR_SOCKET: str(home.socket),
         doors.SOCKET: str(home.health(name)),
-        "PYTHONFAULTHANDLER": "1",
     }
     home.state(name).mkdir(parents=True, exist_ok=True, mode=0o700)
     log = home.root / "log" / f"{name}.log"
-    return Command(name, (sys.executable, "-m", "agents.cli", *arguments), environment, log)
+    return Command(name, arguments, environment, log)

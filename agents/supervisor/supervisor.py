@@ -15,7 +15,8 @@ from typing import Any
 import structlog
 
 from agents.supervisor.child import BURST, BURST_WINDOW_S, Child, ChildFailed, Deaths
-from agents.supervisor.fleet_processes import commands
+from agents.supervisor.fleet_processes import commands, surroundings_of_all
+from agents.supervisor.nursery import Nursery
 from approvals.applying.control import process_of
 from approvals.git import Git
 from approvals.repository import rules_in_force
@@ -55,6 +56,7 @@ class Supervisor:
         self.fleet = fleet
         self._report = on_change
         self._children: dict[str, Child] = {}
+        self._nursery = Nursery(surroundings_of_all())
         self._server: LocalServer | None = None
         self._control: asyncio.Server | None = None
         self.stop_asked = asyncio.Event()
@@ -72,11 +74,12 @@ class Supervisor:
         """
         await self._open_socket()
         try:
+            await self._nursery.open()
             self._report("nats-server", "starting")
             self._server = await start_server(self.fleet, self.home)
             self._report("nats-server", "ready")
             for stage in commands(self.fleet, self.home, self.url):
-                children = [Child(command, self._on_child) for command in stage]
+                children = [Child(command, self._on_child, self._nursery.begin) for command in stage]
                 self._children |= {child.command.name: child for child in children}
                 await _all(*(child.start() for child in children))
         except BaseException:
@@ -92,6 +95,7 @@ class Supervisor:
             turns.setdefault(turn, []).append(child)
         for turn in sorted(turns):
             await asyncio.gather(*(child.stop() for child in turns[turn]))
+        await self._nursery.close()
         if self._server:
             self._report("nats-server", "stopping")
             await self._server.stop()
@@ -175,7 +179,11 @@ class Supervisor:
         wanted = {command.name: command for stage in commands(fleet, self.home, self.url) for command in stage}
         for name in [name for name in self._children if name not in wanted]:
             await self._children.pop(name).stop()
-        fresh = [Child(command, self._on_child) for name, command in wanted.items() if name not in self._children]
+        fresh = [
+            Child(command, self._on_child, self._nursery.begin)
+            for name, command in wanted.items()
+            if name not in self._children
+        ]
         self._children |= {child.command.name: child for child in fresh}
         await _all(*(child.start() for child in fresh))
 
