@@ -55,6 +55,7 @@ async def _run(home: Home, fleet: Fleet) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, supervisor.stop_asked.set)
     await supervisor.start()
+    note_by_hand(home, time.time_ns())
     print(_welcome(home, fleet, time.monotonic() - began), flush=True)
     events = asyncio.create_task(_show_events(home))
     try:

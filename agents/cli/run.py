@@ -19,11 +19,12 @@ def guarded(command: Callable[[], Any]) -> None:
         command()
     except Exception as error:
         from schemas.errors import AgentbusError
+        from schemas.text import harmless
 
         if not isinstance(error, AgentbusError):
             raise
-        for line in str(error).splitlines() or [type(error).__name__]:
-            print(f"agentbus: {line}", file=sys.stderr)
+        for line in str(error).split("\n") if str(error) else [type(error).__name__]:
+            print(f"agentbus: {harmless(line)}", file=sys.stderr)
         raise SystemExit(exit_code(error)) from None
     except KeyboardInterrupt:
         raise SystemExit(130) from None

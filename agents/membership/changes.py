@@ -33,9 +33,10 @@ def joined(text: str, name: str, role: str, rights: Mapping[str, Any]) -> Change
     fleet = parse_yaml(text, Fleet, FLEET_FILE)
     wanted = with_member(fleet, name, role, rights)
     section, entry = SECTIONS[role], _flow(dict(rights))
-    lines = f"{name}: {entry}" if role in {AGENT, REVIEWER} else name
+    written = _flow(name)  # null, on and the like are names, and other things without quotes
+    lines = f"{written}: {entry}" if role in {AGENT, REVIEWER} else written
     try:
-        changed = fleet_text.added(text, (section,), name, entry)
+        changed = fleet_text.added(text, (section,), written, entry)
     except InvalidDocument:
         changed = f"{text.rstrip()}\n{section}: {_flow(wanted.model_dump(exclude_unset=True)[section])}\n"
     return _compared(changed, wanted, f"write into {section}:  {lines}")

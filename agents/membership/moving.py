@@ -6,20 +6,22 @@ the file and the server's configuration are again what they were.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from agents.home import ensure_live
 from agents.membership.changes import joined, left
-from agents.membership.hosts import Host, hosted
+from agents.membership.hosts import Host, alone, hosted
 from agents.membership.keeping import forget_keys
-from agents.membership.repository import Commit, commit_fleet, fleet_text
+from agents.membership.repository import JOINS, LEAVES, Commit, commit_fleet, fleet_text, unfinished
 from agents.membership.roles import AGENT, PEOPLE, WITNESS, role_of
 from agents.ports import require_own_ports
+from agents.runtime.loading.agent_folder import read_folder
 from approvals.applying.provisioned import note_by_hand
 from approvals.git import Git
 from approvals.repository import rules_in_force
@@ -33,6 +35,8 @@ from schemas.fleet import Fleet
 from schemas.ids import sha256_hex
 
 Say = Callable[[str], None]
+_UNDONE: Final = (AgentbusError, OSError, asyncio.CancelledError)
+"""What a change is taken back for: the last is Ctrl-C."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +68,13 @@ async def join(home: Home, joining: Joining, by: str, say: Say) -> Moved:
         RestartFailed: it is in force, but a process of the fleet could not be started.
     """
     git, name, role = Git(home.repository), joining.name, joining.role
+    if joining.folder:
+        read_folder(joining.folder, NOWHERE)  # before a file of it is in the repository
     fleet = rules_in_force(git).fleet
     change = joined(fleet_text(git), name, role, joining.rights)
     async with hosted(home, fleet) as host:
         folder = (name, joining.folder) if joining.folder else None
-        commit = commit_fleet(git, change.text, f"{name}: joins as {role}", folder)
+        commit = commit_fleet(git, change.text, f"{name}: {JOINS} {role}", folder)
         try:
             if role == AGENT:
                 ensure_live(git, home, name)
@@ -76,13 +82,12 @@ async def join(home: Home, joining: Joining, by: str, say: Say) -> Moved:
             say(f"keys, permissions and streams for {name}")
             event = Event("added", name, role, by, sha256_hex(change.text.encode()))
             probed = await change_members(change.fleet, home, host.servers, [event])
-        except AgentbusError:
+        except _UNDONE:
             await _back(home, fleet, host, commit)
             forget_keys(home, name)
             home.live(name).unlink(missing_ok=True)
             raise
-        note_by_hand(home, time.time_ns())
-        steps = await _settled(host, change.fleet, name, role, say)
+        steps = await _settled(home, host, change.fleet, name, role, say)
     return Moved(name, role, host.name, probed, (*steps, *_for_people(home, name, role)))
 
 
@@ -99,26 +104,39 @@ async def leave(home: Home, name: str, by: str, say: Say, *, is_purging: bool = 
         await host.stop(fleet, name)
         if is_purging:
             await purge_streams(fleet, home, host.servers, name)
-        commit = commit_fleet(git, change.text, f"{name}: leaves")
+        commit = commit_fleet(git, change.text, f"{name}: {LEAVES}")
         try:
             say(f"revoking the keys of {name}")
             event = Event("removed", name, role, by, sha256_hex(change.text.encode()))
             await change_members(change.fleet, home, host.servers, [event])
-        except AgentbusError:
+        except _UNDONE:
             await _back(home, fleet, host, commit)
             raise
         forget_keys(home, name)
         home.live(name).unlink(missing_ok=True)
-        note_by_hand(home, time.time_ns())
-        steps = await _settled(host, change.fleet, name, role, say)
+        steps = await _settled(home, host, change.fleet, name, role, say)
     return Moved(name, role, host.name, 0, steps)
 
 
-async def _settled(host: Host, fleet: Fleet, name: str, role: str, say: Say) -> list[str]:
+def take_back_interrupted(home: Home) -> None:
+    """A change that was cut off is taken back, so that it can be made again; what is in force by now stays.
+
+    Raises:
+        PermissionDenied: this is not the home's owner. NotProvisioned: a change is being made now.
+    """
+    with alone(home):
+        if (commit := unfinished(home)) is not None:
+            commit.take_back()
+
+
+async def _settled(home: Home, host: Host, fleet: Fleet, name: str, role: str, say: Say) -> list[str]:
     say(f"telling {host.name}")
-    steps = await host.adopt(fleet, name)
-    if role == WITNESS:
-        await host.restart(fleet, names.SEALER)  # it asks whom its policy names, which it reads as it starts
+    try:
+        steps = await host.adopt(fleet, name)
+        if role == WITNESS:
+            await host.restart(fleet, names.SEALER)  # it asks whom its policy names, which it reads as it starts
+    finally:
+        note_by_hand(home, time.time_ns())  # the last step: what is not noted is begun anew by the same command
     return steps
 
 

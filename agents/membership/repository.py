@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from approvals.applying.provisioned import Provisioned
 from approvals.change.kinds import FLEET_FILE
+from approvals.errors import GitFailed
 from approvals.git import AGENTS, BRANCH, Git, add_folder
+from bus.errors import NotProvisioned
+from bus.surroundings import Home
 from schemas.errors import InvalidDocument
+
+JOINS, LEAVES = "joins as", "leaves"
+"""What the commits say."""
+_CHANGE = re.compile(rf"operator@agentbus\.invalid [a-z0-9-]+: ({JOINS} [a-z]+|{LEAVES})")
 
 
 def fleet_text(git: Git) -> str:
@@ -37,6 +46,19 @@ class Commit:
             GitFailed: somebody did.
         """
         self.git.run("update-ref", BRANCH, self.before, self.after)
+
+
+def unfinished(home: Home) -> Commit | None:
+    """The last commit, where a command that was cut off made it: nobody has put in force what it says."""
+    git = Git(home.repository)
+    try:
+        in_force = Provisioned.of(home).git.line("rev-parse", f"{BRANCH}:{FLEET_FILE}")
+        said = git.line("log", "-1", "--format=%ae %s", BRANCH)
+        before, after = git.line("rev-parse", f"{BRANCH}^"), git.line("rev-parse", BRANCH)
+        is_before = git.line("rev-parse", f"{before}:{FLEET_FILE}") == in_force
+    except (NotProvisioned, GitFailed):
+        return None  # nothing was ever in force, or the fleet has no history yet
+    return Commit(git, before, after) if is_before and _CHANGE.fullmatch(said) else None
 
 
 def commit_fleet(git: Git, text: str, message: str, folder: tuple[str, Path] | None = None) -> Commit:

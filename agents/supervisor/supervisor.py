@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -18,6 +19,7 @@ from agents.supervisor.child import BURST, BURST_WINDOW_S, Child, ChildFailed, D
 from agents.supervisor.fleet_processes import commands, surroundings_of_all
 from agents.supervisor.nursery import Nursery
 from approvals.applying.control import process_of
+from approvals.applying.provisioned import note_by_hand
 from approvals.git import Git
 from approvals.repository import rules_in_force
 from bus.provision.members import server_url
@@ -127,10 +129,10 @@ class Supervisor:
         try:
             line = await asyncio.wait_for(reader.readline(), 5)
             answer = await self._obey(json.loads(line)) if line.strip() else {}
+        except AgentbusError as error:  # first: an InvalidDocument is a ValueError too
+            answer = {"ok": False, "error": str(error)}
         except (ValueError, TimeoutError):
             answer = {"ok": False, "error": "send one line of JSON with a command"}
-        except AgentbusError as error:
-            answer = {"ok": False, "error": str(error)}
         with contextlib.suppress(OSError):
             writer.write(json.dumps(answer).encode() + b"\n")
             await writer.drain()
@@ -176,6 +178,7 @@ class Supervisor:
         if self._server is not None:
             await put_in_force(fleet, self.home, (self._server,))
         self.fleet = fleet
+        note_by_hand(self.home, time.time_ns())  # the applier asks for what people approved, a person for the rest
         wanted = {command.name: command for stage in commands(fleet, self.home, self.url) for command in stage}
         for name in [name for name in self._children if name not in wanted]:
             await self._children.pop(name).stop()

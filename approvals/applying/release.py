@@ -6,10 +6,12 @@ import os
 import shutil
 import stat
 from pathlib import Path
+from typing import get_args
 
 from approvals.git import Git, tree_of_folder
 from bus.surroundings import Home
-from schemas.errors import AgentbusError
+from schemas.approvals import EMPTY_TREE, FileMode
+from schemas.errors import AgentbusError, InvalidDocument
 
 
 class ReleaseDiffers(AgentbusError):
@@ -20,10 +22,11 @@ def make_release(git: Git, home: Home, agent: str, tree: str) -> Path:
     """Write the release folder of `tree`, unless it is there; nothing half-written is ever seen.
 
     Raises:
-        ReleaseDiffers: a folder of that name exists with other files.
+        ReleaseDiffers: a folder of that name exists with other files. InvalidDocument: the tree has links or the like.
     """
     folder = home.release(agent, tree)
     if not folder.exists():
+        _require_plain(git, agent, tree)
         fresh = folder.with_name(f".{tree}.{os.getpid()}")
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(parents=True)
@@ -54,6 +57,14 @@ def live_tree(home: Home, agent: str) -> str:
     """The tree that the live link names, empty when there is none."""
     link = home.live(agent)
     return link.readlink().name if link.is_symlink() else ""
+
+
+def _require_plain(git: Git, agent: str, tree: str) -> None:
+    odd = next((entry for entry in git.changes(EMPTY_TREE, tree) if entry.mode not in get_args(FileMode)), None)
+    if odd is not None:
+        raise InvalidDocument(
+            f"agents/{agent}/{odd.path} is no plain file (mode {odd.mode}); put the file itself there"
+        )
 
 
 def _make_read_only(folder: Path) -> None:

@@ -22,6 +22,7 @@ from bus.health import metrics
 from bus.health.metrics import METRICS, SECONDS
 from bus.health.numbers import Histogram, Labels, Numbers
 
+_OPEN_METRICS = "application/openmetrics-text;version=1.0.0"
 _BOUNDS = (*map(floatToGoString, SECONDS), "+Inf")
 
 
@@ -35,7 +36,9 @@ class Exposition:
 
     def written(self, accept: str) -> tuple[bytes, str]:
         """The numbers of this moment in a format that the reader accepts, and its media type."""
-        write, media_type = choose_encoder(accept)
+        kinds = {one.partition(";")[0].strip() for one in accept.split(",")}
+        # what the reader says of versions goes no further: the library compares it, and writes it into the media type
+        write, media_type = choose_encoder(_OPEN_METRICS if _OPEN_METRICS.partition(";")[0] in kinds else "")
         return write(self._registry), media_type
 
 

@@ -26,6 +26,7 @@ MAX_REQUEST_BYTES: Final = 8 * 1024
 MAX_CONNECTIONS: Final = 16
 TIMEOUT_S: Final = 5.0
 _MOST_PARAMETERS: Final = 16
+_METHODS: Final = frozenset({b"GET", b"HEAD"})
 _TEXT: Final = "text/plain; charset=utf-8"
 _FIXED: Final = (("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff"), ("Connection", "close"))
 
@@ -118,7 +119,7 @@ class Responder:
         await exchange.send(answer)
 
     async def _answer(self, request: h11.Request) -> Answer:
-        if request.method not in {b"GET", b"HEAD"}:
+        if request.method not in _METHODS:
             return _NOT_ALLOWED
         path, _, query = request.target.decode("ascii").partition("?")
         page = self._pages.get(path)
@@ -143,7 +144,7 @@ class _Exchange:
         self._is_head = False
 
     async def request(self) -> h11.Request | None:
-        """The request; None where a body comes with it.
+        """The request; None where a body comes with it. Of another method than GET and HEAD its head is all that is read.
 
         Raises:
             h11.RemoteProtocolError: it is none. ConnectionError: the other side went away.
@@ -156,6 +157,8 @@ class _Exchange:
             elif isinstance(event, h11.Request):
                 request = event
                 self._is_head = event.method == b"HEAD"
+                if event.method not in _METHODS:
+                    return request  # whatever body it announces is not waited for
             elif isinstance(event, h11.EndOfMessage):
                 return request
             elif isinstance(event, h11.Data):

@@ -43,6 +43,8 @@ def test_an_agent_joins_works_and_leaves(fleet: RunningFleet) -> None:
     before = _pids(fleet)
     said = fleet.run("fleet", "add", "agent", "scribe", "--folder", str(fleet.home.live("greeter")), check=False)
     assert said.returncode == 78, "the folder says that it is another agent"
+    said = fleet.run("fleet", "add", "agent", "scribe", "--folder", "/etc", check=False)
+    assert (said.returncode, "/etc/agent.yaml" in said.stderr) == (78, True)
     assert "scribe" not in _pids(fleet)
     fleet.run("fleet", "add", "agent", "scribe", "--template", "python", "--asks", "greeter")
     answer = fleet.run("ask", "scribe", "--data", '{"numbers": [1, 2, 3]}', check=False)

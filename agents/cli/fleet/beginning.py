@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -17,6 +19,7 @@ from bus.surroundings import Home
 from schemas.documents import parse_yaml
 from schemas.errors import AgentbusError, InvalidDocument
 from schemas.fleet import Fleet
+from schemas.subjects import AGENT_ID
 
 
 def init(name: str, root: Path, source: Path, port: int) -> None:
@@ -26,6 +29,10 @@ def init(name: str, root: Path, source: Path, port: int) -> None:
         InvalidDocument: there is one already, or the files are not those of a fleet.
     """
     log_quietly()
+    if not re.fullmatch(AGENT_ID, name):
+        raise InvalidDocument(
+            f"{name!r} is no name for a fleet: up to 25 small letters, digits and dashes, a letter first"
+        )
     home = Home(root.resolve())
     if (home.repository / "HEAD").exists():  # the folder alone is made by installing
         raise InvalidDocument(
@@ -54,7 +61,7 @@ def _files(source: Path, target: Path, name: str, port: int) -> Path:
     if not file.is_file():
         raise InvalidDocument(f"{source} has no {FLEET_FILE}; name a folder with {FLEET_FILE}, policy.yaml and agents/")
     shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", ".git"))
-    text = _with(file.read_text(), ("name",), name)
+    text = _with(file.read_text(), ("name",), json.dumps(name))  # quoted: null is a name
     if port:
         text = _with(text, ("nats", "port"), str(port))
     (target / FLEET_FILE).write_text(text)

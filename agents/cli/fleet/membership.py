@@ -16,7 +16,7 @@ from agents.cli.agent.new import copied, templates
 from agents.cli.run import log_quietly, run_async
 from agents.installing.settle import users_left
 from agents.membership.keeping import kept_of, purge
-from agents.membership.moving import Joining, join, leave
+from agents.membership.moving import Joining, join, leave, take_back_interrupted
 from agents.membership.rekeying import rotate as rekeyed
 from agents.membership.roles import AGENT, REVIEWER, members_of, role_of
 from agents.people import fleet_of
@@ -141,6 +141,7 @@ def _home(root: Path) -> Home:
     log_quietly()
     home = Home(root.resolve())
     fleet_of(home)  # says what to do where there is none
+    take_back_interrupted(home)
     return home
 
 

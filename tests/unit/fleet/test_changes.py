@@ -58,6 +58,7 @@ def test_what_is_written_where() -> None:
     ]
     assert _changes(_BLOCKS, joined(_BLOCKS, "day", "operator", {}).text) == ["+ - day"]
     assert "reviewers: {a: {groups: [staff]}, b: {}, c: {}}" in joined(_BLOCKS, "c", "reviewer", {}).text
+    assert "'on': {}" in joined(_TEXT, "on", "reviewer", {}).text  # without quotes it is no name
     assert joined(_BLOCKS, "w", "witness", {}).text.endswith("# the end\nwitnesses: [witness-a, witness-b, w]\n")
 
 

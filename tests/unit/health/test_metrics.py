@@ -209,6 +209,9 @@ async def test_the_page_speaks_both_formats() -> None:
     assert opened.body.endswith(b"# EOF\n")
     names = {family.name for family in open_metrics(opened.body.decode())}  # type: ignore[no-untyped-call]
     assert {"agent_requests", "agent_request_duration_seconds"} <= names
+    for odd in ("version=x", "version=99.0.0", "version=1_0;escaping=dots"):
+        answer = await page.answer(Asked("/metrics", {}, f"application/openmetrics-text;{odd}"))
+        assert (answer.status, answer.media_type) == (200, opened.media_type)
 
 
 @needs_promtool

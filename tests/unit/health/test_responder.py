@@ -102,6 +102,7 @@ async def test_a_process_that_takes_no_work_is_not_ready(tmp_path: Path, health:
     [
         (b"POST /health HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n", b"405"),
         (b"DELETE /health HTTP/1.1\r\nHost: a\r\n\r\n", b"405"),
+        (b"PUT /health HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 9999\r\n\r\n", b"405"),
         (b"GET /health HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc", b"413"),
         (b"GET /health HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", b"413"),
         (b"GET /secret<script> HTTP/1.1\r\nHost: a\r\n\r\n", b"404"),
