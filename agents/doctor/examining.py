@@ -6,7 +6,19 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from agents.doctor import clock, configuration, files, machine, models, processes, program, server, trail, units
+from agents.doctor import (
+    clock,
+    configuration,
+    files,
+    machine,
+    models,
+    packet_filter,
+    processes,
+    program,
+    server,
+    trail,
+    units,
+)
 from agents.doctor.finding import Examined, Finding, wrong
 from agents.observing import Place, Runner
 from schemas.errors import AgentbusError
@@ -50,6 +62,7 @@ CHECKS: Sequence[Check] = (
     Check("units", "installed", units.installed, only=Runner.SYSTEMD),
     Check("units", "sandbox", units.sandbox, only=Runner.SYSTEMD),
     Check("units", "sockets", units.sockets, only=Runner.SYSTEMD),
+    Check("units", "attempts", packet_filter.bounded, only=Runner.SYSTEMD),
     Check("units", "exposure", units.exposure, only=Runner.SYSTEMD),
 )
 

@@ -6,11 +6,12 @@ import asyncio
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from agents.supervisor.child import Child
 from agents.supervisor.fleet_processes import commands
@@ -45,10 +46,17 @@ class Stage:
 
 
 @asynccontextmanager
-async def stage(others: Mapping[str, tuple[str, str]] = MappingProxyType({})) -> AsyncIterator[Stage]:
-    """Everything started; everything stopped at the end. `others` are agents with their files, which are not started."""
+async def stage(
+    others: Mapping[str, tuple[str, str]] = MappingProxyType({}),
+    change: Callable[[dict[str, Any]], None] = lambda _: None,
+) -> AsyncIterator[Stage]:
+    """Everything started; everything stopped at the end. `others` are agents with their files, which are not started.
+
+    `change` edits the fleet file.
+    """
+    agents = {AGENT: (_AGENT_FILE, _HANDLER.read_text()), **others}
     with tempfile.TemporaryDirectory(prefix="agentbus-bench-") as folder:
-        async with bench(Path(folder), agents={AGENT: (_AGENT_FILE, _HANDLER.read_text()), **others}) as running:
+        async with bench(Path(folder), change, agents) as running:
             await _baseline(running)
             stages = commands(running.fleet, running.home, running.server.url)
             agent = Child(next(c for s in stages for c in s if c.name == f"agent-{AGENT}"), lambda _: None)

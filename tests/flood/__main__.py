@@ -1,12 +1,14 @@
 """`make flood`: 10,000 failed logins in 10 seconds on a server that others work with, and what that costs them.
 
-Requests go from one agent to another at an even rate, in rounds: without a flood, then with one. Each login fails in
-another way, and further sockets say nothing at all. The last line begins with `flood:`; exits with 1 when the median
-of the rounds' ratios, of the 99th percentile with to that without, is 2 or more, a login was not refused, or somebody
-with a key of the fleet was not let in meanwhile.
+An agent's process is asked at an even rate, in rounds: without a flood, with one, and with one and the packet filter
+that provisioning generates. Each login fails in another way, and further sockets say nothing at all. The last line begins
+with `flood:`; exits with 1 when the median of the rounds' ratios, of the 99th percentile with to that without, is 2 or
+more, a login was let in, or somebody with a key of the fleet was not let in meanwhile.
 
-The attacker would have a machine of its own. Here it runs with the lowest priority, and what it used is printed. What
-else runs on the machine counts for more: run it alone there.
+The filter needs root and nftables: all of it runs in a network of its own then, the attacker as another user. Elsewhere
+the verdict is of what was measured without it, and says so. The attacker would have a machine of its own: here it has
+what processor time the others leave, and what it used is printed. What else runs on the machine counts for more: run it
+alone there.
 """
 
 from __future__ import annotations
@@ -16,7 +18,10 @@ import asyncio
 import json
 import os
 import sys
-import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
@@ -25,11 +30,15 @@ import uvloop
 
 from agents.cli.run import log_quietly
 from bus.credentials import Credential
-from tests.flood.work import Work, p99, working
-from tests.harness.fleet import CHECKOUT, Bench, bench
+from tests.bench.rates import COUNT
+from tests.bench.stage import AGENT, stage
+from tests.flood.attacker import Order
+from tests.flood.work import Work, p99
+from tests.harness import network
+from tests.harness.fleet import CHECKOUT, Bench
 
-_LAST = 19
 _TICKS = os.sysconf("SC_CLK_TCK")
+_FILTERED, _OPEN = "with the packet filter", "without it"
 
 
 class Outcome(NamedTuple):
@@ -43,20 +52,20 @@ class Outcome(NamedTuple):
     logins: list[float]
 
 
-async def attack(running: Bench, work: Work, logins: int, seconds: float, silent: int, niceness: int = 0) -> Outcome:
-    """Flood the server while others work.
-
-    An attacker would have a machine of its own; where that matters, one with a `niceness` takes what the others leave.
-    """
+def order_for(running: Bench, logins: int, seconds: float, silent: int, **more: Any) -> Order:
+    """What the attacker of this server is to do."""
     key = Credential.find(running.home.credentials("greeter"), "bus.nk").public_key()
-    more = ["tls"] if running.fleet.nats.has_tls else []
-    numbers = [str(number) for number in (running.fleet.nats.port, logins, seconds, silent, niceness)]
+    nats = running.fleet.nats
+    return Order(nats.port, logins, seconds, silent, key, nats.has_tls, **more)
+
+
+async def attack(running: Bench, work: Work, order: Order) -> Outcome:
+    """Flood the server while others work."""
     before_s = _used_s(running.server.process.pid)
-    attacker = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.flood.attacker", *numbers, key, *more, cwd=CHECKOUT, stdout=asyncio.subprocess.PIPE
-    )
+    command = [sys.executable, "-m", "tests.flood.attacker", json.dumps(asdict(order))]
+    attacker = await asyncio.create_subprocess_exec(*command, cwd=CHECKOUT, stdout=asyncio.subprocess.PIPE)
     during, newcomers, (out, _) = await asyncio.gather(
-        work.goes_on(seconds), work.newcomers(seconds), attacker.communicate()
+        work.goes_on(order.seconds), work.newcomers(order.seconds), attacker.communicate()
     )
     said: dict[str, Any] = json.loads(out)
     servers_s = _used_s(running.server.process.pid) - before_s
@@ -69,30 +78,31 @@ def _used_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
-def _told(quiet: list[float], outcome: Outcome) -> float:
-    """Print one round; its ratio."""
+def _told(way: str, quiet: list[float], outcome: Outcome) -> float:
+    """Print one flood of a round; its ratio."""
     ratio = p99(outcome.during) / p99(quiet)
     ends = ", ".join(f"{count} {how}" for how, count in sorted(outcome.ends.items()))
     processors = (
         f"attacker {outcome.attackers_s:.1f} s, server {outcome.servers_s:.1f} s, of {os.cpu_count()} processors"
     )
-    print(f"  logins      {ends}; {outcome.took_s:.1f} s; {processors}")
-    print(f"  newcomers   {len(outcome.logins)} let in; slowest {max(outcome.logins, default=0) * 1000:.0f} ms")
-    requests = f"p99 of {len(outcome.during)} requests {p99(quiet):.2f} ms without, {p99(outcome.during):.2f} ms with"
-    print(f"  work        {requests}: {ratio:.2f} times", flush=True)
+    print(f"  {way}")
+    print(f"    logins      {ends}; {outcome.took_s:.1f} s; {processors}")
+    print(f"    newcomers   {len(outcome.logins)} let in; slowest {max(outcome.logins, default=0) * 1000:.0f} ms")
+    requests = (
+        f"p99 of {len(outcome.during)} requests {p99(quiet):.2f} ms without a flood, {p99(outcome.during):.2f} ms"
+    )
+    print(f"    work        {requests} with it: {ratio:.2f} times", flush=True)
     return ratio
 
 
-def _judged(ratios: list[float], outcomes: list[Outcome], logins: int, turned_away: int) -> int:
-    """Print the verdict; the exit code."""
-    let_in = sum(outcome.ends.get(end, 0) for outcome in outcomes for end in ("LET IN", "never ended"))
-    ratio = median(ratios)
-    is_held = ratio < 2 and not let_in and not turned_away
-    print(
-        f"flood: {'held' if is_held else 'NOT HELD'}: {logins} failed logins a round, {let_in} not refused, "
-        f"{turned_away} with a key turned away; p99 {ratio:.2f} times, median of {len(ratios)} rounds"
-    )
-    return int(not is_held)
+@contextmanager
+def _filtered(file: Path) -> Iterator[None]:
+    """The packet filter in force."""
+    network.load(file)
+    try:
+        yield
+    finally:
+        network.unload()
 
 
 async def main(settings: argparse.Namespace) -> int:
@@ -101,16 +111,24 @@ async def main(settings: argparse.Namespace) -> int:
     def change(fleet: dict[str, Any]) -> None:
         fleet["nats"]["tls"] = bool(settings.tls)
 
-    with tempfile.TemporaryDirectory(prefix="agentbus-flood-") as folder:
-        async with bench(Path(folder, "fleet"), change) as running, working(running) as work:
-            await work.goes_on(2)
-            ratios, outcomes = [], []
-            for _ in range(settings.rounds):
-                quiet = await _quietly(work, settings.seconds)
-                logins, silent = settings.logins, settings.silent
-                outcomes.append(await attack(running, work, logins, settings.seconds, silent, _LAST))
-                ratios.append(_told(quiet, outcomes[-1]))
-    return _judged(ratios, outcomes, settings.logins, work.turned_away)
+    async with stage(change=change) as on:
+        work = Work(on.bench, lambda: on.ours.send_message(AGENT, COUNT))
+        order = order_for(
+            on.bench, settings.logins, settings.seconds, settings.silent, is_elsewhere=True, user=settings.user
+        )
+        ways = {_FILTERED: partial(_filtered, on.bench.home.packet_filter)} if settings.user else {}
+        await work.goes_on(2)
+        ratios: dict[str, list[float]] = {way: [] for way in (*ways, _OPEN)}
+        let_in = 0
+        for number in range(1, settings.rounds + 1):
+            print(f"round {number} of {settings.rounds}", flush=True)
+            quiet = await _quietly(work, settings.seconds)
+            for way, found in ratios.items():
+                with ways.get(way, nullcontext)():
+                    outcome = await attack(on.bench, work, order)
+                found.append(_told(way, quiet, outcome))
+                let_in += sum(outcome.ends.get(end, 0) for end in ("LET IN", "never ended"))
+    return _judged(ratios, settings.logins, let_in, work.turned_away)
 
 
 async def _quietly(work: Work, for_s: float) -> list[float]:
@@ -119,11 +137,26 @@ async def _quietly(work: Work, for_s: float) -> list[float]:
     return during
 
 
+def _judged(ratios: dict[str, list[float]], logins: int, let_in: int, turned_away: int) -> int:
+    """Print the verdict; the exit code."""
+    medians = {way: median(found) for way, found in ratios.items()}
+    is_held = next(iter(medians.values())) < 2 and not let_in and not turned_away
+    verdict = "held" if is_held else "NOT HELD"
+    if _FILTERED not in medians:
+        verdict += " (without the packet filter, which could not be tried here)"
+    times = ", ".join(f"{ratio:.2f} times {way}" for way, ratio in medians.items())
+    print(
+        f"flood: {verdict}: {logins} failed logins, {let_in} let in, {turned_away} with a key turned away; "
+        f"p99 {times}, medians of {len(ratios[_OPEN])} rounds"
+    )
+    return int(not is_held)
+
+
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.flood", description=__doc__)
     parser.add_argument("--logins", type=int, default=10_000, help="how many logins fail")
     parser.add_argument("--seconds", type=float, default=10, help="within how long")
-    parser.add_argument("--rounds", type=int, default=5, help="how often it is done, without a flood and with one")
+    parser.add_argument("--rounds", type=int, default=5, help="how often it is done, each way")
     parser.add_argument("--silent", type=int, default=200, help="sockets that say nothing, all the time")
     parser.add_argument(
         "--tls", action="store_true", help="on a server that speaks TLS: handshakes that are not gone on with"
@@ -131,6 +164,17 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def _user() -> int:
+    """As whom the attacker comes, in a network that was made for it; 0 where none can be made."""
+    if problem := network.obstacle():
+        print(f"without the packet filter: {problem}")
+        return 0
+    network.enter_own_network()
+    return network.NOBODY
+
+
 if __name__ == "__main__":
+    asked = _arguments()
+    asked.user = _user()
     log_quietly()
-    raise SystemExit(uvloop.run(main(_arguments())))
+    raise SystemExit(uvloop.run(main(asked)))

@@ -55,6 +55,12 @@ def test_an_agent_answers_after_the_two_commands(machine: Machine) -> None:
     assert in_use(machine) == [NOW]
 
 
+def test_provisioning_has_the_packet_filter_read_again(machine: Machine) -> None:
+    """Beside a fleet that runs; where there is no nft, the unit is told all the same and does nothing."""
+    said = machine.run("agentbus provision", timeout_s=60).check()
+    assert "ran systemctl --no-block reload-or-restart agentbus-packet-filter.service" in said
+
+
 def test_nobody_but_root_can_change_the_program(machine: Machine) -> None:
     """No file of the installation is writable, or belongs to anybody else; nothing in it leads into a home folder."""
     loose = "find /opt/agentbus ! -type l '(' -perm /022 -o ! -user root -o ! -group root ')'"

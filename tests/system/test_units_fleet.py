@@ -21,7 +21,10 @@ def fleet() -> Iterator[Ground]:
         yield running
 
 
-@pytest.mark.parametrize("check", BOOTED, ids=lambda check: check.name)
+@pytest.mark.parametrize(
+    "check",
+    [pytest.param(check, id=check.name, marks=needs(check.obstacle is None, check.obstacle)) for check in BOOTED],
+)
 def test_it_is_so(fleet: Ground, check: Check) -> None:
     """The check sees what it says."""
     fleet.fresh()

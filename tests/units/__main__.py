@@ -48,6 +48,9 @@ def _made_booted() -> list[bool]:
             _show(fleet)
             made = []
             for check in (*BOOTED, REMOVED):
+                if check.obstacle:
+                    print(f"  not looked at: {check.name}: {check.obstacle}")
+                    continue
                 fleet.fresh()
                 made.append(_row(check.name, partial(check.look, fleet)))
             return made

@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+from tests.harness import network
+from tests.harness.needs import Reason
 from tests.harness.systemd_units import UNITS
-from tests.units import commands, life, limits, removal, wellness
+from tests.units import attempts, commands, life, limits, removal, wellness
 from tests.units.files import SERVICES, exposure, root_with_units, verify, worst_exposure
 from tests.units.ground import Ground
 
 
 class Check(NamedTuple):
-    """One check: what was seen, or an AssertionError."""
+    """One check: what was seen, or an AssertionError. `obstacle`: why this machine cannot make it."""
 
     name: str
     look: Callable[[Ground], str]
+    obstacle: Reason | None = None
 
 
 def systemd_is_silent() -> str:
@@ -62,6 +65,7 @@ BOOTED = (
     Check("a command without end is ended", commands.a_command_without_end_is_ended),
     Check("only the agent may have commands run", commands.only_the_agent_may_have_commands_run),
     Check("no agent takes the places of another", commands.no_agent_takes_the_places_of_another),
+    Check("attempts to connect are bounded", attempts.attempts_to_connect_are_bounded, network.obstacle()),
     Check("the doctor finds nothing wrong", wellness.the_doctor_finds_nothing_wrong),
     Check("the doctor names each fault", wellness.the_doctor_names_each_fault),
     Check("every unit stops in order", removal.every_unit_stops_in_order),

@@ -102,7 +102,7 @@ def _texts(fleet: Fleet, home: Home, keys: Keys) -> Iterator[tuple[Kind, int, Pa
     agents = {agent: keys[agent, names.BUS_CREDENTIAL] for agent in fleet.agents}
     yield "file", _PUBLIC, home.agent_keys, dump_agent_keys(agents)
     yield "file", _PUBLIC, home.seal_policy, str(seal_policy_of(fleet, home)).encode()
-    yield "file", _GUARDED, home.packet_filter, packet_filter(fleet).encode()
+    yield "file", _PUBLIC, home.packet_filter, packet_filter(fleet).encode()
     yield "file", _GUARDED, home.user_keys, dump_user_keys(keys)
     if not fleet.nats.cluster or (home.credentials(names.CLUSTER) / "route.secret").exists():
         secret = route_secret(home) if fleet.nats.cluster else ""

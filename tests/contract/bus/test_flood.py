@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from tests.flood.__main__ import attack
-from tests.flood.work import working
+from tests.bench.rates import COUNT
+from tests.flood.__main__ import attack, order_for
+from tests.flood.work import Work
+from tests.harness.agent import caller, serving
 from tests.harness.fleet import Bench
 
 LOGINS, SILENT = 400, 300
@@ -12,13 +14,15 @@ LOGINS, SILENT = 400, 300
 
 async def work_goes_on(running: Bench, how: str) -> None:
     """Each login fails, each request meanwhile is answered, and whoever has a key of the fleet is let in."""
-    async with working(running) as work:
-        outcome = await attack(running, work, LOGINS, 1.0, SILENT)
-        assert outcome.ends[how] == LOGINS
-        assert not outcome.ends.keys() & {"LET IN", "never ended"}
-        assert len(outcome.during) == 200
-        assert outcome.logins
-        assert work.turned_away == 0
+    async with serving(running, "textstats"):
+        calls = await caller(running)
+        work = Work(running, lambda: calls.send_message("textstats", COUNT))
+        outcome = await attack(running, work, order_for(running, LOGINS, 1.0, SILENT))
+    assert outcome.ends[how] == LOGINS
+    assert not outcome.ends.keys() & {"LET IN", "never ended"}
+    assert len(outcome.during) == 200
+    assert outcome.logins
+    assert work.turned_away == 0
 
 
 async def test_nobody_gets_in_and_work_goes_on(fleet_bench: Bench) -> None:
