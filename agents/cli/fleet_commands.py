@@ -77,7 +77,7 @@ async def _show_events(home: Home) -> None:
 
 
 def _welcome(home: Home, fleet: Fleet, took_s: float) -> str:
-    place = "" if home.root == Path(".agentbus").resolve() else f" --home {home.root}"
+    place = _place(home)
     agents = ", ".join(fleet.agents)
     first = next(iter(fleet.agents))
     return (
@@ -88,6 +88,11 @@ def _welcome(home: Home, fleet: Fleet, took_s: float) -> str:
         f"  agentbus audit replay{place}\n"
         "Ctrl-C stops everything.\n"
     )
+
+
+def _place(home: Home) -> str:
+    """How commands are told of the home, where it is not the one that they take."""
+    return "" if home.root == Path(".agentbus").resolve() else f" --home {home.root}"
 
 
 def _detach(home: Home) -> None:
@@ -107,7 +112,7 @@ def _detach(home: Home) -> None:
         if (failed := _failed_when_settled(home)) is not None:
             for name in failed:
                 print(f"{name} failed; see {home.root / 'log' / name}.log", file=sys.stderr)
-            print(f"running in the background, process {process.pid}; stop it with: agentbus down")
+            print(f"running in the background, process {process.pid}; stop it with: agentbus down{_place(home)}")
             return
         time.sleep(0.05)
     raise NotStarted(f"the fleet was not ready within {_READY_WITHIN_S} s; see {log}")

@@ -171,7 +171,7 @@ class Lines:
 
 
 def _end_of(answer: Answer) -> str:
-    return f"{state_name(answer.state or 'unknown')}: {harmless(answer.remark)}"
+    return f"{state_name(answer.state or 'unknown')}: {harmless(answer.remark, keep='\n\t')}"
 
 
 def _line(value: Any) -> None:

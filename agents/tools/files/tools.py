@@ -92,7 +92,7 @@ def _in_thread(work: Any) -> Run:
 def _put(workspace: Workspace, settings: WriteSettings, path: str, content: bytes) -> None:
     if len(content) > settings.max_bytes:
         raise ToolFailed(f"{len(content)} bytes are more than the {settings.max_bytes} that a file may have")
-    workspace.require_room(len(content), settings.max_workspace_bytes)
+    workspace.require_room(path, len(content), settings.max_workspace_bytes)
     workspace.write(path, content)
 
 

@@ -125,17 +125,33 @@ class Workspace:
                     break
         return total, entries
 
-    def require_room(self, more: int, limit: int) -> None:
-        """Return when `more` bytes fit into the `limit` of all files.
+    def require_room(self, path: str, size: int, limit: int) -> None:
+        """Return when a file of `size` bytes fits at `path` into the `limit` of all files.
 
         Raises:
-            ToolFailed: they do not, or there are too many files.
+            ToolFailed: it does not, or there are too many files. One that is no longer than what it replaces fits.
         """
         total, entries = self.size()
-        if total + more > limit:
-            raise ToolFailed(f"the workspace holds {total} of {limit} bytes; remove something first")
-        if entries >= MAX_ENTRIES:
+        if total + size <= limit and entries < MAX_ENTRIES:
+            return
+        before = self._size_of(path)
+        if before is None and entries >= MAX_ENTRIES:
             raise ToolFailed(f"the workspace holds {entries} files and folders, as many as it may; remove some first")
+        if size > (before or 0) and total + size - (before or 0) > limit:
+            raise ToolFailed(f"the workspace holds {total} of {limit} bytes; shorten or remove something first")
+
+    def is_full(self, limit: int) -> bool:
+        """Whether there is no room for anything more in the `limit` of all files."""
+        total, entries = self.size()
+        return total > limit or entries >= MAX_ENTRIES
+
+    def _size_of(self, path: str) -> int | None:
+        """How long a file is; None where there is none."""
+        try:
+            with self._parent(path) as (folder, name):
+                return os.stat(name, dir_fd=folder, follow_symlinks=False).st_size
+        except (OSError, ToolFailed):
+            return None
 
     @contextmanager
     def _folder(self, path: str, *, make: bool = False) -> Iterator[int]:

@@ -76,15 +76,18 @@ class CommandSandbox:
             await collected(process, output)
             return await process.wait() != EX_OSERR
 
-    async def run(self, command: str, max_output: int) -> Ended:
+    async def run(self, command: str, max_output: int, *, may_write: bool = True) -> Ended:
         """Run `command` with the shell, for at most the limits' `seconds`; everything it started ends with it.
+
+        One that may not write can remove files all the same.
 
         Raises:
             ToolFailed: it cannot be confined here, so it was not run. ToolAway: nor can it be started now.
         """
         await self.require()
         output = Output(max_output)
-        async with self._started(command, self._limits) as process:
+        limits = self._limits if may_write else replace(self._limits, file_bytes=0)
+        async with self._started(command, limits) as process:
             try:
                 async with asyncio.timeout(self._limits.seconds):
                     is_whole = await collected(process, output)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,9 @@ from approvals.trial.jail import Limits
 from schemas.agent import BashSettings
 from schemas.documents import Document
 
-_ROOM = 150
+_ROOM = 250
 """For what is said of the output."""
+_FULL = "\n[the workspace is full: this command could remove files, and write none]"
 _DESCRIPTION = (
     "Run a shell command in a sandbox. It begins in /workspace, your workspace, which is all that stays; there is no "
     "network. It gets no input. You are told what it prints and its exit status."
@@ -38,8 +40,9 @@ def bash_row(settings: BashSettings, workspace: Workspace) -> Row:
 
     async def run(arguments: Any, _: Context) -> str:
         workspace.ensure()
-        workspace.require_room(0, settings.max_workspace_bytes)
-        return told(await sandbox.run(arguments.command, settings.max_result_chars - _ROOM))
+        is_full = await asyncio.to_thread(workspace.is_full, settings.max_workspace_bytes)
+        ended = await sandbox.run(arguments.command, settings.max_result_chars - _ROOM, may_write=not is_full)
+        return f"{told(ended)}{_FULL * is_full}"
 
     return Row(llm.Tool(name="bash", description=_DESCRIPTION, input=Bash), run, has_effects=True, ends_itself=True)
 

@@ -46,8 +46,10 @@ class UnitCommands:
     limits: Limits
     socket: Path
 
-    async def run(self, command: str, max_output: int) -> Ended:
+    async def run(self, command: str, max_output: int, *, may_write: bool = True) -> Ended:
         """Run `command` in the unit, and bring the workspace to what it left.
+
+        One that may not write can remove files all the same.
 
         Raises:
             ToolFailed: it was not run, or what it left cannot be kept.
@@ -57,7 +59,7 @@ class UnitCommands:
             seconds=min(self.limits.seconds, LONGEST_S),
             memory_bytes=self.limits.memory_bytes,
             processes=self.limits.processes,
-            file_bytes=self.limits.file_bytes,
+            file_bytes=self.limits.file_bytes if may_write else 0,
             max_output=max_output,
         )
         with TemporaryFile() as request, TemporaryFile() as answer:

@@ -66,6 +66,19 @@ async def test_a_command_sees_nothing_of_the_machine(tmp_path: Path) -> None:
 
 
 @needs_namespaces
+async def test_a_full_workspace_can_be_emptied(tmp_path: Path) -> None:
+    """By the model itself: a command may remove then, and not write; a file may be replaced by a shorter one."""
+    tools = box(tmp_path, max_workspace_bytes=1000)
+    files = tmp_path / "workspace"
+    await called(tools, "bash", command="head -c 3000 /dev/zero >a; head -c 3000 /dev/zero >b; touch c")
+    said = await called(tools, "bash", command="rm a; echo x >c; echo x >d; echo done")
+    assert said.endswith("done\n[the workspace is full: this command could remove files, and write none]")
+    assert sorted((each.name, each.stat().st_size) for each in files.iterdir()) == [("b", 3000), ("c", 0), ("d", 0)]
+    await called(tools, "write", path="b", content="short")
+    assert await called(tools, "bash", command="echo x >d; cat b d") == "shortx"
+
+
+@needs_namespaces
 async def test_a_command_has_no_network(tmp_path: Path) -> None:
     """Not even a server on this machine, by TCP or by an abstract socket."""
     with socket.create_server(("127.0.0.1", 0)) as server, socket.socket(socket.AF_UNIX) as abstract:

@@ -153,12 +153,13 @@ async def test_sizes_are_bounded(tmp_path: Path) -> None:
     with pytest.raises(ToolFailed, match="more than the 10"):
         await stage.call("write", path="a", content="é" * 6)
     for name in ("write", "edit"):
-        arguments = {"write": {"content": "new content"[:10]}, "edit": {"find": "a", "replace": "b"}}[name]
+        arguments = {"write": {"content": "new content"[:10]}, "edit": {"find": "a", "replace": "bb"}}[name]
         box = toolbox(rows_of(Tools.model_validate({name: {"max_workspace_bytes": 12}}), Place(tmp_path, tmp_path)))
         (stage.root / "a").write_text("a")
         with pytest.raises(ToolFailed, match="of 12 bytes"):
             await called(box, name, path="a", **arguments)
         assert (stage.root / "a").read_text() == "a"
+    await called(box, "edit", path="a", find="a", replace="b")  # what grows nothing has room in a full workspace
 
 
 async def test_an_edit_is_sure_of_its_place(stage: Stage) -> None:
