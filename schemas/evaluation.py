@@ -15,9 +15,8 @@ from pydantic import Field, JsonValue, field_validator, model_validator
 
 from schemas.agent.identity import SkillId
 from schemas.documents import Document
-from schemas.errors import InvalidDocument
 from schemas.fleet import AgentId
-from schemas.json_schema import JsonSchema
+from schemas.json_schema import Declared
 
 
 class Expectation(Document):
@@ -27,19 +26,9 @@ class Expectation(Document):
     contains: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
         (), description="each of these stands in the answer's text; capital and small letters are the same"
     )
-    matches: dict[str, JsonValue] | None = Field(None, description="the answer's data matches this JSON Schema")
+    matches: Declared | None = Field(None, description="the answer's data matches this JSON Schema")
     rubric: str = Field("", description="what a judge agent looks at; it gives 0 to 10 points")
     at_least: float = Field(7.0, ge=0, le=10, description="points that pass, with a rubric")
-
-    @field_validator("matches")
-    @classmethod
-    def _is_a_schema(cls, value: dict[str, JsonValue] | None) -> dict[str, JsonValue] | None:
-        if value is not None:
-            try:
-                JsonSchema(value)
-            except InvalidDocument as error:
-                raise ValueError(str(error)) from None
-        return value
 
     @model_validator(mode="after")
     def _is_one_thing(self) -> Self:

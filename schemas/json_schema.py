@@ -7,7 +7,9 @@ Source: JSON Schema 2020-12.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, JsonValue
 
 from schemas.errors import FieldViolation, InvalidDocument
 
@@ -45,6 +47,18 @@ class JsonSchema:
         """What is wrong with `value`, which stands at `path` of its message; nothing when it matches."""
         found = sorted(self._validator.iter_errors(value), key=lambda error: list(map(str, error.absolute_path)))
         return tuple(FieldViolation(path + error.json_path.removeprefix("$"), error.message) for error in found)
+
+
+def _usable(document: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    try:
+        JsonSchema(document)
+    except InvalidDocument as error:
+        raise ValueError(str(error)) from None
+    return document
+
+
+Declared = Annotated[dict[str, JsonValue], AfterValidator(_usable)]
+"""A JSON Schema as a value of a file; one that is none is refused where the file is read."""
 
 
 def _references(value: Any) -> list[str]:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import msgspec
 
-from agents.llm import Answer, Completion, Delta, Finished, LlmError, TextDelta, ToolCall, Usage
+from agents.llm import Answer, Completion, LlmError, ToolCall, Usage
+from agents.llm.providers.told import ToldProvider
 
 _MODEL: Final = "script"
-_PIECE = re.compile(r"\S+\s*|\s+")
 _NO_TOKENS: Final = Usage(input_tokens=0, output_tokens=0)
 
 
@@ -35,7 +34,7 @@ def calls(tool: str, **arguments: Any) -> Calls:
     return Calls(((tool, arguments),))
 
 
-class Script:
+class Script(ToldProvider):
     """The provider behind a trial. `questions` are the completions that it was asked, in order."""
 
     def __init__(self, steps: Sequence[Step]) -> None:
@@ -47,28 +46,12 @@ class Script:
         """The turns that nobody asked for yet."""
         return self._steps[len(self.questions) :]
 
-    async def stream(self, completion: Completion) -> AsyncGenerator[Delta]:
-        """The next turn, word by word.
+    def answer(self, completion: Completion) -> Answer:
+        """The next turn.
 
         Raises:
             AssertionError: the script has no turn left. LlmError: the turn is one.
         """
-        answer = self._next(completion)
-        for piece in _PIECE.findall(answer.text):
-            yield TextDelta(piece)
-        yield Finished(answer)
-
-    async def count(self, _: Completion, /) -> int | None:
-        """It counts nothing."""
-        return None
-
-    async def probe(self, timeout_s: float) -> None:
-        """It is always there."""
-
-    async def close(self) -> None:
-        """Nothing is open."""
-
-    def _next(self, completion: Completion) -> Answer:
         left = self.left
         self.questions.append(completion)
         number = len(self.questions)

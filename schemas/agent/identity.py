@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field, JsonValue, StringConstraints, field_validator
+from pydantic import Field, StringConstraints
 
 from schemas.documents import Document
-from schemas.errors import InvalidDocument
 from schemas.fleet import AgentId
-from schemas.json_schema import JsonSchema
+from schemas.json_schema import Declared
 from schemas.subjects import TOKEN
 
 SkillId = Annotated[str, StringConstraints(pattern=f"^{TOKEN}$")]
@@ -24,22 +23,12 @@ class SkillText(Document):
     description: str = Field(description="what it does, for people and for models that choose an agent")
     tags: tuple[str, ...] = Field((), description="words by which it is found")
     examples: tuple[str, ...] = Field((), description="requests that it answers well")
-    input: dict[str, JsonValue] | None = Field(
+    input: Declared | None = Field(
         None, description="JSON Schema of the data part that a model takes; text when there is none"
     )
-    output: dict[str, JsonValue] | None = Field(
+    output: Declared | None = Field(
         None, description="JSON Schema of the data part that a model gives; text when there is none"
     )
-
-    @field_validator("input", "output")
-    @classmethod
-    def _is_a_schema(cls, value: dict[str, JsonValue] | None) -> dict[str, JsonValue] | None:
-        if value is not None:
-            try:
-                JsonSchema(value)
-            except InvalidDocument as error:
-                raise ValueError(str(error)) from None
-        return value
 
 
 class Identity(Document):

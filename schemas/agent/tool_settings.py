@@ -6,11 +6,10 @@ import ipaddress
 import re
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import Field, JsonValue, StringConstraints, field_validator, model_validator
+from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from schemas.documents import Document
-from schemas.errors import InvalidDocument
-from schemas.json_schema import JsonSchema
+from schemas.json_schema import Declared
 from schemas.masking import masked_texts, names_a_secret
 
 from .addresses import require_address
@@ -35,16 +34,7 @@ class Argument(Document):
         (), description="patterns of which the text must match one; `*` and `?` end at a `/`, `**` does not"
     )
     deny: tuple[Glob, ...] = Field((), description="patterns of which the text may match none")
-    must: dict[str, JsonValue] = Field({}, description="JSON Schema that the value must match, beside the tool's own")
-
-    @field_validator("must")
-    @classmethod
-    def _is_a_schema(cls, value: dict[str, JsonValue]) -> dict[str, JsonValue]:
-        try:
-            JsonSchema(value) if value else None
-        except InvalidDocument as error:
-            raise ValueError(str(error)) from None
-        return value
+    must: Declared = Field({}, description="JSON Schema that the value must match, beside the tool's own")
 
 
 class ToolSettings(Document):

@@ -9,17 +9,15 @@ The same conversation always gets the same answer.
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncGenerator
 from typing import Final, Literal
 
 from agents.llm.conversation import Answer, Completion, ToolCall, ToolTurn, Usage, UserTurn
-from agents.llm.deltas import Delta, Finished, TextDelta
 from agents.llm.providers.offline_form import in_form
+from agents.llm.providers.told import ToldProvider
 
 MODEL: Final = "offline"
 _TOOL: Final = "propose_change"
 _STYLE_LINE = re.compile(r"^[ \t]*Style:[ \t]*(friendly|formal)[ \t]*$", re.MULTILINE)
-_PIECE = re.compile(r"\S+\s*|\s+")
 _MAX_REPORT = 300
 
 Style = Literal["friendly", "formal"]
@@ -35,28 +33,15 @@ _WISHES: Final[tuple[tuple[str, Style], ...]] = (
 )
 
 
-class OfflineProvider:
-    """Deterministic answers without any network; needs no key and takes no settings."""
+class OfflineProvider(ToldProvider):
+    """Deterministic answers without any network; needs no key and takes no settings. Never fails."""
 
-    async def stream(self, completion: Completion) -> AsyncGenerator[Delta]:
-        """Answer by rule, word by word. Never fails."""
-        answer = answer_by_rule(completion)
-        for piece in _PIECE.findall(answer.text):
-            yield TextDelta(piece)
-        yield Finished(answer)
-
-    async def count(self, _: Completion, /) -> int | None:
-        """It counts nothing."""
-        return None
-
-    async def probe(self, timeout_s: float) -> None:
-        """It is always there."""
-
-    async def close(self) -> None:
-        """Nothing is open."""
+    def answer(self, completion: Completion) -> Answer:
+        """Answer by rule."""
+        return _answer_by_rule(completion)
 
 
-def answer_by_rule(completion: Completion) -> Answer:
+def _answer_by_rule(completion: Completion) -> Answer:
     """What the stand-in says to this conversation."""
     last = completion.turns[-1] if completion.turns else UserTurn(text="")
     if isinstance(last, ToolTurn):

@@ -18,9 +18,10 @@ from schemas import a2a
 from schemas.usage import Usage
 from tests.contract.agents.skills import Gate
 from tests.harness.agent import Agent, caller, saying, serving, trail
-from tests.harness.fake_llm import PROXY_VARIABLES, CallTool, FakeLlm, Say
+from tests.harness.fake_llm import CallTool, FakeLlm, Say
 from tests.harness.fleet import Bench, bench
 from tests.harness.llm import KEY
+from tests.harness.model_agent import directly
 
 MODEL = """agent: {{id: {id}, description: Asks others.}}
 llm:
@@ -37,8 +38,7 @@ COST = Decimal("0.018")
 
 @pytest.fixture(autouse=True)
 def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for variable in PROXY_VARIABLES:
-        monkeypatch.delenv(variable, raising=False)
+    directly(monkeypatch)
     monkeypatch.setenv("FAKE_KEY", KEY)
 
 

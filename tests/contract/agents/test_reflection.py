@@ -18,7 +18,7 @@ from agents.tools.errors import ToolFailed
 from agents.tools.row import Row
 from schemas.agent import Llm, ModelChoice, ToolSettings
 from schemas.documents import Document
-from tests.harness.fake_llm import PROXY_VARIABLES, CallTool, Fail, FakeLlm, Say
+from tests.harness.fake_llm import CallTool, Fail, FakeLlm, Say
 from tests.harness.toolbox import Told, conversation
 
 ENVIRONMENT = {"TEST_KEY": "sk-test-0123456789abcdef"}
@@ -30,14 +30,6 @@ class Look(Document):
     """What to look for."""
 
     word: str
-
-
-@pytest.fixture
-async def fake(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FakeLlm]:
-    for variable in PROXY_VARIABLES:
-        monkeypatch.delenv(variable, raising=False)
-    async with FakeLlm(api_key=ENVIRONMENT["TEST_KEY"]) as server:
-        yield server
 
 
 @pytest.fixture

@@ -31,7 +31,6 @@ from agents.llm.errors import (
     TimedOut,
 )
 from tests.harness.fake_llm import (
-    PROXY_VARIABLES,
     CallTool,
     Cut,
     Drip,
@@ -44,14 +43,14 @@ from tests.harness.fake_llm import (
     Wire,
 )
 from tests.harness.llm import ADD, KEY, PROMPT, WORDS, ask, provider
+from tests.harness.model_agent import directly
 
 BOTH = pytest.mark.parametrize("wire", ["openai", "anthropic"])
 
 
 @pytest.fixture(autouse=True)
 def _direct(monkeypatch: pytest.MonkeyPatch) -> None:
-    for variable in PROXY_VARIABLES:
-        monkeypatch.delenv(variable, raising=False)
+    directly(monkeypatch)
 
 
 @BOTH

@@ -17,8 +17,9 @@ from agents.llm.providers.openai import DIALECTS
 from schemas.agent import AgentFile, ModelChoice, Price, ResponseCache
 from schemas.documents import parse_yaml
 from schemas.errors import InvalidDocument
-from tests.harness.fake_llm import PROXY_VARIABLES, CallTool, Fail, FakeLlm, Say
+from tests.harness.fake_llm import CallTool, Fail, FakeLlm, Say
 from tests.harness.llm import ADD, KEY, PROMPT, QUESTION, Opened, choice, opened
+from tests.harness.model_agent import directly
 
 VENDORS = [vendor for vendor in DIALECTS if vendor != "azure"]
 FILE = "agent: {id: a, description: d}\nllm: {system_prompt: p, pool: [{CHOICE}]}"
@@ -26,8 +27,7 @@ FILE = "agent: {id: a, description: d}\nllm: {system_prompt: p, pool: [{CHOICE}]
 
 @pytest.fixture(autouse=True)
 def _direct(monkeypatch: pytest.MonkeyPatch) -> None:
-    for variable in PROXY_VARIABLES:
-        monkeypatch.delenv(variable, raising=False)
+    directly(monkeypatch)
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ TOKENS = Usage(input_tokens=1000, output_tokens=100)
 
 
 def choice(provider: str = "openai", model: str = "gpt-5-mini", **more: object) -> ModelChoice:
-    return ModelChoice.model_validate({"provider": provider, "model": model, **more})
+    return ModelChoice.model_validate({"provider": provider, "model": model, "api_key": "env:KEY", **more})
 
 
 def test_price_of_the_file_wins() -> None:
@@ -102,7 +102,7 @@ sys.modules["genai_prices"] = None
 from agents.llm.conversation import Usage
 from agents.llm.prices import known_of
 from schemas.agent import ModelChoice
-print(known_of(ModelChoice(provider="openai", model="gpt-5-mini")).cost(Usage(input_tokens=1, output_tokens=1)))
+print(known_of(ModelChoice(provider="openai", model="gpt-5-mini", api_key="env:KEY")).cost(Usage(input_tokens=1, output_tokens=1)))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.splitlines()[-1] == "None"
