@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from collections.abc import Awaitable
 
@@ -76,6 +77,11 @@ def state_shown(state: str, width: int = 0) -> str:
 def is_colourful() -> bool:
     """Whether standard output is a terminal whose user did not say no. Source: no-color.org."""
     return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+
+
+def width_of_terminal() -> int | None:
+    """How many characters a line may have where a person looks; as many as there are, where a program reads."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def text_of(parts: tuple[a2a.Part, ...]) -> str:

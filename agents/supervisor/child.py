@@ -164,6 +164,7 @@ class Child:
             self._watcher.cancel()
             await asyncio.gather(self._watcher, return_exceptions=True)
         await self._end()
+        self.status = ""
         self._set("stopped")
 
     def last_words(self) -> str:
@@ -214,6 +215,7 @@ class Child:
                 return
             code = await process.wait()
             await self._release
+            self.status = f"it ended: {_how(code)}"
             self._ready.clear()  # its successor is not ready yet; whoever waits would turn without end
             if not self._may_restart(code):
                 self._set("failed")
@@ -245,3 +247,11 @@ class Child:
         if state != self.state:
             self.state = state
             self._on_change(self)
+
+
+def _how(code: int) -> str:
+    """An exit code for people, with the signal's name where it is one's."""
+    try:
+        return signal.Signals(-code).name if code < 0 else f"exit code {code}"
+    except ValueError:
+        return f"signal {-code}"

@@ -60,6 +60,7 @@ class Supervisor:
         self._children: dict[str, Child] = {}
         self._nursery = Nursery(surroundings_of_all())
         self._server: LocalServer | None = None
+        self._server_restarts = 0
         self._control: asyncio.Server | None = None
         self.stop_asked = asyncio.Event()
 
@@ -192,7 +193,13 @@ class Supervisor:
 
     def processes(self) -> list[dict[str, Any]]:
         """Name, state, pid, restarts and own words of every process."""
-        server = {"name": "nats-server", "state": "ready", "pid": 0, "restarts": 0, "status": self.url}
+        server = {
+            "name": "nats-server",
+            "state": "ready",
+            "pid": 0,
+            "restarts": self._server_restarts,
+            "status": self.url,
+        }
         if self._server:
             server["pid"] = self._server.process.pid
             server["state"] = "ready" if self._server.process.returncode is None else "failed"
@@ -224,6 +231,7 @@ class Supervisor:
             if deaths.another_is_too_many():
                 log = self.home.root / "log" / "nats-server.log"
                 raise ChildFailed(f"nats-server ended {BURST} times within {BURST_WINDOW_S:g} s; see {log}")
+            self._server_restarts += 1
             self._report("nats-server", "restarting")
             await self._server.start()
             self._report("nats-server", "ready")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import datetime
-import sys
 from collections.abc import Iterator, Mapping
 
 import msgspec
 
+from agents.cli.shown import is_colourful
 from agents.directory.records import AgentRecord, Agents, InstanceRecord, Presence, Shown
 from schemas import a2a, protojson
 from schemas.text import harmless
@@ -142,4 +142,4 @@ def _counted(instances: int) -> str:
 
 
 def _coloured(state: Presence, text: str) -> str:
-    return f"\x1b[{_COLOURS[state]}m{text}\x1b[0m" if sys.stdout.isatty() else text
+    return f"\x1b[{_COLOURS[state]}m{text}\x1b[0m" if is_colourful() else text

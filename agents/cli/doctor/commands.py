@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from collections import Counter
 from pathlib import Path
 
 from agents.cli.run import log_quietly, run_async
+from agents.cli.shown import is_colourful
 from agents.doctor import Examined, Level, examine
 from agents.observing import place_of
 from schemas.text import harmless
@@ -41,7 +41,7 @@ async def _found(root: Path, *, is_terse: bool, is_shown: bool) -> list[Examined
 def _line(each: Examined) -> str:
     word, colour = _MARKS[each.finding.level]
     mark = f"{word:<{_WIDTH}}"
-    shown = f"\x1b[{colour}m{mark}\x1b[0m" if sys.stdout.isatty() else mark
+    shown = f"\x1b[{colour}m{mark}\x1b[0m" if is_colourful() else mark
     fix = f"\n{'':<{_WIDTH}}  → {harmless(each.finding.fix)}" if each.finding.fix else ""
     return f"{shown}  {each.area}: {harmless(each.finding.says)}{fix}"
 

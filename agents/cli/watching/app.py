@@ -47,7 +47,7 @@ def top(
 ) -> None:
     """Show what every process does now: load, requests, queues, tasks that wait, cost, spools; who is amiss first.
 
-    On a terminal the view is drawn again until you press q; elsewhere views follow each other.
+    On a terminal the view is drawn again until you press q; elsewhere, and with --count, views follow each other.
 
     Example: agentbus top --count 1 --json
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -86,37 +87,46 @@ def _row(before: Numbers, now: Numbers, took_s: float) -> Row:
     )
 
 
-_COLUMNS: Sequence[tuple[str, int, Callable[[Row], str]]] = (
-    ("PROCESS", 22, lambda row: row.name),
-    ("STATE", 10, lambda row: row.word),
-    ("CPU%", 7, lambda row: f"{row.busy * 100:.0f}"),
-    ("MEM MiB", 9, lambda row: f"{row.memory_mib:.0f}"),
-    ("REQ/S", 8, lambda row: f"{row.requests_per_s:.1f}"),
-    ("FAIL/S", 8, lambda row: f"{row.failures_per_s:.1f}"),
-    ("RUNS", 6, lambda row: str(row.in_flight)),
-    ("QUEUED", 8, lambda row: str(row.queued)),
-    ("TASKS", 7, lambda row: str(row.tasks_waiting)),
-    ("COST $", 9, lambda row: f"{row.cost_usd:.2f}"),
-    ("SPOOL", 7, lambda row: str(row.spooled)),
-    ("LATE S", 6, lambda row: f"{row.lateness_s:.2f}"),
+_COLUMNS: Sequence[tuple[str, int, int, Callable[[Row], str]]] = (
+    ("STATE", 10, 0, lambda row: row.word),
+    ("CPU%", 6, 0, lambda row: f"{row.busy * 100:.0f}"),
+    ("MEM MiB", 9, 3, lambda row: f"{row.memory_mib:.0f}"),
+    ("REQ/S", 8, 0, lambda row: f"{row.requests_per_s:.1f}"),
+    ("FAIL/S", 8, 0, lambda row: f"{row.failures_per_s:.1f}"),
+    ("RUNS", 6, 1, lambda row: str(row.in_flight)),
+    ("QUEUED", 8, 2, lambda row: str(row.queued)),
+    ("TASKS", 7, 0, lambda row: str(row.tasks_waiting)),
+    ("COST $", 9, 4, lambda row: f"{row.cost_usd:.2f}"),
+    ("SPOOL", 7, 0, lambda row: str(row.spooled)),
+    ("LATE S", 6, 5, lambda row: f"{row.lateness_s:.2f}"),
 )
+"""Each with its width, and when it goes where the terminal is narrow: the highest first, 0 never."""
 
 
-def lines(fleet: Fleet, title: str) -> list[str]:
-    """The view: a line on the whole, a head, a line for each process; who is amiss comes first."""
+def lines(fleet: Fleet, title: str, width: int | None = None) -> list[str]:
+    """The view: two lines on the whole, a head, a line for each process; who is amiss comes first.
+
+    Columns are left out until a line has at most `width` characters.
+    """
     seal = f"checkpoint {fleet.checkpoint_age_s:.0f} s old" if fleet.checkpoint_age_s >= 0 else "no checkpoint"
-    whole = (
-        f"{title}: {len(fleet.rows) - len(fleet.amiss)} of {len(fleet.rows)} ready, {fleet.proposals_open} proposals open, "
-        f"{fleet.unsealed} unsealed, {seal}, {fleet.cost_usd:.2f} $"
-    )
     rows = sorted(fleet.rows, key=lambda row: row.word == "ready")
-    head = "".join(f"{name:<{width}}" for name, width, _ in _COLUMNS)
+    first = max([len("PROCESS"), *(len(row.name) for row in rows)]) + 2
+    columns = _that_fit((width or sys.maxsize) - first)
+    head = f"{'PROCESS':<{first}}" + "".join(f"{name:<{wide}}" for name, wide, _, _ in columns)
+    table = [f"{row.name:<{first}}" + "".join(f"{cell(row):<{wide}}" for _, wide, _, cell in columns) for row in rows]
     return [
-        whole,
-        "",
+        f"{title}: {len(fleet.rows) - len(fleet.amiss)} of {len(fleet.rows)} ready",
+        f"{fleet.proposals_open} proposals open, {fleet.unsealed} unsealed, {seal}, {fleet.cost_usd:.2f} $",
         head.rstrip(),
-        *("".join(f"{cell(row):<{w}}" for _, w, cell in _COLUMNS).rstrip() for row in rows),
+        *(line.rstrip() for line in table),
     ]
+
+
+def _that_fit(width: int) -> Sequence[tuple[str, int, int, Callable[[Row], str]]]:
+    columns = list(_COLUMNS)
+    while sum(wide for _, wide, _, _ in columns) > width and any(goes for _, _, goes, _ in columns):
+        columns.remove(max(columns, key=lambda column: column[2]))
+    return columns
 
 
 def as_json(fleet: Fleet) -> dict[str, Any]:

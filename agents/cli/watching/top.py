@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agents.cli.run import STOPPED, log_quietly
+from agents.cli.shown import is_colourful, width_of_terminal
 from agents.cli.watching.table import Fleet, Moment, as_json, between, lines
 from agents.observing import Place, place_of
 from agents.observing.numbers import numbers_of
@@ -43,7 +44,7 @@ def top(root: Path, wanted: Wanted) -> None:
     if all(numbers.word == "down" for numbers in before.numbers):
         print(json.dumps({"running": False}) if wanted.is_json else f"no fleet runs in {place.home.root}")
         raise SystemExit(STOPPED)
-    is_live = sys.stdout.isatty() and sys.stdin.isatty() and not wanted.is_json
+    is_live = sys.stdout.isatty() and sys.stdin.isatty() and not wanted.views and not wanted.is_json
     with _screen() if is_live else _plainly() as asked_to_stop:
         for number in _numbers(wanted.views):
             if asked_to_stop(wanted.every_s):
@@ -69,20 +70,27 @@ def _draw(place: Place, fleet: Fleet, wanted: Wanted, *, is_live: bool, is_first
         print(json.dumps(as_json(fleet)), flush=True)
         return
     title = f"{place.fleet.name} at {time.strftime('%H:%M:%S')}"
-    shown = [harmless(line) for line in lines(fleet, title)]
+    shown = [harmless(line) for line in lines(fleet, title, width_of_terminal())]
     if not is_live:
         print("\n".join(["", *shown] if not is_first else shown), flush=True)
         return
     width, height = shutil.get_terminal_size()
     amiss = len(fleet.amiss)
-    drawn = [_marked(number, line[:width], amiss) for number, line in enumerate([*shown, "", "q ends"][:height])]
+    drawn = [_marked(number, line[:width], amiss) for number, line in enumerate(_cut(shown, height))]
     print(_HOME + "\x1b[K\r\n".join(drawn) + _REST, end="", flush=True)
+
+
+def _cut(shown: list[str], height: int) -> list[str]:
+    """As many lines as the terminal has, the last of them for what is left out and how to leave."""
+    room = max(height - 1, 1)
+    more = f"{len(shown) - room} more processes; " if len(shown) > room else ""
+    return [*shown[:room], f"{more}q ends"]
 
 
 def _marked(number: int, line: str, amiss: int) -> str:
     if number in (0, 2):
         return f"{_BOLD}{line}{_PLAIN}"
-    return f"{_RED}{line}{_PLAIN}" if 3 <= number < 3 + amiss else line
+    return f"{_RED}{line}{_PLAIN}" if 3 <= number < 3 + amiss and is_colourful() else line
 
 
 @contextmanager

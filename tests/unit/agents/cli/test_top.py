@@ -29,7 +29,7 @@ def test_who_is_amiss_comes_first() -> None:
     moment = Moment(1.0, [numbers(GREETER), numbers(SEALER, "stuck", agentbus_checkpoint_age_seconds=7)])
     shown = lines(between(moment, moment), "example")
     assert shown[0].startswith("example: 1 of 2 ready")
-    assert "checkpoint 7 s old" in shown[0]
+    assert "checkpoint 7 s old" in shown[1]
     assert [line.split()[0] for line in shown[3:]] == ["sealer", "agent-greeter"]
 
 
@@ -37,3 +37,17 @@ def test_a_new_process_has_no_rate() -> None:
     """At its first moment there is nothing to compare with."""
     (row,) = between(Moment(1.0, []), Moment(2.0, [numbers(GREETER, agent_requests_total=1000)])).rows
     assert row.requests_per_s == 0.0
+
+
+def test_a_narrow_terminal_has_what_counts() -> None:
+    """Whole columns, and no line that is longer; what goes first is what one misses least."""
+    long = Process(f"agent-{'a' * 25}-1", f"agent-1@{'a' * 25}.service", "a" * 25)
+    moment = Moment(1.0, [numbers(GREETER), numbers(long, "not ready")])
+    fleet = between(moment, moment)
+    for width, there, gone in ((130, "LATE S", "nothing"), (100, "SPOOL", "LATE S"), (80, "SPOOL", "COST $")):
+        head, *rows = lines(fleet, "example", width)[2:]
+        assert there in head
+        assert gone not in head
+        assert max(map(len, [head, *rows])) <= width
+        assert rows[0].split()[:3] == [long.name, "not", "ready"]
+    assert "LATE S" in lines(fleet, "example")[2]
