@@ -193,3 +193,8 @@ def test_folders_are_short() -> None:
 def test_every_module_says_what_it_is() -> None:
     """A docstring begins each file."""
     assert breaking(ALL, lambda path: bool(ast.get_docstring(tree_of(path)))) == []
+
+
+def test_the_layers_are_typed() -> None:
+    """Whoever checks the types of an agent of their own sees those of the library (PEP 561)."""
+    assert [name for name in MAY_IMPORT if not (ROOT / name / "py.typed").is_file()] == []

@@ -7,11 +7,8 @@ agent may have acted.
 
 from __future__ import annotations
 
-import asyncio
 import copy
 import datetime
-import itertools
-import os
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
@@ -21,22 +18,23 @@ import structlog
 
 from bus import trace
 from bus.audit.emit import Audit, Facts
-from bus.connection import Connection, Msg, Subscription, is_no_responders
+from bus.connection import Connection, Msg, Subscription
 from bus.discovery.cards import CardNotTrusted, verify_card
-from bus.errors import AuditUnavailable, NobodyServes
+from bus.errors import AuditUnavailable
 from bus.headers import encode, extended
-from bus.inbound import read_answer, reply_problem
+from bus.inbound import read_answer
 from bus.jetstream import ApiError, store
 from bus.parts import MARK, MONTH_S, MUCH_BYTES, LargeParts, payload_of, whole_of
 from bus.requests import chain, spending
 from bus.requests.breaker import BreakerRules, Breakers, State
-from bus.requests.streaming import SILENCE_S, Broken, Frames, Place
+from bus.requests.replies import Replies
+from bus.requests.streaming import SILENCE_S, Broken, Place
 from bus.tasks.keys import message_id
 from bus.tasks.not_before import not_before_header
 from bus.tasks.refused import refusal
 from schemas import a2a, names, protojson, subjects
 from schemas.audit import Outcome
-from schemas.errors import A2AError, DeadlineExceeded, InvalidArgument, PermissionDenied, Unavailable
+from schemas.errors import A2AError, DeadlineExceeded, InvalidArgument, Unavailable
 from schemas.ids import task_id
 
 _log = structlog.get_logger("bus")
@@ -59,16 +57,7 @@ class Caller:
         self._audit = audit
         self._parts = parts
         """Without it what is too large for a message cannot be sent, and comes as a reference."""
-        self._client = os.urandom(8).hex()
-        self._numbers = itertools.count(1)
-        self._waiting: dict[str, asyncio.Future[Msg]] = {}
-        """By reply subject."""
-        self._asked: dict[str, str] = {}
-        """Request subject of each reply subject, to find the request that the server refused."""
-        self._streams: dict[str, Frames] = {}
-        """By reply subject."""
-        self._ways: dict[tuple[str, str], tuple[str, str]] = {}
-        """By agent and operation."""
+        self._replies = Replies(name)
         self.breakers = Breakers(breaking, connection, self._on_breaker)
         """Who is left alone for a while because it failed again and again."""
         self._shares = spending.Shares()
@@ -78,9 +67,8 @@ class Caller:
 
     async def start(self) -> None:
         """Listen for replies to this caller; several processes may use one name."""
-        pattern = subjects.Reply.pattern(caller=self._name, client=self._client)
-        self._subscription = await self._connection.subscribe(pattern, self._on_reply)
-        self._connection.refusals.append(self._on_refused)
+        self._subscription = await self._connection.subscribe(self._replies.pattern, self._replies.arrived)
+        self._connection.refusals.append(self._replies.refused)
 
     def declaring(self, *extensions: str) -> Caller:
         """The same caller, whose requests and tasks declare that it supports these extensions of A2A, by URI.
@@ -200,21 +188,18 @@ class Caller:
         timeout_s = chain.within(timeout_s)
         here = trace.current() or trace.new_trace()
         event = self._emit("request.sent", action=place.operation, resource=agent, payload=place.payload)
-        subject, replies = self._way(agent, place.operation)
-        reply = f"{replies}{next(self._numbers)}"
+        subject, reply = self._replies.way(agent, place.operation)
         here = here.caused_by(event) if event else here
         carried = here.headers() | chain.headers() | _deadline(chain.deadline_ms(timeout_s)) | place.headers()
         headers = extended(self._always, carried | more)
-        frames = self._streams[reply] = Frames()
-        self._asked[reply] = subject
         try:
-            await self._connection.publish(subject, place.payload, reply=reply, headers=headers)
-            silence_s = timeout_s
-            while (message := await frames.next(silence_s)) is not None:
-                yield message
-                silence_s = SILENCE_S
+            with self._replies.many(subject, reply) as frames:
+                await self._connection.publish(subject, place.payload, reply=reply, headers=headers)
+                silence_s = timeout_s
+                while (message := await frames.next(silence_s)) is not None:
+                    yield message
+                    silence_s = SILENCE_S
         finally:
-            del self._streams[reply], self._asked[reply]
             self._emit("request.completed", action=place.operation, resource=agent, trace=here)
 
     async def leave_task(
@@ -304,63 +289,12 @@ class Caller:
     async def _ask(
         self, agent: str, operation: str, payload: bytes, here: trace.Trace, timeout_s: float, more: dict[str, str]
     ) -> Msg:
-        subject, replies = self._way(agent, operation)
-        reply = f"{replies}{next(self._numbers)}"
+        subject, reply = self._replies.way(agent, operation)
         carried = here.headers() | chain.headers() | _deadline(chain.deadline_ms(timeout_s)) | more
         headers = extended(self._always, carried)
-        loop = asyncio.get_running_loop()
-        waiting: asyncio.Future[Msg] = loop.create_future()
-        self._waiting[reply], self._asked[reply] = waiting, subject
-        timer = loop.call_later(timeout_s, _give_up, waiting, agent, timeout_s)
-        try:
+        with self._replies.one(agent, subject, reply, timeout_s) as waiting:
             await self._connection.publish(subject, payload, reply=reply, headers=headers)
             return await waiting
-        finally:
-            timer.cancel()
-            del self._waiting[reply], self._asked[reply]
-
-    def _way(self, agent: str, operation: str) -> tuple[str, str]:
-        """The subject of a request, and what the subjects of its replies begin with."""
-        way = self._ways.get((agent, operation))
-        if way is None:
-            reply = str(subjects.Reply(self._name, agent, self._client, "0")).removesuffix("0")
-            way = self._ways[agent, operation] = str(subjects.Request(agent, self._name, operation)), reply
-        return way
-
-    def _on_reply(self, message: Msg) -> None:
-        waiting = self._waiting.get(message.subject)
-        if waiting is None:
-            self._on_frame(message)
-            return
-        if waiting.done():
-            return  # a second answer to one request: the first one counts
-        if is_no_responders(message):
-            waiting.set_exception(_nobody(message.subject))
-        elif reply_problem(message) is None:
-            waiting.set_result(message)
-
-    def _on_frame(self, message: Msg) -> None:
-        frames = self._streams.get(message.subject)
-        if frames is None:
-            return  # late
-        if is_no_responders(message):
-            frames.failed(_nobody(message.subject))
-        elif reply_problem(message) is None:
-            frames.arrived(message)
-
-    def _on_refused(self, subject: str) -> None:
-        """The server refused a publish on `subject`: whoever waits for its answer learns it now."""
-        for reply, asked in self._asked.items():
-            # nats-py hands the server's words on in lower case
-            if asked.lower() != subject.lower():
-                continue
-            agent = subjects.Request.parse(asked).agent
-            refusal = PermissionDenied(f"the fleet file does not let {self._name} ask {agent}; see asks in fleet.yaml")
-            waiting = self._waiting.get(reply)
-            if waiting is None:
-                self._streams[reply].failed(refusal)
-            elif not waiting.done():
-                waiting.set_exception(refusal)
 
     def _on_breaker(self, agent: str, state: State, reason: str) -> None:
         kind = _BREAKER_KINDS[state]
@@ -383,16 +317,6 @@ _ALWAYS = encode({names.A2A_VERSION: a2a.PROTOCOL_VERSION, names.CONTENT_TYPE: a
 
 def _deadline(deadline_ms: int) -> dict[str, str]:
     return {names.DEADLINE: str(deadline_ms)}
-
-
-def _give_up(waiting: asyncio.Future[Msg], agent: str, timeout_s: float) -> None:
-    if not waiting.done():
-        waiting.set_exception(DeadlineExceeded(f"{agent} did not answer within {timeout_s:g} s"))
-
-
-def _nobody(reply: str) -> Unavailable:
-    agent = subjects.Reply.parse(reply).agent
-    return NobodyServes(f"nobody serves {agent} now; it is down, or not in the fleet")
 
 
 def _ms(started: float) -> float:

@@ -15,6 +15,7 @@ from bus.jetstream import Puller, call
 from bus.requests import streaming
 from bus.requests.caller import Caller
 from bus.requests.flow import Bounds
+from bus.requests.replies import Replies
 from bus.tasks.log import Watch
 from schemas import a2a, names, protojson
 from schemas.errors import DeadlineExceeded, TaskNotFound, Unavailable, UnsupportedOperation
@@ -145,26 +146,27 @@ async def test_a_stream_is_resumed_after_the_last_update(fleet_bench: Bench) -> 
         assert [frame async for frame in ops.subscribe_to_task("textstats", first.id, last_event=last)] == []
 
 
-class Lossy(Caller):
-    """A caller whose connection loses the frames that `is_lost` names."""
+class Lossy(Replies):
+    """A connection that loses the seventh frame, three times."""
 
     lost = 0
 
-    def _on_reply(self, message: Msg) -> None:
+    def arrived(self, message: Msg) -> None:
+        """One more message, unless it is lost."""
         if (message.headers or {}).get(names.FRAME) == "7" and self.lost < 3:
             self.lost += 1
             return
-        super()._on_reply(message)
+        super().arrived(message)
 
 
 async def test_a_lost_frame_is_noticed_and_fetched(fleet_bench: Bench) -> None:
     """A gap in the frames costs nothing but a request: the stream that the consumer sees is whole."""
-    connection = await fleet_bench.connect("ops")
-    ops = Lossy(connection, "ops")
+    ops = Caller(await fleet_bench.connect("ops"), "ops")
+    ops._replies = lossy = Lossy("ops")
     await ops.start()
     async with serving(fleet_bench, "textstats", tell):
         frames = await collected(ops, "60")
-    assert ops.lost == 3
+    assert lossy.lost == 3
     assert text_of(frames) == words(60)
 
 

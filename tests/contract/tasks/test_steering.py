@@ -211,7 +211,7 @@ async def test_only_the_asked_agent_can_answer(fleet_bench: Bench) -> None:
         ops = await caller(fleet_bench)
         asked = asyncio.create_task(ops.send_message("textstats", saying("true")))
         await gate.has_entered()
-        (reply,) = ops._waiting
+        (reply,) = ops._replies.waiting
         forged = json.dumps({"message": {"messageId": "f", "role": "ROLE_AGENT", "parts": [{"text": "forged"}]}})
         forger = await fleet_bench.attacker("greeter")
         await forger.refused(lambda: forger.client.publish(reply, forged.encode(), headers=VERSION))
@@ -244,7 +244,7 @@ async def test_an_answer_that_may_be_the_servers_is_not_taken(
         ops = await caller(fleet_bench)
         asked = asyncio.create_task(ops.send_message("textstats", saying("true")))
         await gate.has_entered()
-        (reply,) = ops._waiting
+        (reply,) = ops._replies.waiting
         false = json.dumps({"message": {"messageId": "f", "role": "ROLE_AGENT", "parts": [{"text": "false"}]}})
         agent = await fleet_bench.attacker("textstats")
         await agent.client.publish(reply, false.encode(), headers=headers)
