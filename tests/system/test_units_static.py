@@ -1,4 +1,4 @@
-"""The units as files: systemd accepts every line, and every promise of the README stands in them."""
+"""The units as files: systemd accepts every line, and every promise of UNITS.md stands in them."""
 
 from __future__ import annotations
 
