@@ -7,25 +7,27 @@ A program of the standard library alone, which others start with one JSON object
 command is the first process of new mount, pid, network, ipc, uts and cgroup namespaces (and, where the caller is not
 root, of a user namespace): it sees the folders of `readable` and nothing else of the machine, all of them read-only;
 a `/tmp` of limited size; with `workspace`, that folder at `/workspace`, the only one that it writes to and that stays; no network, not even loopback; and when it ends, everything it started ends. Without, there
-are the limits alone. In both it has no privileges and can gain none.
+are the limits alone. In both it has no privileges and can gain none, by a user namespace of its own either.
 
 Not guaranteed: a limit on the memory of all processes together (each has its own), and anything that the kernel
 itself lets a process of another user do. SIGTERM kills the command, and this ends when all it started has ended. Exit
 status: the command's own; 71 (EX_OSERR) when the namespaces
 cannot be had, and then nothing was started.
 
-Source: namespaces(7), user_namespaces(7), pivot_root(2), mount_setattr(2), prctl(2), setrlimit(2).
+Source: namespaces(7), user_namespaces(7), pivot_root(2), mount_setattr(2), prctl(2), setrlimit(2), seccomp(2).
 """
 
 from __future__ import annotations
 
 import ctypes
 import dataclasses
+import errno
 import json
 import os
 import resource
 import signal
 import socket
+import struct
 import sys
 from pathlib import Path
 
@@ -36,7 +38,12 @@ _MNT_DETACH = 2
 _SYS_MOUNT_SETATTR = 442  # one number on every machine, as of all calls since Linux 5.1
 _AT_FDCWD, _AT_RECURSIVE = -100, 0x8000
 _ATTR_RDONLY, _ATTR_NOSUID, _ATTR_NODEV = 1, 2, 4
-_PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
+_PR_SET_PDEATHSIG, _PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS = 1, 22, 38
+_SECCOMP_MODE_FILTER = 2
+_CLONE_NEWUSER = 0x1000_0000
+_CLONE3 = 435
+_MACHINES = {"x86_64": (0xC000_003E, 56, 272), "aarch64": (0xC000_00B7, 220, 97), "riscv64": (0xC000_00F3, 220, 97)}
+"""Of a machine: what seccomp calls it, and its numbers of clone and unshare."""
 _FREE_USERS, _NOBODY = 0x7000_0000, 65534
 """Numbers that no user has: each jail of root takes one at random, so that its processes are counted on their own."""
 _STAGE = "/sys"
@@ -240,7 +247,42 @@ def _confine(limits: Limits, *, already: int = 0, own: str = "") -> None:
     if os.geteuid() == 0:
         _become_nobody(own)
     _check(_LIBC.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "prctl")
+    _forbid_users()
     _check(_LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0), "prctl")  # a change of user undoes it: last
+
+
+class _Program(ctypes.Structure):
+    _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_char_p))
+
+
+def _forbid_users() -> None:
+    """No user namespaces: who makes one is root in it, and could mount file systems in memory that nothing limits.
+
+    The kernel lets any process make them. clone3 has its flags where no filter sees them, and is not there; libraries
+    then take clone. Calls by the numbers of another machine are refused.
+    """
+    machine = os.uname().machine
+    if machine not in _MACHINES:
+        raise OSError(f"what keeps commands from user namespaces is not known for {machine}")
+    steps = _steps(*_MACHINES[machine])
+    program = _Program(len(steps) // 8, steps)
+    _check(_LIBC.prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.byref(program), 0, 0), "prctl")
+
+
+def _steps(machine: int, clone: int, unshare: int) -> bytes:
+    """A filter as the kernel takes it: of each step the code, how many to skip where it is so and where not, a number.
+
+    Source: seccomp(2), linux/seccomp.h (number at 0, machine at 4, first argument at 16), linux/bpf_common.h.
+    """
+    load, equal, at_least, has_bit, end = 0x20, 0x15, 0x35, 0x45, 0x06
+    allow, refuse, not_there = 0x7FFF_0000, 0x0005_0000 | errno.EPERM, 0x0005_0000 | errno.ENOSYS
+    steps = (
+        (load, 0, 0, 4), (equal, 1, 0, machine), (end, 0, 0, refuse),
+        (load, 0, 0, 0), (at_least, 7, 0, 0x4000_0000), (equal, 7, 0, _CLONE3),
+        (equal, 2, 0, unshare), (equal, 1, 0, clone), (end, 0, 0, allow),
+        (load, 0, 0, 16), (has_bit, 1, 0, _CLONE_NEWUSER), (end, 0, 0, allow), (end, 0, 0, refuse), (end, 0, 0, not_there),
+    )  # fmt: skip
+    return b"".join(struct.pack("=HBBI", *step) for step in steps)
 
 
 def _set_limits(limits: Limits, already: int) -> None:
