@@ -190,24 +190,6 @@ assert 4 <= number <= 9
     assert result.passed, result
 
 
-@pytest.mark.parametrize("where", WHERE)
-async def test_nobody_becomes_root_of_users_of_its_own(stage: Stage, where: str) -> None:
-    """Who has a user namespace may mount what no limit counts; processes and threads are made as ever."""
-    body = """
-import ctypes, errno, os, subprocess, threading, pytest
-for flags in (os.CLONE_NEWUSER, os.CLONE_NEWUSER | os.CLONE_NEWNS):
-    with pytest.raises(PermissionError):
-        os.unshare(flags)
-libc = ctypes.CDLL(None, use_errno=True)
-assert libc.syscall(435, 0, 0) == -1 and ctypes.get_errno() == errno.ENOSYS
-thread = threading.Thread(target=lambda: subprocess.run(['/bin/sh', '-c', ':'], check=True))
-thread.start()
-thread.join()
-"""
-    result = await stage.tried(where, with_a_test(body))
-    assert result.passed, result
-
-
 @needs_namespaces
 async def test_there_is_nothing_in_the_environment(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """A key in the caller's environment is in no process's environment inside, not even the first one's."""

@@ -79,6 +79,13 @@ async def test_a_full_workspace_can_be_emptied(tmp_path: Path) -> None:
 
 
 @needs_namespaces
+async def test_a_command_makes_no_user_namespace(tmp_path: Path) -> None:
+    """It would be root in one, and could mount file systems in memory that no limit counts."""
+    said = await called(box(tmp_path), "bash", command="unshare -Urm true; unshare -U true; (true & wait); echo works")
+    assert said == "unshare: unshare failed: Operation not permitted\n" * 2 + "works"
+
+
+@needs_namespaces
 async def test_a_command_has_no_network(tmp_path: Path) -> None:
     """Not even a server on this machine, by TCP or by an abstract socket."""
     with socket.create_server(("127.0.0.1", 0)) as server, socket.socket(socket.AF_UNIX) as abstract:
