@@ -92,6 +92,13 @@ def require_free_port(host: str, port: int) -> None:
             ) from None
 
 
+def free_port(host: str) -> int:
+    """A port that nobody listens on now."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.bind((host, 0))
+        return int(probe.getsockname()[1])
+
+
 def require_room(store: Path) -> None:
     """Refuse to start on a full disk: of a stream that nats-server 2.15 cannot open then, it removes the files.
 
@@ -153,6 +160,7 @@ class LocalServer:
         self._address = (host, port)
         self._environment = environment
         self._ca = ca
+        self._owner = (-1, -1)
         self._process: asyncio.subprocess.Process | None = None
 
     @property
@@ -177,6 +185,7 @@ class LocalServer:
         require_room(self._store)
         require_free_port(*self._address)
         self._log.parent.mkdir(parents=True, exist_ok=True)
+        self._borrow()
         with self._log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 binary, "-c", self._config, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
@@ -218,11 +227,29 @@ class LocalServer:
     async def stop(self, timeout_s: float = 10) -> None:
         """Stop it in order; kill it when it does not."""
         process = self._process
-        if process is None or process.returncode is not None:
+        if process is not None and process.returncode is None:
+            process.terminate()
+            try:
+                await asyncio.wait_for(process.wait(), timeout_s)
+            except TimeoutError:
+                process.kill()
+                await process.wait()
+        self._give_back()
+
+    def _borrow(self) -> None:
+        """What root's server writes is root's, and the store is another user's, of the unit.
+
+        The folder itself is root's meanwhile: should this be killed, systemd gives all in it to the unit's user when it
+        starts that, which it leaves alone where the folder is that user's already.
+        """
+        if os.geteuid() == 0 and self._store.is_dir() and (found := self._store.stat()).st_uid:
+            self._owner = (found.st_uid, found.st_gid)
+            os.chown(self._store, 0, 0)
+
+    def _give_back(self) -> None:
+        if self._owner[0] == -1:
             return
-        process.terminate()
-        try:
-            await asyncio.wait_for(process.wait(), timeout_s)
-        except TimeoutError:
-            process.kill()
-            await process.wait()
+        for path in self._store.rglob("*"):
+            os.chown(path, *self._owner, follow_symlinks=False)
+        os.chown(self._store, *self._owner)
+        self._owner = (-1, -1)

@@ -19,9 +19,11 @@ from typing import Final
 
 from bus.errors import NotProvisioned
 from bus.provision.members import servers_of
+from bus.provision.store_switch import go_on, next_key
 from bus.provision.streams import Stream
 from bus.surroundings import Home
 from schemas.fleet import Fleet
+from schemas.ids import sha256_hex
 
 VARIABLE: Final = "AGENTBUS_STORE_KEY"
 _FILES_OF_A_KEY = "jetstream/*/streams/*/meta.key"
@@ -30,9 +32,12 @@ _FILES_OF_A_KEY = "jetstream/*/streams/*/meta.key"
 def ensure_store_key(fleet: Fleet, home: Home) -> Path | None:
     """The file with the line `AGENTBUS_STORE_KEY=…`, mode 0600, made unless it is there; None where nothing is encrypted.
 
+    A rotation of the key that was interrupted when it was committed is finished first.
+
     Raises:
         NotProvisioned: the store is encrypted, and its key is gone or not to be used: it could not be read.
     """
+    go_on(home)
     path = home.store_key
     encrypted = next((found for one in servers_of(fleet, home) for found in one.store.glob(_FILES_OF_A_KEY)), None)
     if not fleet.nats.encryption:
@@ -44,6 +49,16 @@ def ensure_store_key(fleet: Fleet, home: Home) -> Path | None:
             raise NotProvisioned(f"{encrypted.parent} is encrypted and {path} is gone; put that file back from a copy")
         _make(path)
     return path
+
+
+def make_next_key(home: Home) -> None:
+    """Make the key of a store that is to take the place of this one."""
+    _make(next_key(home))
+
+
+def digest_of(path: Path) -> str:
+    """What a key file can be called by: its digest, from which a key of 256 random bits is not found."""
+    return sha256_hex(path.read_bytes().strip())
 
 
 def _make(path: Path) -> None:

@@ -139,11 +139,17 @@ def fleet_rotate(
     name: Annotated[str, typer.Argument(help="A member, or a process of the product such as sealer.")] = "",
     home: HomeOption = HOME,
     everybody: Annotated[bool, typer.Option("--all", help="Everybody who has a key.")] = False,
+    store: Annotated[bool, typer.Option("--store", help="The key of the store; the fleet is stopped.")] = False,
 ) -> None:
     """Give a member new keys: let in first, then used, then the old ones are refused. Its trail goes on.
 
     Example: agentbus fleet rotate greeter
     """
+    if store:
+        from agents.cli.fleet.store import rotate_store
+
+        rotate_store(home)
+        return
     from agents.cli.fleet import membership
 
     membership.rotate(home, name, is_all=everybody)

@@ -137,15 +137,22 @@ async def copy_stream(connection: Connection, stream: str, config: Mapping[str, 
     return state
 
 
+async def hand_over_stream(old: Connection, new: Connection, stream: str) -> None:
+    """Have another server hold the stream with its consumers, as it is. Raises as `copy_stream`."""
+    async with _handed_out(old, stream, with_consumers=True) as (answer, chunks):
+        config = {**answer["config"], "metadata": ours(answer["config"])}
+        await _take_in(new, config, answer["state"], chunks)
+
+
 @asynccontextmanager
 async def _handed_out(
-    connection: Connection, stream: str
+    connection: Connection, stream: str, *, with_consumers: bool = False
 ) -> AsyncIterator[tuple[dict[str, Any], AsyncIterator[bytes]]]:
     """What the server says of the stream, and every chunk of it, each acknowledged when the next one is asked for."""
     inbox = f"{connection.profile.inbox_prefix}.{connection.unique()}"
     arrived: asyncio.Queue[Msg] = asyncio.Queue()
     subscription = await connection.subscribe(inbox, arrived.put_nowait)
-    request = {"deliver_subject": inbox, "no_consumers": True, "jsck": True, "chunk_size": _CHUNK_BYTES}
+    request = {"deliver_subject": inbox, "no_consumers": not with_consumers, "jsck": True, "chunk_size": _CHUNK_BYTES}
     try:
         yield (
             await call(connection, f"STREAM.SNAPSHOT.{stream}", request, timeout_s=_TAKING_IN_S),

@@ -21,6 +21,7 @@ from bus.provision.packet_filter import packet_filter
 from bus.provision.provision import key_files_of, route_secret, trust_of
 from bus.provision.seal_policy import seal_policy_of
 from bus.provision.server_config import Keys, server_config
+from bus.provision.store_switch import is_told, key_before
 from bus.provision.tls import SERVER_DAYS, expires_at
 from bus.provision.user_keys import dump_user_keys
 from bus.surroundings import Home
@@ -48,7 +49,10 @@ def keys_of(fleet: Fleet, home: Home) -> tuple[Looked, Keys | None]:
     for path in secrets:
         found += _of_mode("key", path, _SECRET, owner)
     found += _strays(fleet, home, set(files.values()))
-    if fleet.nats.encryption and not home.store_key.is_file():
+    if not is_told(home):
+        says = "waits for the end of a rotation of the store's key that was interrupted"
+        found.append(Drift("key", str(key_before(home)), says, "agentbus fleet rotate --store"))
+    elif fleet.nats.encryption and not home.store_key.is_file():
         found.append(
             Drift(
                 "key", str(home.store_key), "is missing: the key of the store", "put it back from a copy; keep copies"
