@@ -18,9 +18,10 @@ from agents.runtime.extensions import Extensions
 from agents.runtime.large import require_keepable
 from agents.runtime.messages import decoded, in_a_context, reply_to
 from agents.runtime.modes import Modes
-from agents.runtime.tasks.durable import DurableTasks, is_over, new_record
+from agents.runtime.tasks.durable import DurableTasks, new_record
 from agents.runtime.tasks.idempotency import keyed_id, require_same, require_usable
-from agents.runtime.tasks.listing import page_of, shown, with_history
+from agents.runtime.tasks.known import KnownTasks, as_it_stands
+from agents.runtime.tasks.listing import with_history
 from agents.runtime.tasks.push import PushConfigs
 from agents.runtime.tasks.runs import Run, Runs, bound, note
 from agents.runtime.tasks.schedule import Schedule, refuse_message
@@ -37,19 +38,17 @@ from bus.tasks.commands import Command, TaskCommands
 from bus.tasks.copies import Update
 from bus.tasks.marks import TaskMarks
 from bus.tasks.states import StaleTask, TaskBook, TaskRecord
-from schemas import a2a, names, protojson
+from schemas import a2a, names
 from schemas.agent import BudgetLimits
 from schemas.errors import (
     A2AError,
     AgentbusError,
     InvalidArgument,
-    TaskNotCancelable,
     Unavailable,
     UnsupportedOperation,
 )
 
 _log = structlog.get_logger("agent")
-_LOST = "the instance that ran it has ended"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +80,7 @@ class Operations:
         self._modes = Modes(parts.card)
         self._background = Background()
         self.waiting = Waiting(parts.agent, parts.book, parts.commands, parts.marks, parts.changes, self._run_again)
+        self._known = KnownTasks(parts.book, parts.commands, parts.schedule, self.waiting)
         self._runs = Runs(
             parts.book, parts.commands, parts.answering, self._context, self.waiting.begin, parts.task_timeout_s
         )
@@ -88,14 +88,14 @@ class Operations:
 
     def table(self) -> Mapping[str, Operation]:
         """Operation name to what serves it: the eleven of A2A."""
-        push = self._parts.push
+        push, known = self._parts.push, self._known
         return {
             "SendMessage": self.send_message,
             "SendStreamingMessage": self.send_streaming_message,
-            "GetTask": self.get_task,
-            "ListTasks": self.list_tasks,
-            "CancelTask": self.cancel_task,
-            "SubscribeToTask": self.subscribe_to_task,
+            "GetTask": known.get_task,
+            "ListTasks": known.list_tasks,
+            "CancelTask": known.cancel_task,
+            "SubscribeToTask": known.subscribe_to_task,
             "CreateTaskPushNotificationConfig": push.create,
             "GetTaskPushNotificationConfig": push.get,
             "ListTaskPushNotificationConfigs": push.all_of_task,
@@ -116,60 +116,6 @@ class Operations:
     async def get_card(self, _call: Call) -> a2a.AgentCard:
         """GetExtendedAgentCard."""
         return self._parts.card
-
-    # -- reading -----------------------------------------------------------------------------------------
-
-    async def get_task(self, call: Call) -> a2a.Task:
-        """GetTask: the caller's own task only."""
-        request = protojson.decode(call.payload or b"{}", a2a.GetTaskRequest)
-        record = await self._parts.book.require_record(call.caller, request.id)
-        task = await self._ended_if_lost(record)
-        return with_history(task, request.history_length)
-
-    async def list_tasks(self, call: Call) -> a2a.ListTasksResponse:
-        """ListTasks: the caller's own, the one that changed last first."""
-        request = protojson.decode(call.payload or b"{}", a2a.ListTasksRequest)
-        page = page_of(await self._parts.book.heads_of(call.caller), request)
-        tasks = await self._parts.book.those(call.caller, page.ids)
-        return a2a.ListTasksResponse(
-            tasks=tuple(shown(task, request) for task in tasks),
-            next_page_token=page.next_token,
-            page_size=page.size,
-            total_size=page.total,
-        )
-
-    async def subscribe_to_task(self, call: Call) -> Stream:
-        """SubscribeToTask: the task and then its updates; only the updates after the one that the caller names."""
-        request = protojson.decode(call.payload or b"{}", a2a.SubscribeToTaskRequest)
-        record = await self._parts.book.require_record(call.caller, request.id)
-        task = await self._ended_if_lost(record)
-        if task.is_final and call.last_event is None:
-            raise UnsupportedOperation(f"task {task.id} has ended; read it with GetTask")
-        return Stream(self._updates(record.caller, task.id, call.last_event))
-
-    async def _updates(self, caller: str, task: str, after: int | None) -> AsyncGenerator[Update, None]:
-        async with self._parts.book.watch(caller, task) as watch:
-            if after is None:
-                record = await self._parts.book.require_record(caller, task)
-                after = record.event
-                yield _first(record)
-                if is_over(record.task):
-                    return
-            async for update in watch.updates(after):
-                yield update
-
-    async def _ended_if_lost(self, record: TaskRecord) -> a2a.Task:
-        """The task; failed where it stands at work that nobody does and nothing will begin again."""
-        task = record.task
-        if record.is_durable or is_over(task):
-            return task
-        alive = await self._parts.commands.give(record.caller, task.id, Command("ping"))
-        if alive is not None:
-            return task
-        return await self._parts.book.amend(record.caller, task.id, self._lost)
-
-    def _lost(self, task: a2a.Task) -> a2a.Task:
-        return task if is_over(task) else self._moved(task, a2a.FAILED, _LOST)
 
     # -- messages ----------------------------------------------------------------------------------------
 
@@ -209,7 +155,7 @@ class Operations:
         """SendStreamingMessage: the task, and then each update until it ends or waits for the caller."""
         request = self._request(call)
         record = await self._begun(call, request)
-        first = _first(record, request.configuration.history_length)
+        first = as_it_stands(record, request.configuration.history_length)
         return Stream(self._from(record, record.event, first), has_begun_work=True)
 
     async def _from(self, record: TaskRecord, after: int, first: Update) -> AsyncGenerator[Update, None]:
@@ -286,32 +232,6 @@ class Operations:
         return record.task
 
     # -- tasks -------------------------------------------------------------------------------------------
-
-    async def cancel_task(self, call: Call) -> a2a.Task:
-        """CancelTask: stops the work wherever it runs; canceling again changes nothing."""
-        request = protojson.decode(call.payload or b"{}", a2a.CancelTaskRequest)
-        task = await self._parts.book.get(call.caller, request.id)
-        if not task.is_final:
-            stopped = await self._parts.commands.give(call.caller, task.id, Command("cancel"))
-            if stopped is not None:
-                self.waiting.withdraw(stopped)
-                return stopped
-        canceled = await self._parts.book.amend(call.caller, task.id, self._canceled)
-        if not task.is_final:
-            await self._parts.schedule.forget(call.caller, canceled)
-            self.waiting.withdraw(canceled)
-        return canceled
-
-    def _canceled(self, task: a2a.Task) -> a2a.Task:
-        if task.status.state == a2a.CANCELED:
-            return task
-        if task.is_final:
-            raise TaskNotCancelable(f"task {task.id} has ended already")
-        return self._moved(task, a2a.CANCELED, "canceled by the caller")
-
-    def _moved(self, task: a2a.Task, state: a2a.TaskState, why: str) -> a2a.Task:
-        status = a2a.TaskStatus(state=state, message=note(task, why), timestamp=self._parts.book.stamp())
-        return msgspec.structs.replace(task, status=status)
 
     async def run_task(self, call: Call, sequence: int, delivered: int) -> None:
         """As `DurableTasks.run`."""
@@ -393,8 +313,3 @@ def _fitting(task: a2a.Task, message: a2a.Message) -> a2a.Message:
     if message.context_id not in {"", task.context_id}:
         raise InvalidArgument(f"message.contextId is not that of task {task.id}; leave it out or send the task's")
     return bound(task, message)
-
-
-def _first(record: TaskRecord, history_length: int | None = None) -> Update:
-    task = with_history(record.task, history_length)
-    return Update(record.event, protojson.encode(a2a.StreamResponse(task=task)))
