@@ -8,8 +8,9 @@ STAMP := $(VENV)/.installed
 .DEFAULT_GOAL := help
 .PHONY: help up demo test check fmt bench tamper chaos matrix flood adversary injections selfmod units bare install server deb lock schemas nats-cli clean
 
+##@ To begin with
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@awk -F ':.*## ' '/^##@ / {print "\n" substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 up: $(STAMP) ## run the example fleet here; Ctrl-C stops it
 	@$(BIN)/agentbus up
@@ -20,6 +21,7 @@ demo: $(STAMP) ## run every journey without a person, and say what passed
 test: $(STAMP) ## run all tests against a real nats-server
 	@$(BIN)/pytest -n 6 --dist loadfile --no-loadscope-reorder --reruns 1
 
+##@ For each change
 check: $(STAMP) ## lint, format and types
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -29,6 +31,7 @@ fmt: $(STAMP) ## format the code and sort the imports
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
+##@ To see what holds
 bench: $(STAMP) ## measure against raw nats-py in the same run, and say which targets are met
 	@$(BIN)/python -m tests.bench $(if $(QUICK),--quick) $(ARGS)
 
@@ -59,12 +62,14 @@ units: $(STAMP) ## have systemd judge the units, and boot one with a fleet that 
 bare: $(STAMP) ## follow the operator's page on a Debian that has nothing (as root, with debootstrap)
 	@$(BIN)/python -m tests.bare $(ARGS)
 
+##@ On a server
 server: $(STAMP) ## put the program on this server: /opt/agentbus, units, users (as root)
 	@$(BIN)/agentbus install $(ARGS)
 
 deb: $(STAMP) ## make a Debian package of the program, in dist/
 	@$(BIN)/agentbus install --deb dist $(ARGS)
 
+##@ The rest
 schemas: $(STAMP) ## write the JSON Schemas and the documents that are generated
 	@$(BIN)/python -m agents.generating
 
