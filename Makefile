@@ -1,6 +1,9 @@
 # Everything a newcomer needs: `make up` and `make test`. `make help` lists the rest.
 # The first of these that is 3.12 or newer; .python-version names the one that is developed with.
-PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.14 python3.12,$(shell $(name) -c 'import sys; sys.exit(sys.version_info < (3, 12))' 2>/dev/null && echo $(name))) python3)
+PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.14 python3.12,$(shell $(name) -c 'import sys; sys.exit(sys.version_info < (3, 12))' 2>/dev/null && echo $(name))) $(BROUGHT)/current/bin/python3)
+# Where none is, as on Debian 12, uv brings one; uv knows its hash, and these are uv's.
+BROUGHT := .python
+UV := uv==0.13.9 --hash=sha256:d7f459fe4fd247d830351c75686d3996ace3c6f3f728eb0e85a30b7ada0cef19 --hash=sha256:5435c5ce14a56431208ca0996416d310f1598e8c2c8ba707688985a16bb82dbe
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
@@ -83,12 +86,19 @@ lock: $(STAMP) ## resolve the dependencies again
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header \
 		--all-extras --group dev pyproject.toml --output-file requirements.lock
 
-$(STAMP): requirements.lock pyproject.toml
+$(STAMP): requirements.lock pyproject.toml | $(filter $(BROUGHT)/%,$(PYTHON))
 	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
 	@echo "installing, once: about a minute"
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
+$(BROUGHT)/current/bin/python3:
+	@echo "no Python 3.12 or newer is here: uv brings one, once"
+	@python3 -m venv $(BROUGHT)/uv
+	@echo '$(UV)' | $(BROUGHT)/uv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r /dev/stdin
+	@$(BROUGHT)/uv/bin/uv python install --quiet --no-bin --install-dir $(BROUGHT) 3.13
+	@ln -sfn $$(basename $(BROUGHT)/cpython-3.13.*) $(BROUGHT)/current
+
 clean: ## remove the environment and the example fleet's state
-	rm -rf $(VENV) .agentbus
+	rm -rf $(VENV) $(BROUGHT) .agentbus

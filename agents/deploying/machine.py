@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import shlex
+from urllib.parse import urlsplit
+
+from agents.installing.network import server_at
+from bus.surroundings import DEFAULT_URL, NATS_URL
 
 from .envelope import Envelope
 from .rendered import HEADER, Rendered, RenderedFile
 
-_EGRESS = (
-    "install -D -m 0644 /opt/agentbus/current/systemd/dropins/egress.conf /etc/systemd/system/{unit}.d/40-egress.conf"
-)
+_EGRESS = "install -D -m 0644 /opt/agentbus/current/share/systemd/dropins/egress.conf /etc/systemd/system/{unit}.d/40-egress.conf"
 
 
 def systemd(envelope: Envelope) -> Rendered:
@@ -21,7 +23,7 @@ def systemd(envelope: Envelope) -> Rendered:
         f"CPUQuota={wanted.cpus * 100:g}%",
         f"MemoryHigh={wanted.memory_mb * 3 // 4}M",
         f"MemoryMax={wanted.memory_mb}M",
-        f"Environment=AGENTBUS_NATS_URL={wanted.nats_url}",
+        *_server(wanted.nats_url),
     ]
     path = f"{unit}.d/50-deploy.conf"
     steps = (
@@ -32,6 +34,14 @@ def systemd(envelope: Envelope) -> Rendered:
         f"systemctl status {unit}",
     )
     return Rendered((RenderedFile(path, HEADER + "\n".join(lines) + "\n"),), steps)
+
+
+def _server(url: str) -> list[str]:
+    """Where the server is, and that it may be spoken to; nothing where units look by themselves."""
+    if url == DEFAULT_URL:
+        return []
+    address = server_at(urlsplit(url).hostname or "")
+    return [f"Environment={NATS_URL}={url}", *([f"IPAddressAllow={address}"] if address else [])]
 
 
 def local(envelope: Envelope) -> Rendered:

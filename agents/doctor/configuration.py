@@ -88,7 +88,7 @@ async def listen(place: Place) -> Sequence[Finding]:
     own = place.fleet.nats
     hosts = [member.host for member in own.cluster] or [own.host]
     beyond = [host for host in hosts if not _is_loopback(host)]
-    if beyond and not getattr(own, "tls", None):
+    if beyond and not own.has_tls:
         return [
             doubtful(
                 one_line(len(beyond), "clear text beyond this machine", beyond[0]), "set nats.tls in the fleet file"

@@ -86,11 +86,11 @@ def _copy(interpreter: Interpreter, to: Path) -> None:
         shutil.copy2(file, to / "lib" / file.name, follow_symlinks=False)
     (to / "bin").mkdir()
     program = to / "bin" / interpreter.name
-    program.write_bytes(_with_own_library(interpreter.program.read_bytes(), library))
+    program.write_bytes(with_own_library(interpreter.program.read_bytes(), library))
     program.chmod(0o755)
 
 
-def _with_own_library(program: bytes, library: Path) -> bytes:
+def with_own_library(program: bytes, library: Path) -> bytes:
     """The program with its library searched beside it, not where it was built. Source: ld.so(8), $ORIGIN."""
     built_in, beside = os.fsencode(library) + b"\0", b"$ORIGIN/../lib\0"
     if built_in not in program:

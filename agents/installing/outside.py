@@ -17,14 +17,14 @@ from pathlib import Path, PurePosixPath
 import msgspec
 
 from .drop_ins import drop_ins
-from .places import CURRENT, LAUNCHER, LAUNCHER_TEXT, OUTSIDE, PACKAGED, PACKAGED_LAUNCHER, RECORD, SYSUSERS
+from .places import CURRENT, LAUNCHER, LAUNCHER_TEXT, OUTSIDE, PACKAGED, PACKAGED_LAUNCHER, RECORD, SYSUSERS, UNITS
 from .steps import Step
 from .tree import Tree
 
 _REMEMBERED = 8
 """Contents of one file; an installation goes back by a few releases at most."""
 
-AGENT_USERS = re.compile(rf"^{SYSUSERS}/agentbus-.+\.conf$")
+PROVISIONED = re.compile(rf"^({SYSUSERS}/agentbus-.+\.conf|{UNITS}/.+\.d/10-agentbus-fleet\.conf)$")
 """Files that provisioning adds: no release has them, uninstalling removes them."""
 
 
@@ -90,13 +90,13 @@ def is_changed(tree: Tree, path: str, record: Record) -> bool:
 def outside_steps(tree: Tree, wanted: Iterable[OutsideFile], record: Record) -> tuple[dict[str, list[str]], list[Step]]:
     """What has to be done outside a release, and the record that goes with it."""
     files = {file.path: file for file in wanted}
-    left = {path for path in record.files if path not in files and not AGENT_USERS.match(path)}
+    left = {path for path in record.files if path not in files and not PROVISIONED.match(path)}
     changed = {path for path in (*files, *left) if is_changed(tree, path, record)}
     same = {path for path, file in files.items() if tree.digest(path) == file.digest}
     ours = {path: file for path, file in files.items() if path in same or path not in changed}
     kept = {path: record.files[path] for path in changed - same if path in record.files and path in files}
-    users = {path: digests for path, digests in record.files.items() if AGENT_USERS.match(path)}
-    written = {**users, **kept, **{path: record.noting(path, file.digest) for path, file in ours.items()}}
+    provisioned = {path: digests for path, digests in record.files.items() if PROVISIONED.match(path)}
+    written = {**provisioned, **kept, **{path: record.noting(path, file.digest) for path, file in ours.items()}}
     return written, [
         *_kept(changed - same),
         *(Step("write", path, partial(tree.write, path, file.content, file.mode)) for path, file in ours.items() if path not in same),

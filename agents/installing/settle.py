@@ -1,4 +1,5 @@
-"""After provisioning, on a machine that has an installation: users for the fleet's agents, owners for its files."""
+"""After provisioning, on a machine that has an installation: users for the fleet's agents, owners for its files,
+and units that know where its server is."""
 
 from __future__ import annotations
 
@@ -8,11 +9,14 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from bus.surroundings import Home
 from schemas.fleet import Fleet
 
 from .live import is_live, running_units
-from .outside import AGENT_USERS, OutsideFile, is_changed, read_record, write_record
-from .places import RECORD, STATE, SYSUSERS
+from .network import network_files
+from .outside import PROVISIONED, OutsideFile, is_changed, read_record, remove_step, write_record
+from .places import CURRENT, RECORD, STATE, SYSUSERS
+from .release import UNITS as SHIPPED
 from .running import run, shown
 from .tree import Tree
 
@@ -45,8 +49,11 @@ def settle(root: Path, fleet: Fleet) -> list[str]:
     tree = Tree(Path("/"))
     if root != Path(STATE) or os.geteuid() != 0 or not is_live(tree) or not tree.is_there(RECORD):
         return []
-    put_users(tree, {f"{SYSUSERS}/{name}": line.encode() for name, line in user_lines(fleet).items()})
+    users = {f"{SYSUSERS}/{name}": line.encode() for name, line in user_lines(fleet).items()}
+    has_changed = put_files(tree, {**users, **network_files(fleet, Home(root), tree.at(f"{CURRENT}/{SHIPPED}"))})
     commands = [["systemd-sysusers"], ["systemd-tmpfiles", "--create", "agentbus.conf"], *_filter_commands()]
+    if has_changed:
+        commands.append(["systemctl", "daemon-reload"])
     for command in commands:
         run(command)
     return [shown(command) for command in commands]
@@ -62,24 +69,25 @@ def _filter_commands() -> list[list[str]]:
     return [["systemctl", "--no-block", "reload-or-restart", _FILTER]] if is_wanted else []
 
 
-def put_users(tree: Tree, wanted: Mapping[str, bytes]) -> None:
-    """Have these files and no others of their kind, noted as ours: `agentbus uninstall` removes them.
+def put_files(tree: Tree, wanted: Mapping[str, bytes]) -> bool:
+    """Have these files and no others of their kind, noted as ours: `agentbus uninstall` removes them. Whether any changed.
 
     One that somebody changed, or made, stays. The users stay as well: systemd removes none, since their numbers own files.
     """
     record = read_record(tree)
     files = [OutsideFile(path, content) for path, content in wanted.items()]
     new = [file for file in files if tree.digest(file.path) != file.digest and not is_changed(tree, file.path, record)]
-    left = [path for path in record.files if AGENT_USERS.match(path) and path not in wanted]
+    left = [path for path in record.files if PROVISIONED.match(path) and path not in wanted]
     if new or left:
         kept = {path: digests for path, digests in record.files.items() if path not in left}
         noted = {file.path: record.noting(file.path, file.digest) for file in new}
         for path in left:
             if not is_changed(tree, path, record):
-                tree.remove(path)
+                remove_step(tree, path).do()
         write_record(tree, {**kept, **noted}, is_packaged=record.is_packaged)
     for file in new:
         tree.write(file.path, file.content)
+    return bool(new or left)
 
 
 def users_left(root: Path, member: str) -> Sequence[str]:

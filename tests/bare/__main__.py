@@ -2,11 +2,12 @@
 
 The first block of the page is typed with this machine's network; then a real systemd boots what that left, without any,
 and the rest is typed there; then its service manager is asked what it makes of the units. `make bare ARGS=bookworm` is
-the same on Debian 12.
+the same on Debian 12; with `--hand-python` uv is handed the Python that runs this, on a machine from which it can get none.
 """
 
 from __future__ import annotations
 
+import argparse
 import shutil
 import sys
 import time
@@ -21,7 +22,7 @@ _RELEASES = ("trixie", "bookworm")
 _LIMIT_S = 120.0
 
 
-def main(release: str) -> int:
+def main(release: str, *, hands_python: bool) -> int:
     """Exit status 0 when everything on the page printed what it says, and nothing else was found."""
     lacks = "debootstrap is not installed" if shutil.which("debootstrap") is None else obstacle()
     if lacks:
@@ -30,7 +31,7 @@ def main(release: str) -> int:
     began = time.monotonic()
     base(release)
     first, *others = typed()
-    with server(release) as bare:
+    with server(release, hands_python=hands_python) as bare:
         made = time.monotonic()
         for each in first:
             _typed(each, bare.type)
@@ -63,5 +64,8 @@ def _in(machine: Machine, command: str) -> str:
 
 
 if __name__ == "__main__":
-    wanted = sys.argv[1] if len(sys.argv) > 1 else _RELEASES[0]
-    sys.exit(main(wanted) if wanted in _RELEASES else f"bare: a release is one of {', '.join(_RELEASES)}")
+    asked = argparse.ArgumentParser(prog="make bare")
+    asked.add_argument("release", nargs="?", choices=_RELEASES, default=_RELEASES[0])
+    asked.add_argument("--hand-python", action="store_true")
+    given = asked.parse_args()
+    sys.exit(main(given.release, hands_python=given.hand_python))

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.bare.python import handed_over
 from tests.harness.systemd_units import CHECKOUT
 
 CACHE = Path(os.environ.get("AGENTBUS_BARE_CACHE", "/var/cache/agentbus-bare"))
@@ -25,7 +26,7 @@ mount -t overlay overlay -o "lowerdir=$BASE,upperdir=$OWN/upper,workdir=$OWN/wor
 mount -t proc proc "$OWN/root/proc"
 mount --rbind /dev "$OWN/root/dev"
 mount -t tmpfs tmpfs "$OWN/root/tmp"
-exec chroot "$OWN/root" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/bin HOME=/root LANG=C.UTF-8 \
+exec chroot "$OWN/root" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/bin HOME=/root LANG=C.UTF-8 $PYTHONS \
     DEBIAN_FRONTEND=noninteractive /bin/bash -c "cd $SOURCE && $COMMAND"
 """
 
@@ -53,6 +54,8 @@ class Server:
 
     base: Path
     own: Path
+    pythons: str = ""
+    """What uv is told about where Pythons are; nothing: what it knows itself."""
 
     @property
     def layers(self) -> str:
@@ -71,6 +74,7 @@ class Server:
             "OWN": str(self.own),
             "SOURCE": _SOURCE,
             "COMMAND": command,
+            "PYTHONS": self.pythons,
         }
         done = subprocess.run(
             ["unshare", "--mount", "--pid", "--fork", "--kill-child=KILL", "/bin/bash", "-c", _SHELL], env=environment,
@@ -81,8 +85,11 @@ class Server:
 
 
 @contextlib.contextmanager
-def server(release: str) -> Iterator[Server]:
-    """A new one, with the source in /root and this machine's name server and trust; gone at the end."""
+def server(release: str, *, hands_python: bool = False) -> Iterator[Server]:
+    """A new one, with the source in /root and this machine's name server and trust; gone at the end.
+
+    `hands_python`: uv gets the Python that runs this, where it would download one.
+    """
     below = base(release)
     with tempfile.TemporaryDirectory(prefix="agentbus-bare-", dir=CACHE) as folder:
         own = Path(folder)
@@ -93,7 +100,7 @@ def server(release: str) -> Iterator[Server]:
             target = own / "upper" / file.lstrip("/")
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, target)
-        yield Server(below, own)
+        yield Server(below, own, handed_over(own / "upper") if hands_python else "")
 
 
 def _put_source(to: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from agents.installing.errors import NotPossible
-from agents.installing.interpreter import Interpreter, _with_own_library, put_python, this_interpreter
+from agents.installing.interpreter import Interpreter, put_python, this_interpreter, with_own_library
 
 
 def test_the_systems_python_is_used_where_it_is(tmp_path: Path) -> None:
@@ -39,10 +39,10 @@ def test_a_python_in_a_home_folder_is_copied_and_needs_nothing_of_it(tmp_path: P
 def test_a_path_in_the_program_is_replaced_by_one_of_the_same_length() -> None:
     """Nothing in an ELF file may move; a path that is too short is refused."""
     before = b"ELF\0/root/.pyenv/versions/3.13.0/lib\0rest"
-    after = _with_own_library(before, Path("/root/.pyenv/versions/3.13.0/lib"))
+    after = with_own_library(before, Path("/root/.pyenv/versions/3.13.0/lib"))
     assert len(after) == len(before)
     assert after.startswith(b"ELF\0$ORIGIN/../lib\0")
     assert after.endswith(b"\0rest")
-    assert _with_own_library(b"static", Path("/a/lib")) == b"static"
+    assert with_own_library(b"static", Path("/a/lib")) == b"static"
     with pytest.raises(NotPossible, match="too short"):
-        _with_own_library(b"/a/lib\0", Path("/a/lib"))
+        with_own_library(b"/a/lib\0", Path("/a/lib"))

@@ -23,7 +23,7 @@ from agents.installing.outside import outside_steps, read_record, wanted_files, 
 from agents.installing.places import CURRENT, LAUNCHER, RECORD, RELEASES
 from agents.installing.release import MANIFEST, UNITS, Manifest, releases
 from agents.installing.running import run
-from agents.installing.settle import put_users, settle, user_lines
+from agents.installing.settle import put_files, settle, user_lines
 from agents.installing.source import Source, this_product
 from agents.installing.steps import follow
 from agents.installing.tree import Tree
@@ -223,9 +223,9 @@ def test_each_agent_has_a_user_of_its_own() -> None:
 def test_the_line_of_an_agent_that_left_goes(tree: Tree) -> None:
     """With the note of it; one that somebody changed stays, and so does what is not ours."""
     gone, mine, stays = (f"/etc/sysusers.d/agentbus-agent-{name}.conf" for name in ("gone", "mine", "stays"))
-    put_users(tree, {gone: b"u agent-gone", mine: b"u agent-mine", stays: b"u agent-stays"})
+    put_files(tree, {gone: b"u agent-gone", mine: b"u agent-mine", stays: b"u agent-stays"})
     tree.write(mine, b"u agent-mine 700")
-    put_users(tree, {stays: b"u agent-stays"})
+    put_files(tree, {stays: b"u agent-stays"})
     assert [tree.is_there(path) for path in (gone, mine, stays)] == [False, True, True]
     assert not {gone, mine} & set(read_record(tree).files)
     assert tree.is_there(UNIT)
