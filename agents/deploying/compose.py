@@ -55,7 +55,7 @@ def _service(envelope: Envelope, slot: int) -> dict[str, Any]:
         ],
         "tmpfs": [f"{TMP_FOLDER}:size={TMP_MB}m,mode=1777,nosuid,nodev,noexec"],
         "networks": [_NETWORK],
-        "restart": "on-failure",
+        "restart": "unless-stopped",  # `on-failure` would leave it down after a restart of the machine
         "stop_grace_period": f"{STOP_S}s",
         "healthcheck": {
             "test": ["CMD", "agentbus", "agent", "health", envelope.name],

@@ -23,6 +23,7 @@ AGENT_FOLDER = "/agent"
 CREDENTIALS_FOLDER = "/run/credentials/agentbus"
 HOME_FOLDER = "/var/lib/agentbus"
 PUBLIC_FOLDER = f"{HOME_FOLDER}/public"
+AUTHORITY = f"{PUBLIC_FOLDER}/ca.pem"
 TMP_FOLDER = "/tmp"  # noqa: S108  the container's own
 TMP_MB = 1024
 STOP_S = 40
@@ -45,6 +46,8 @@ class Wanted:
     health_port: int = 8080
     metrics_port: int = 9090
     namespace: str = "agentbus"
+    metrics_from: str = "monitoring"
+    """Namespace of Kubernetes whose pods may ask for metrics."""
     region: str = ""
     home: Path = Path(HOME_FOLDER)
     """The provisioned home that the agent's keys are taken from, on the machine of the one who deploys."""
@@ -83,12 +86,18 @@ class Envelope:
     def environment(self) -> dict[str, str]:
         """The surroundings of the process, the same variables as in its unit. No secret."""
         return {
-            "AGENTBUS_NATS_URL": self.wanted.nats_url,
+            "AGENTBUS_NATS_URL": ",".join(map(_with_authority, self.wanted.nats_url.split(","))),
             "AGENTBUS_HOME": HOME_FOLDER,
             "AGENTBUS_STATE": self.state,
             "CREDENTIALS_DIRECTORY": CREDENTIALS_FOLDER,
+            "HOME": TMP_FOLDER,
             "PYTHONFAULTHANDLER": "1",
         }
+
+
+def _with_authority(address: str) -> str:
+    """A server that speaks TLS shows a certificate of the fleet's own authority, unless another one is named."""
+    return f"{address}?ca={AUTHORITY}" if address.startswith("tls://") and "?" not in address else address
 
 
 def envelope_of(name: str, path: Path, wanted: Wanted) -> Envelope:

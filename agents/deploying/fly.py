@@ -10,11 +10,12 @@ from typing import Any
 
 from schemas.errors import InvalidDocument
 
-from .envelope import AGENT_FOLDER, CREDENTIALS_FOLDER, KEYS, PUBLIC_FOLDER, STOP_S, Envelope
+from .envelope import AGENT_FOLDER, AUTHORITY, CREDENTIALS_FOLDER, KEYS, PUBLIC_FOLDER, STOP_S, Envelope
 from .rendered import Rendered, RenderedFile, as_toml
 
 FILE = "fly.toml"
-_PUBLIC = "agents.json"
+_PUBLIC = ("agents.json", "ca.pem")
+"""Files of the fleet's public folder; the second where the server speaks TLS."""
 _MB_OF_A_STEP = 256
 
 
@@ -68,7 +69,12 @@ def _secret_files(envelope: Envelope) -> list[dict[str, str]]:
         {"guest_path": f"{CREDENTIALS_FOLDER}/{name}", "secret_name": _secret(name)}
         for name in (*KEYS, *envelope.credentials)
     ]
-    return [*keys, {"guest_path": f"{PUBLIC_FOLDER}/{_PUBLIC}", "local_path": f"public/{_PUBLIC}"}]
+    public = [{"guest_path": f"{PUBLIC_FOLDER}/{name}", "local_path": f"public/{name}"} for name in _public(envelope)]
+    return [*keys, *public]
+
+
+def _public(envelope: Envelope) -> tuple[str, ...]:
+    return _PUBLIC if AUTHORITY in envelope.environment["AGENTBUS_NATS_URL"] else _PUBLIC[:1]
 
 
 def _secret(name: str) -> str:
@@ -88,7 +94,7 @@ def _steps(envelope: Envelope) -> tuple[str, ...]:
         f"fly apps create {app}",
         f"fly volumes create state --app {app} --size 1 --count {envelope.wanted.instances}",
         "# beside the file that was written:",
-        f"install -d public && cp {shlex.quote(str(home / 'public' / _PUBLIC))} public/",
+        f"install -d public && cp {shlex.join(str(home / 'public' / name) for name in _public(envelope))} public/",
         "# the keys, by standard input: no value is ever an argument",
         _import_keys(envelope),
         *_variable_steps(envelope),

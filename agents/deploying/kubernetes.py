@@ -9,6 +9,8 @@ Source: Kubernetes API v1, apps/v1, networking.k8s.io/v1, policy/v1; Pod Securit
 from __future__ import annotations
 
 import base64
+import hashlib
+import ipaddress
 import re
 import shlex
 from collections.abc import Mapping
@@ -23,8 +25,13 @@ from .rendered import Rendered, RenderedFile, as_yaml
 FILE = "agent.yaml"
 _PUBLIC = "agentbus-public"
 _HTTPS, _DNS, _NATS = 443, 53, 4222
-_DNS_LABELS = {"kubernetes.io/metadata.name": "kube-system"}
-_METADATA = "169.254.0.0/16"
+_NOT_OUTSIDE = (
+    "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16",
+    "224.0.0.0/3",
+)  # fmt: skip
+"""The cluster itself, machines' metadata services, and what else is no address on the internet."""
+_APPLIED = "--dry-run=client -o yaml | kubectl apply -f -"
+"""Made, or brought up to what there is now."""
 _PATH = re.compile(r"[A-Za-z0-9._/-]+")
 
 
@@ -115,6 +122,9 @@ def _stateful_set(envelope: Envelope) -> dict[str, Any]:
                 "metadata": {
                     "labels": _labels(envelope),
                     "annotations": {
+                        "agentbus/files-sha256": _digest(
+                            envelope
+                        ),  # other files are another template: pods are replaced
                         "prometheus.io/scrape": "true",
                         "prometheus.io/port": str(envelope.wanted.metrics_port),
                     },
@@ -137,11 +147,20 @@ def _pod(envelope: Envelope, name: str) -> dict[str, Any]:
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": STOP_S,
+        "topologySpreadConstraints": [
+            {
+                "maxSkew": 1,
+                "topologyKey": "kubernetes.io/hostname",
+                "whenUnsatisfiable": "ScheduleAnyway",
+                "labelSelector": {"matchLabels": _labels(envelope)},
+            }
+        ],
         "securityContext": {
             "runAsNonRoot": True,
             "runAsUser": USER,
             "runAsGroup": USER,
             "fsGroup": USER,
+            "fsGroupChangePolicy": "OnRootMismatch",
             "seccompProfile": {"type": "RuntimeDefault"},
         },
         "containers": [_container(envelope)],
@@ -171,7 +190,7 @@ def _container(envelope: Envelope) -> dict[str, Any]:
             {"name": "health", "containerPort": wanted.health_port},
             {"name": "metrics", "containerPort": wanted.metrics_port},
         ],
-        "startupProbe": _probe("/health/ready", period_s=2, failures=60),
+        "startupProbe": _probe("/health/live", period_s=2, failures=60),  # it waits for a server that is away
         "readinessProbe": _probe("/health/ready", period_s=10, failures=2),
         "livenessProbe": _probe("/health/live", period_s=10, failures=3),
         "resources": {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": limits | {"ephemeral-storage": "2Gi"}},
@@ -222,27 +241,51 @@ def _probe(path: str, *, period_s: int, failures: int) -> dict[str, Any]:
 
 
 def _network_policy(envelope: Envelope) -> dict[str, Any]:
-    port = urlsplit(envelope.wanted.nats_url).port or _NATS
+    """Prometheus asks for metrics, the kubelet's probes pass anyway; out go names, the server, and the web where it is wanted."""
     egress: list[Mapping[str, Any]] = [
         {
-            "to": [{"namespaceSelector": {"matchLabels": _DNS_LABELS}}],
+            "to": [_namespace("kube-system")],
             "ports": [{"protocol": protocol, "port": _DNS} for protocol in ("UDP", "TCP")],
         },
-        {"ports": [{"protocol": "TCP", "port": port}]},
+        *map(_to_server, envelope.wanted.nats_url.split(",")),
     ]
     if envelope.speaks_outside:
-        # models are on the internet; addresses of the machines' own metadata services are not theirs
-        block = {"cidr": "0.0.0.0/0", "except": [_METADATA]}
+        block = {"cidr": "0.0.0.0/0", "except": list(_NOT_OUTSIDE)}
         egress.append({"to": [{"ipBlock": block}], "ports": [{"protocol": "TCP", "port": _HTTPS}]})
-    ports = [{"protocol": "TCP", "port": name} for name in ("health", "metrics")]
+    metrics = {"from": [_namespace(envelope.wanted.metrics_from)], "ports": [{"protocol": "TCP", "port": "metrics"}]}
     return _head(envelope, "networking.k8s.io/v1", "NetworkPolicy") | {
         "spec": {
             "podSelector": {"matchLabels": _labels(envelope)},
             "policyTypes": ["Ingress", "Egress"],
-            "ingress": [{"ports": ports}],
+            "ingress": [metrics],
             "egress": egress,
         }
     }
+
+
+def _to_server(address: str) -> dict[str, Any]:
+    """The server's port, at its address or in its namespace as far as its name says which."""
+    parts = urlsplit(address)
+    host, ports = parts.hostname or "", [{"protocol": "TCP", "port": parts.port or _NATS}]
+    labels = host.split(".")
+    if len(labels) > 2 and labels[2] == "svc":
+        return {"to": [_namespace(labels[1])], "ports": ports}
+    try:
+        found = ipaddress.ip_address(host)
+    except ValueError:
+        return {"ports": ports}
+    return {"to": [{"ipBlock": {"cidr": f"{found}/{found.max_prefixlen}"}}], "ports": ports}
+
+
+def _namespace(name: str) -> dict[str, Any]:
+    return {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": name}}}
+
+
+def _digest(envelope: Envelope) -> str:
+    digest = hashlib.sha256()
+    for path, content in sorted(envelope.files.items()):
+        digest.update(f"{path}\0{len(content)}\0".encode() + content)
+    return digest.hexdigest()
 
 
 def _disruption_budget(envelope: Envelope) -> dict[str, Any]:
@@ -256,9 +299,11 @@ def _steps(envelope: Envelope) -> tuple[str, ...]:
     keys = shlex.quote(str(home / "credentials" / envelope.name))
     public = shlex.quote(str(home / "public"))
     return (
-        f"kubectl create namespace {space}",
-        f"kubectl -n {space} create configmap {_PUBLIC} --from-file={public}",
-        f"kubectl -n {space} create secret generic {name}-credentials --from-file={keys}",
+        f"kubectl create namespace {space} {_APPLIED}",
+        f"kubectl label --overwrite namespace {space} pod-security.kubernetes.io/enforce=restricted",
+        "# again after each rotation of keys, then: kubectl rollout restart",
+        f"kubectl -n {space} create configmap {_PUBLIC} --from-file={public} {_APPLIED}",
+        f"kubectl -n {space} create secret generic {name}-credentials --from-file={keys} {_APPLIED}",
         *(_variable_steps(envelope)),
         f"kubectl apply -f {FILE}",
         f"kubectl -n {space} rollout status statefulset/{name}",
@@ -271,5 +316,5 @@ def _variable_steps(envelope: Envelope) -> tuple[str, ...]:
     names = ", ".join(envelope.variables)
     return (
         f"# a file with a line NAME=value for each of {names}, mode 0600, and:",
-        f"kubectl -n {envelope.wanted.namespace} create secret generic {_object(envelope)}-variables --from-env-file=FILE",
+        f"kubectl -n {envelope.wanted.namespace} create secret generic {_object(envelope)}-variables --from-env-file=FILE {_APPLIED}",
     )

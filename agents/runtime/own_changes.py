@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from agents.runtime.loading.agent_folder import own_files
 from agents.runtime.loading.load import Loaded
 from approvals.change.edits import Change
 from approvals.change.propose import Origin, build_call_proposal, build_proposal
@@ -65,7 +66,7 @@ class OwnChanges:
     async def _tree(self) -> str:
         """What the agent is: a release folder never changes, so it is computed once."""
         if self._known_tree is None:
-            self._known_tree = await asyncio.to_thread(tree_of_folder, self._agent.folder)
+            self._known_tree = await asyncio.to_thread(tree_of_folder, own_files(self._agent.folder))
         return self._known_tree
 
     async def send(self, proposal: bytes) -> Receipt:

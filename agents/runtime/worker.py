@@ -21,6 +21,7 @@ from agents.processes.looking_again import look_at_agent
 from agents.processes.service import Identity, Running, service
 from agents.runtime.answering.ways import answering_of
 from agents.runtime.large import HELD_BYTES, LargeAnswering, Room
+from agents.runtime.loading.agent_folder import own_files
 from agents.runtime.loading.load import Loaded, card_of, load_agent
 from agents.runtime.operations import Operations, Parts
 from agents.runtime.own_changes import OwnChanges
@@ -66,7 +67,7 @@ async def run_agent(path: Path, place: Surroundings) -> None:
         InvalidDocument, CredentialMissing, NotProvisioned, ConnectionRefused: it cannot be served.
     """
     agent = load_agent(path)
-    tree = await asyncio.to_thread(tree_of_folder, agent.folder)
+    tree = await asyncio.to_thread(tree_of_folder, own_files(agent.folder))
     async with service(Identity(agent.id, is_agent=True), place, _doors(agent, place)) as running:
         running.report.stands_on(running.own, own_streams())
         running.audit.emit("config.loaded", action="load", metadata={"tree": tree, "version": agent.file.agent.version})

@@ -35,6 +35,9 @@ def deploy(
     health_port: Annotated[int, typer.Option(min=1, max=65535, help="Where probes ask.")] = 8080,
     metrics_port: Annotated[int, typer.Option(min=1, max=65535, help="Where Prometheus asks.")] = 9090,
     namespace: Annotated[str, typer.Option(help="Namespace of Kubernetes.")] = "agentbus",
+    metrics_from: Annotated[
+        str, typer.Option(help="Namespace of Kubernetes from which Prometheus asks; nobody else may.")
+    ] = "monitoring",
     region: Annotated[str, typer.Option(help="Region of Fly.")] = "",
     out: Annotated[Path | None, typer.Option(help="Folder to write to: deploy/TARGET/NAME unless given.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the files; write nothing.")] = False,
@@ -57,6 +60,7 @@ def deploy(
         health_port=health_port,
         metrics_port=metrics_port,
         namespace=namespace,
+        metrics_from=metrics_from,
         region=region,
         home=home,
     )

@@ -14,7 +14,7 @@ from schemas.errors import InvalidDocument
 
 _NAMESPACE = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _IMAGE = re.compile(r"[a-z0-9][\w./:@-]*")
-_URL = re.compile(r"(nats|tls)://[\w.:\[\]-]+")
+_URL = re.compile(r"(nats|tls)://[\w.:\[\]-]+(\?ca=[\w./-]+)?")
 _DEFAULT_URL = "nats://127.0.0.1:4222"
 _ON_THE_MACHINE = frozenset({"systemd", "local"})
 
@@ -66,15 +66,18 @@ def _checked(target: str, wanted: Wanted) -> Wanted:
         for is_wrong, problem in (
             (not filled.nats_url, "say where the server is as seen from there: --nats-url tls://HOST:4222"),
             (
-                filled.nats_url and not _URL.fullmatch(filled.nats_url),
-                "--nats-url is nats://HOST:PORT or tls://HOST:PORT",
+                filled.nats_url and not all(map(_URL.fullmatch, filled.nats_url.split(","))),
+                "--nats-url is nats://HOST:PORT or tls://HOST:PORT, for a cluster each server with commas between",
             ),
             (
                 target not in _ON_THE_MACHINE and not filled.image,
                 "name the image: --image NAME@sha256:…; see Containerfile",
             ),
             (filled.image and not _IMAGE.fullmatch(filled.image), f"{filled.image!r} is no name of an image"),
-            (not _NAMESPACE.fullmatch(filled.namespace), f"{filled.namespace!r} is no namespace"),
+            *(
+                (not _NAMESPACE.fullmatch(name), f"{name!r} is no namespace")
+                for name in (filled.namespace, filled.metrics_from)
+            ),
             (filled.health_port == filled.metrics_port, "health and metrics need a port each"),
         )
         if is_wrong

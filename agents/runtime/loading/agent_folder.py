@@ -67,6 +67,15 @@ def file_in(path: Path) -> Path:
     return present[0] if present else folder / FILE_NAMES[0]
 
 
+def own_files(folder: Path) -> Path:
+    """Where the files of an agent's folder lie: of a volume of Kubernetes (a ConfigMap's), where its links lead to.
+
+    For what an agent says of itself; whoever checks an agent looks at the folder itself.
+    """
+    mounted = folder / "..data"
+    return mounted.resolve() if mounted.is_symlink() else folder
+
+
 def _with_prompt(read: ReadFile, folder: Path) -> AgentFile:
     """The file, in which what a prompt's file says is the system prompt."""
     section = read.file.llm

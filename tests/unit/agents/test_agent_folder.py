@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from agents.runtime.loading.agent_folder import file_in, read_folder
+from agents.runtime.loading.agent_folder import file_in, own_files, read_folder
 from agents.runtime.loading.load import load_agent
+from approvals.git import tree_of_folder
 from schemas.agent.reading import NOWHERE
 from schemas.errors import InvalidDocument
 from tests.harness.trees import AGENT_FILE, HANDLER
@@ -107,3 +108,15 @@ def test_a_handlers_mistake_is_named_with_its_line(tmp_path: Path, handler: str,
     with pytest.raises(InvalidDocument) as refused:
         load_agent(tmp_path)
     assert said in str(refused.value)
+
+
+def test_a_volume_of_kubernetes_is_the_folder_that_was_reviewed(tmp_path: Path) -> None:
+    """It has links beside each file, by which its files are exchanged at once; what the agent runs has the same name."""
+    (tmp_path / "reviewed").mkdir()
+    (tmp_path / "reviewed" / "agent.yaml").write_text("agent")
+    volume = tmp_path / "volume"
+    (volume / "..2026").mkdir(parents=True)
+    (volume / "..2026" / "agent.yaml").write_text("agent")
+    (volume / "..data").symlink_to("..2026")
+    (volume / "agent.yaml").symlink_to("..data/agent.yaml")
+    assert tree_of_folder(own_files(volume)) == tree_of_folder(own_files(tmp_path / "reviewed"))

@@ -150,7 +150,60 @@ def test_only_who_speaks_outside_may(helper: Path) -> None:
         return [block["ipBlock"] for rule in rules for block in rule.get("to", []) if "ipBlock" in block]
 
     assert reaches(textstats) == []
-    assert reaches(helper) == [{"cidr": "0.0.0.0/0", "except": ["169.254.0.0/16"]}]
+    (block,) = reaches(helper)
+    assert block["cidr"] == "0.0.0.0/0"
+    assert {"169.254.0.0/16", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"} < set(block["except"])
+
+
+@pytest.mark.parametrize(
+    ("url", "to"),
+    [
+        ("nats://10.1.2.3:4222", [{"ipBlock": {"cidr": "10.1.2.3/32"}}]),
+        ("nats://[fd00::1]:4222", [{"ipBlock": {"cidr": "fd00::1/128"}}]),
+        (
+            "tls://nats.messaging.svc.cluster.local:4222",
+            [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "messaging"}}}],
+        ),
+        ("tls://nats.example:4222", None),
+    ],
+)
+def test_the_server_is_reached_where_it_is(helper: Path, url: str, to: list[Any] | None) -> None:
+    """At its address or in its namespace, where its name says which; each server of a cluster has a rule."""
+    one, other = (
+        objects(helper, nats_url=urls)["NetworkPolicy"]["spec"]["egress"]
+        for urls in (url, f"{url},nats://10.9.9.9:4333")
+    )
+    assert one[1] == ({"to": to} if to else {}) | {"ports": [{"protocol": "TCP", "port": 4222}]}
+    assert [rule["ports"][0]["port"] for rule in other[1:3]] == [4222, 4333]
+
+
+def test_nobody_asks_but_prometheus(helper: Path) -> None:
+    """From one namespace, at one port; probes come from the node, which no policy keeps out."""
+    (rule,) = objects(helper, metrics_from="watching")["NetworkPolicy"]["spec"]["ingress"]
+    assert rule["ports"] == [{"protocol": "TCP", "port": "metrics"}]
+    assert rule["from"] == [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "watching"}}}]
+
+
+def test_a_changed_file_replaces_pods(helper: Path) -> None:
+    """A ConfigMap alone does not; the template names what the files hold."""
+
+    def template() -> dict[str, str]:
+        found: dict[str, str] = objects(helper)["StatefulSet"]["spec"]["template"]["metadata"]["annotations"]
+        return found
+
+    before = template()
+    assert template() == before
+    (helper / "more.md").write_text("more")
+    assert template() != before
+
+
+@pytest.mark.parametrize("target", ["k8s", "compose", "fly"])
+def test_tls_rests_on_the_fleets_authority(target: str, helper: Path) -> None:
+    """Whose certificate is mounted; each server of a cluster is asked for it."""
+    text = rendered(target, helper, nats_url="tls://a.example:4222,tls://b.example:4222").files[0].text
+    ca = "/var/lib/agentbus/public/ca.pem"
+    assert f"tls://a.example:4222?ca={ca},tls://b.example:4222?ca={ca}" in text
+    assert "ca=" not in rendered(target, helper, nats_url="nats://a.example:4222").files[0].text
 
 
 def test_fly_has_one_instance(helper: Path) -> None:
