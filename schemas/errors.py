@@ -27,6 +27,8 @@ from typing import Any, ClassVar, Literal
 
 import msgspec
 
+from schemas.redaction import REGISTERED
+
 A2A_DOMAIN = "a2a-protocol.org"
 OWN_DOMAIN = "agentbus"
 _ERROR_INFO = "type.googleapis.com/google.rpc.ErrorInfo"
@@ -36,7 +38,15 @@ UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
 class AgentbusError(Exception):
-    """The root of what this product raises on purpose; `str()` is one sentence of advice."""
+    """The root of what this product raises on purpose; `str()` is one sentence of advice, without registered secrets."""
+
+    def __init__(self, *words: object) -> None:
+        # what others wrote is in many messages, and each of them may reach a caller, a log or a terminal
+        super().__init__(*(_without_secrets(word) if isinstance(word, str) else word for word in words))
+
+
+def _without_secrets(text: str) -> str:
+    return REGISTERED.redacted([text])[0]
 
 
 class InvalidSubject(AgentbusError, ValueError):
@@ -99,7 +109,7 @@ class A2AError(AgentbusError):
 
     def __init__(self, message: str, *, violations: tuple[FieldViolation, ...] = (), **metadata: str) -> None:
         super().__init__(message)
-        self.message = message
+        self.message = str(self.args[0])
         self.violations = violations
         self.metadata = metadata
 

@@ -119,12 +119,16 @@ def _detach(home: Home) -> None:
 
 
 def _failed_when_settled(home: Home) -> list[str] | None:
-    """Which processes have failed by now, when every other one is ready. A sealer may fail over a changed trail."""
+    """Which processes have failed by now, when every other one is ready. A sealer may fail over a changed trail.
+
+    None as long as the fleet starts: where a process does not come up then, the whole ends.
+    """
     try:
-        processes = _ask(home, "status")["processes"]
+        answer = _ask(home, "status")
     except RestartFailed:
         return None
-    if len(processes) < 2 or any(process["state"] not in {"ready", "failed"} for process in processes):
+    processes = answer["processes"]
+    if not answer["is_up"] or any(process["state"] not in {"ready", "failed"} for process in processes):
         return None
     return [process["name"] for process in processes if process["state"] == "failed"]
 

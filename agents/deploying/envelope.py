@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from agents.runtime.loading.agent_folder import AgentFolder, file_in, read_folder
 from schemas.agent import AgentFile
-from schemas.agent.mcp import REFERENCE
 from schemas.agent.reading import NOWHERE
+from schemas.agent.references import references_of
 from schemas.errors import InvalidDocument
 from schemas.names import AUDIT_CREDENTIAL, BUS_CREDENTIAL, OWN_CREDENTIAL
 
@@ -30,7 +29,6 @@ STOP_S = 40
 """Longer than an agent's drain, as in its unit."""
 MAX_FILES_BYTES = 900 * 1024
 """What fits into a ConfigMap of Kubernetes, with room for its frame."""
-_TEXTS = frozenset({"system_prompt", "description"})
 _IGNORED = re.compile(r"(^|/)(\.|__pycache__(/|$))")
 
 
@@ -150,7 +148,7 @@ def _secrets(read: AgentFolder) -> tuple[dict[str, bool], tuple[str, ...]]:
     }
     variables: dict[str, bool] = {}
     credentials: set[str] = set()
-    for reference in _references(read.file.model_dump(mode="json")):
+    for reference in references_of(read.file):
         kind, _, target = reference.partition(":")
         if kind == "file":
             raise InvalidDocument(
@@ -161,17 +159,6 @@ def _secrets(read: AgentFolder) -> tuple[dict[str, bool], tuple[str, ...]]:
         else:
             credentials.add(target)
     return variables, tuple(sorted(credentials))
-
-
-def _references(value: Any, key: str = "") -> Iterator[str]:
-    if isinstance(value, dict):
-        for name, inner in value.items():
-            yield from _references(inner, str(name))
-    elif isinstance(value, list):
-        for inner in value:
-            yield from _references(inner, key)
-    elif isinstance(value, str) and key not in _TEXTS and (found := REFERENCE.fullmatch(value)):
-        yield found["reference"]
 
 
 def _speaks_outside(file: AgentFile) -> bool:

@@ -33,6 +33,7 @@ import re
 from typing import ClassVar, Final, Literal
 
 from schemas.errors import AgentbusError
+from schemas.redaction import REGISTERED
 
 from .conversation import Usage
 
@@ -186,5 +187,6 @@ class AllFailed(LlmError):
 
 
 def plain(word: object) -> str:
-    """`word` where it is one plain word, else nothing: for codes and ids that came from outside."""
-    return word if isinstance(word, str) and _PLAIN.fullmatch(word) else ""
+    """`word` where it is one plain word and no secret, else nothing: for codes and ids that came from outside."""
+    is_plain = isinstance(word, str) and _PLAIN.fullmatch(word) and not REGISTERED.are_in(word)
+    return str(word) if is_plain else ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 
+from agents.mcp.config import with_servers
 from agents.processes.approvers import SUPERVISOR_SOCKET
 from agents.runtime.loading.agent_folder import read_folder
 from agents.supervisor.child import Command
@@ -13,6 +14,7 @@ from bus import surroundings
 from bus.health import doors
 from bus.surroundings import Home
 from schemas import names
+from schemas.agent.references import variables_of
 from schemas.fleet import Fleet
 
 _PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "PYTHONPATH", "VIRTUAL_ENV", "SSL_CERT_FILE", "NATS_SERVER")
@@ -46,13 +48,9 @@ def instances(fleet: Fleet, home: Home, url: str, agent: str) -> list[Command]:
 
 
 def _keys(home: Home, agent: str) -> tuple[str, ...]:
-    """The environment variables that the agent's file refers to."""
-    read = read_folder(home.live(agent), os.environ).read
-    routing = read.file.routing
-    sections = (read.file.llm, routing.llm if routing else None)
-    references = [choice.api_key or "" for section in sections if section for choice in section.pool]
-    keys = [reference.removeprefix("env:") for reference in references if reference.startswith("env:")]
-    return (*keys, *sorted(read.variables))
+    """The environment variables that the agent's file refers to, and its `mcp.json`."""
+    folder = read_folder(home.live(agent), os.environ)
+    return (*variables_of(with_servers(folder.file, folder.folder)), *sorted(folder.read.variables))
 
 
 def _command(

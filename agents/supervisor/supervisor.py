@@ -62,6 +62,8 @@ class Supervisor:
         self._server: LocalServer | None = None
         self._server_restarts = 0
         self._control: asyncio.Server | None = None
+        self._is_up = False
+        """Everything was ready once, since the start."""
         self.stop_asked = asyncio.Event()
 
     @property
@@ -88,6 +90,7 @@ class Supervisor:
         except BaseException:
             await self.stop()
             raise
+        self._is_up = True
 
     async def stop(self) -> None:
         """Agents first, then the services, then who seals what all of them wrote, then the server."""
@@ -142,7 +145,7 @@ class Supervisor:
     async def _obey(self, command: dict[str, Any]) -> dict[str, Any]:
         name = str(command.get("command"))
         if name == "status":
-            return {"ok": True, "url": self.url, "processes": self.processes()}
+            return {"ok": True, "url": self.url, "is_up": self._is_up, "processes": self.processes()}
         if name == "stop":
             self.stop_asked.set()
             return {"ok": True}

@@ -70,10 +70,10 @@ def test_an_unknown_key_in_an_agents_file(tmp_path: Path) -> None:
 
 
 def test_a_missing_secret(tmp_path: Path) -> None:
-    """A model whose key is not set and may not be skipped stops the agent with the name of the variable."""
+    """A model whose key is not set and may not be skipped stops the start with the name of the variable."""
     name = "agents/greeter/agent.yaml"
     source = _edited(tmp_path / "fleet", name, lambda text: text.replace(", when_key_is_missing: skip", ""))
-    done = _agentbus("up", "--home", str(tmp_path / "home"), "--fleet", str(source))
+    done = _agentbus("up", "--home", str(tmp_path / "home"), "--detach", "--fleet", str(source))
     assert done.returncode != 0
     assert "agent-greeter did not start" in done.stderr
     assert "ANTHROPIC_API_KEY" in done.stderr

@@ -94,8 +94,14 @@ async def test_a_new_agent_is_added_beside_the_others(tmp_path: Path) -> None:
     assert {path.split("/")[0] for path in after.keys() - before.keys()} == {"newcomer"}
 
 
-async def test_the_key_that_makes_streams_is_let_in_for_that_long_only(tmp_path: Path) -> None:
-    """When provisioning is done, its own keys are in no file, and the server refuses them."""
+async def test_the_key_that_makes_streams_is_let_in_for_that_long_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When provisioning is done, its own keys are in no file, and the server refuses them.
+
+    The server has of our environment what it needs, and no key of a model.
+    """
+    monkeypatch.setenv("A_MODELS_KEY", "value")
     fleet, home = _home(tmp_path)
     keys = write_files(fleet, home)
     admins = {stream.account: create_credential(tmp_path / "admin" / stream.account) for stream in streams_of(fleet)}
@@ -107,6 +113,7 @@ async def test_the_key_that_makes_streams_is_let_in_for_that_long_only(tmp_path:
     )
     await server.start()
     try:
+        assert b"A_MODELS_KEY" not in Path(f"/proc/{server.process.pid}/environ").read_bytes()
         await _set_up((server,), fleet, home, keys, admins)
         text = home.server_config.read_text()
         for account, admin in admins.items():

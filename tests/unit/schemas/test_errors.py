@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from schemas.errors import WIRE_ERRORS, A2AError, FieldViolation, Internal, error_from_body
+from schemas.errors import WIRE_ERRORS, A2AError, AgentbusError, FieldViolation, Internal, error_from_body
+from schemas.redaction import REGISTERED
 
 INFO = "type.googleapis.com/google.rpc.ErrorInfo"
 BAD = "type.googleapis.com/google.rpc.BadRequest"
@@ -70,3 +71,11 @@ def test_metadata_may_have_any_key() -> None:
     got = error_from_body(body(message="m", details=[{"@type": INFO, "reason": "INTERNAL", "metadata": metadata}]))
     assert got.metadata == metadata
     assert got.message == "m"
+
+
+def test_no_message_holds_a_secret_of_this_process() -> None:
+    """Whatever others wrote into it: no caller, no log and no `repr` gets a registered value."""
+    REGISTERED.add("an-odd-v4lue-of-a-key")
+    error = Internal("the provider says: an-odd-v4lue-of-a-key is wrong")
+    assert error.message == str(error) == "the provider says: [redacted] is wrong"
+    assert "v4lue" not in f"{error!r} {error.to_body()} {AgentbusError('no an-odd-v4lue-of-a-key')!r}"
