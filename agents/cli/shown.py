@@ -35,9 +35,14 @@ async def told_plainly[T](answer: Awaitable[T]) -> T:
 
 
 def said(error: A2AError) -> str:
-    """An agent's error as one harmless sentence, begun with its reason unless nobody was there to give one."""
-    safe = harmless(error.message)
+    """An agent's error as harmless text, begun with its reason unless nobody was there to give one."""
+    safe = in_lines(error.message)
     return safe if isinstance(error, Unavailable) else f"{error.reason}: {safe}"
+
+
+def in_lines(text: str) -> str:
+    """Harmless text of an agent; none of its lines but the first passes for one of ours."""
+    return "\n  ".join(map(harmless, text.split("\n")))
 
 
 def print_json(value: a2a.A2AObject) -> None:

@@ -6,7 +6,7 @@ import sys
 from typing import Any, Final, Protocol
 
 from agents.cli.chat.dialogue import Answer, text_in
-from agents.cli.shown import is_colourful, said, state_name
+from agents.cli.shown import in_lines, is_colourful, said, state_name
 from schemas import a2a, names, protojson
 from schemas.errors import A2AError
 from schemas.text import harmless
@@ -171,7 +171,7 @@ class Lines:
 
 
 def _end_of(answer: Answer) -> str:
-    return f"{state_name(answer.state or 'unknown')}: {harmless(answer.remark, keep='\n\t')}"
+    return f"{state_name(answer.state or 'unknown')}: {in_lines(answer.remark)}"
 
 
 def _line(value: Any) -> None:

@@ -174,7 +174,7 @@ async def _listed(calls: Caller, agent: str, request: a2a.ListTasksRequest, limi
                 return _Listed(agent, tuple(found.values())[:limit], page.total_size)
             request = msgspec.structs.replace(request, page_token=page.next_page_token)
     except (Unavailable, DeadlineExceeded) as error:
-        return _Listed(agent, problem=said(error))
+        return _Listed(agent, problem=" ".join(said(error).split()))
 
 
 async def _ended(calls: Caller, which: tuple[str, str], deadline: float) -> a2a.Task:

@@ -12,6 +12,7 @@ from agents.cli.chat.dialogue import Answer, Cost
 from agents.cli.chat.screen import Plain, Terminal, bar_of, context_bar
 from agents.cli.chat.slash import cost_line
 from schemas import a2a, names
+from schemas.errors import Internal
 from schemas.usage import USAGE_KEY
 
 
@@ -124,3 +125,13 @@ def test_what_begins_anew_is_said_to_a_person(capsys: pytest.CaptureFixture[str]
     assert capsys.readouterr().out == "Hello\n(it begins anew; what stands above is void)\nAnew\nx\n"
     Plain().end(answer)
     assert capsys.readouterr().out == "Anew\nx\n"
+
+
+def test_an_error_of_many_lines_is_read_as_such(capsys: pytest.CaptureFixture[str]) -> None:
+    """None of them passes for a line of ours, and nothing reaches the terminal as it is."""
+    text = "no model answered\n- rate: m\x1b[31m\nagentbus: all is well"
+    Plain().end(Answer(state=a2a.FAILED, remark=text))
+    shown = "no model answered\n  - rate: m\\x1b[31m\n  agentbus: all is well\n"
+    assert capsys.readouterr().err == f"agentbus: failed: {shown}"
+    Plain().failed(Internal(text))
+    assert capsys.readouterr().err == f"agentbus: INTERNAL: {shown}"
