@@ -60,7 +60,8 @@ class Declared:
                 return msgspec.json.encode(part.data).decode()
         wanted = "no data: send a data part; the card has its JSON Schema"
         raise InvalidArgument(
-            f"skill {self.id} takes a data part; the card has its JSON Schema", violations=(FieldViolation("message.parts", wanted),)
+            f"skill {self.id} takes a data part; the card has its JSON Schema",
+            violations=(FieldViolation("message.parts", wanted),),
         )
 
     def answer(self, text: str) -> tuple[Part, ...]:
