@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 
 from agents.cli.agent.new import TEMPLATES
+from tests.harness.command import agentbus
 from tests.harness.trees import tree
 
 
 def check(*arguments: str) -> subprocess.CompletedProcess[str]:
     """Run the command."""
-    command = [sys.executable, "-m", "agents.cli", "agent", "check", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=90, check=False)
+    return agentbus("agent", "check", *arguments, timeout_s=90)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,6 @@ from tests.harness.fleet import CHECKOUT
 TOOLS = ("sh", "make", "dirname", "mkdir", "mktemp", "chmod", "rm", "cp", "mv", "cat", "echo", "python3")
 MAKEFILE = """\
 install: ; @:
-nats-cli: ; @.ci/nats-cli bin
 check: ; @echo checked
 test: ; @echo tested
 """
