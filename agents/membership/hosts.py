@@ -6,7 +6,6 @@ import asyncio
 import fcntl
 import os
 import shutil
-import signal
 import socket
 import subprocess
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -15,7 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from agents.installing.places import STATE
 from agents.installing.settle import settle, user_lines
+from agents.membership.servers import ChildServer, cluster_that_runs
 from agents.processes.provisioning import SERVER_UNIT, UnitServer
 from approvals.applying.control import RestartFailed, ask_supervisor, process_of
 from approvals.applying.systemd_control import unit_of
@@ -62,18 +63,6 @@ class Host(Protocol):
 
     async def adopt(self, fleet: Fleet, member: str) -> list[str]:
         """Run what `fleet` has now, as far as that is its to do; returns what is left for a person to do."""
-
-
-@dataclass(frozen=True, slots=True)
-class ChildServer:
-    """The server of `agentbus up`, which is another process's child."""
-
-    url: str
-    pid: int
-
-    def reload(self) -> None:
-        """See `Running.reload`."""
-        os.kill(self.pid, signal.SIGHUP)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,11 +167,14 @@ class Units:
 
 @dataclass(frozen=True, slots=True)
 class Nobody:
-    """Nothing of the fleet runs; its servers are started for the change alone."""
+    """Nobody who could be told: nothing of the fleet runs, or its servers alone do; `left` is for a person to do."""
 
     home: Home
     servers: Sequence[Running]
     name: str = "whoever starts it next"
+    left: str = (
+        "nothing of this fleet runs now; start it as ever, with: agentbus up, or systemctl start agentbus.target"
+    )
 
     async def stop(self, fleet: Fleet, member: str) -> None:
         """See `Host.stop`."""
@@ -201,9 +193,7 @@ class Nobody:
     async def adopt(self, fleet: Fleet, member: str) -> list[str]:  # noqa: ARG002
         """See `Host.adopt`."""
         await asyncio.to_thread(settle, self.home.root, fleet)
-        return [
-            "nothing of this fleet runs now; start it as ever, with: agentbus up, or systemctl start agentbus.target"
-        ]
+        return [self.left]
 
 
 @asynccontextmanager
@@ -260,13 +250,14 @@ async def running_host(home: Home, fleet: Fleet) -> Host | None:
     """Whoever runs this fleet now.
 
     Raises:
-        NotProvisioned: it is just starting, or a cluster.
+        NotProvisioned: it is just starting, or a part of a cluster is away.
     """
     if (supervised := await _supervised(home)) is not None:
         return supervised
+    if fleet.nats.cluster:
+        return _of_cluster(home, cluster_that_runs(fleet, home, os.environ))
     if not _is_of_units(home):
         return None
-    _require_one_server(fleet)
     return Units(home, (UnitServer(server_url(fleet, home)),))
 
 
@@ -286,9 +277,13 @@ def _is_of_units(home: Home) -> bool:
     return is_ours and _is_active(SERVER_UNIT)
 
 
-def _require_one_server(fleet: Fleet) -> None:
-    if fleet.nats.cluster:
-        raise NotProvisioned("the servers of a cluster are configured by hand, with: agentbus provision")
+def _of_cluster(home: Home, servers: Sequence[Running]) -> Host | None:
+    """Its servers are units of their own; everything else may be units of ours."""
+    if not servers:
+        return None
+    if home.root == Path(STATE) and _is_active(_UNITS[names.APPROVALS]):
+        return Units(home, servers)
+    return Nobody(home, servers, "the cluster", "start again what runs of the fleet, wherever that is")
 
 
 def _require_quiet(fleet: Fleet) -> None:

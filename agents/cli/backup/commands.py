@@ -15,7 +15,8 @@ from typing import Any, NoReturn
 from agents.cli.audit.progress import Progress
 from agents.cli.audit.verify import Wanted, conclude, verified_by
 from agents.cli.run import log_quietly, run_async
-from agents.membership.hosts import ChildServer, alone, running_host
+from agents.membership.hosts import alone, running_host
+from agents.membership.servers import ChildServer
 from agents.people import fleet_of
 from agents.processes.provisioning import SERVER_UNIT
 from bus.audit.read import Reader
