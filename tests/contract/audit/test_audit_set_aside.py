@@ -20,8 +20,8 @@ async def server(tmp_path: Path) -> AsyncIterator[AuditServer]:
         yield server
 
 
-async def test_events_that_the_stream_contradicts_are_set_aside(server: AuditServer) -> None:
-    """A process that was fenced comes back: its unsent events are kept in a file, which the trail says."""
+async def fenced(server: AuditServer) -> None:
+    """The process `one` ends with an unsent event, since another took its slot."""
     first = await opened(server, where="one")
     second = await opened(server, where="two")
     second.emit("process.started", action="start")
@@ -30,6 +30,11 @@ async def test_events_that_the_stream_contradicts_are_set_aside(server: AuditSer
     with pytest.raises(AuditFenced):
         await first.confirm()
     await first.close()
+
+
+async def test_events_that_the_stream_contradicts_are_set_aside(server: AuditServer) -> None:
+    """A process that was fenced comes back: its unsent events are kept in a file, which the trail says."""
+    await fenced(server)
     again = await opened(server, where="one")
     await again.close()
     events = await stored_events(server)
@@ -52,14 +57,7 @@ async def test_a_spool_that_cannot_be_set_aside_is_kept(
     server: AuditServer, failing: Callable[[Path], AbstractContextManager[object]]
 ) -> None:
     """The process does not start, and says what to do; nothing is changed, so the next one that can does all of it."""
-    first = await opened(server, where="one")
-    second = await opened(server, where="two")
-    second.emit("process.started", action="start")
-    await second.close()
-    first.emit("tool.intended", action="send_mail")
-    with pytest.raises(AuditFenced):
-        await first.confirm()
-    await first.close()
+    await fenced(server)
     folder = server.root / "state" / "one" / "audit"
     before = (folder / "spool").read_bytes()
     with failing(folder), pytest.raises(AuditUnavailable, match=r"cannot be put into another file: .*start again$"):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -204,24 +205,31 @@ async def test_malformed_headers_are_refused_and_harm_nobody(
     assert counting.runs == {}
 
 
-async def test_only_the_asked_agent_can_answer(fleet_bench: Bench) -> None:
-    """A reply that another agent forges does not reach the waiting caller; the true one does."""
+@asynccontextmanager
+async def asked(bench: Bench) -> AsyncIterator[str]:
+    """A request that waits for its answer, by its reply subject; whatever is done meanwhile, the true one comes."""
     gate = Gate()
-    async with serving(fleet_bench, "textstats", gate.skill):
-        ops = await caller(fleet_bench)
-        asked = asyncio.create_task(ops.send_message("textstats", saying("true")))
+    async with serving(bench, "textstats", gate.skill):
+        ops = await caller(bench)
+        sent = asyncio.create_task(ops.send_message("textstats", saying("true")))
         await gate.has_entered()
         (reply,) = ops._replies.waiting
+        yield reply
+        gate.opened.set()
+        answer = await sent
+        assert answer.message is not None
+        assert answer.message.text() == "true"
+
+
+async def test_only_the_asked_agent_can_answer(fleet_bench: Bench) -> None:
+    """A reply that another agent forges does not reach the waiting caller; the true one does."""
+    async with asked(fleet_bench) as reply:
         forged = json.dumps({"message": {"messageId": "f", "role": "ROLE_AGENT", "parts": [{"text": "forged"}]}})
         forger = await fleet_bench.attacker("greeter")
         await forger.refused(lambda: forger.client.publish(reply, forged.encode(), headers=VERSION))
         own = reply.replace(".textstats.", ".greeter.")
         await forger.client.publish(own, forged.encode(), headers=VERSION)
         await forger.client.flush()
-        gate.opened.set()
-        answer = await asked
-        assert answer.message is not None
-        assert answer.message.text() == "true"
 
 
 @pytest.mark.parametrize(
@@ -239,20 +247,11 @@ async def test_an_answer_that_may_be_the_servers_is_not_taken(
     fleet_bench: Bench, headers: dict[str, str] | None
 ) -> None:
     """A reply without the version, or with the marks of a stream, does not answer a request."""
-    gate = Gate()
-    async with serving(fleet_bench, "textstats", gate.skill):
-        ops = await caller(fleet_bench)
-        asked = asyncio.create_task(ops.send_message("textstats", saying("true")))
-        await gate.has_entered()
-        (reply,) = ops._replies.waiting
+    async with asked(fleet_bench) as reply:
         false = json.dumps({"message": {"messageId": "f", "role": "ROLE_AGENT", "parts": [{"text": "false"}]}})
         agent = await fleet_bench.attacker("textstats")
         await agent.client.publish(reply, false.encode(), headers=headers)
         await agent.client.flush()
-        gate.opened.set()
-        answer = await asked
-        assert answer.message is not None
-        assert answer.message.text() == "true"
         assert agent.errors == []
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from agents.mcp.servers import Servers
 from agents.tools.errors import ToolRefused
-from tests.contract.tools.test_mcp_servers import Place, offered, tool
+from tests.contract.tools.mcp_place import Place, offered, tool
 from tests.harness.toolbox import called, toolbox
 
 

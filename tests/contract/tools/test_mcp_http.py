@@ -15,6 +15,7 @@ from agents.mcp.errors import McpDown, McpError, McpFailed, McpTimedOut
 from agents.mcp.pins import Seen
 from agents.mcp.server import Around, Server, Times, Told
 from schemas.agent import McpServer
+from tests.contract.tools.mcp_place import settled
 from tests.harness.fleet import until
 from tests.harness.mcp_sdk_server import HttpServer, http_server
 
@@ -37,12 +38,8 @@ async def client(http: HttpServer, folder: Path, **spec: Any) -> AsyncIterator[S
     server = Server(
         "sums", McpServer(**whole), Around(folder, Seen(), told, Times(first_wait_s=0.01, longest_wait_s=0.02))
     )
-    server.start()
-    try:
-        await server.settled()
+    async with settled(server):
         yield server
-    finally:
-        await server.close()
 
 
 async def is_up(server: Server) -> None:
