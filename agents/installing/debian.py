@@ -1,7 +1,8 @@
 """A Debian package of the program, made with dpkg-deb alone.
 
 It holds what `agentbus install` puts on a machine, with units in /usr/lib, so that an administrator's files in /etc are
-stronger. It stops nothing and starts nothing: a fleet is enabled by whoever runs it, restarted after an upgrade by them.
+stronger. It starts nothing, and stops only what is removed: a fleet is enabled by whoever runs it, restarted after an
+upgrade by them. Purging takes what provisioning wrote in /etc; keys, trail and state are kept.
 
 Source: Debian Policy §5.3, §6.5; deb-control(5).
 """
@@ -17,6 +18,8 @@ from .drop_ins import systemd_version
 from .errors import NotPossible
 from .install import Work, install
 from .interpreter import Interpreter
+from .network import NAME as FLEET_DROP_IN
+from .places import CONFIGURATION, RECORD, STATE, SYSUSERS, UNITS
 from .release import Recipe
 from .running import run
 from .tree import Tree
@@ -36,6 +39,14 @@ Description: NATS message bus worker for fleets of AI agents
  own packages and nats-server in /opt/agentbus.
 """
 _MAINTAINER = "agentbus <agentbus@localhost>"
+_BEFORE = f"""\
+#!/bin/sh
+set -e
+if [ -e {RECORD} ] && ! grep -q '"is_packaged": *true' {RECORD}; then
+    echo "agentbus is here by agentbus install: agentbus uninstall first; keys, trail and state stay" >&2
+    exit 1
+fi
+"""
 _AFTER = """\
 #!/bin/sh
 set -e
@@ -45,16 +56,30 @@ if [ -d /run/systemd/system ]; then
     systemctl daemon-reload
 fi
 """
-_REMOVED = """\
+_BEFORE_REMOVAL = """\
 #!/bin/sh
 set -e
+if [ "$1" = remove ] && [ -d /run/systemd/system ]; then
+    systemctl stop 'agent@*' 'agent-*@*' 'agentbus*' nats-server.service
+fi
+"""
+_REMOVED = f"""\
+#!/bin/sh
+set -e
+if [ "$1" = purge ]; then
+    rm -f {SYSUSERS}/agentbus-agent-*.conf {SYSUSERS}/agentbus-seal-*.conf {UNITS}/*.d/{FLEET_DROP_IN}
+    rmdir --ignore-fail-on-non-empty {UNITS}/*.service.d 2>/dev/null || true
+    [ ! -d {STATE} ] || echo "left: {STATE} and {CONFIGURATION}, with the fleet's keys, trail and state"
+fi
 if [ -d /run/systemd/system ]; then systemctl daemon-reload; fi
 """
-_SCRIPTS = {"postinst": _AFTER, "postrm": _REMOVED}
+_SCRIPTS = {"preinst": _BEFORE, "postinst": _AFTER, "prerm": _BEFORE_REMOVAL, "postrm": _REMOVED}
 
 
-def make_package(recipe: Recipe, folder: Path, say: Callable[[str], None]) -> Path:
+def make_package(recipe: Recipe, folder: Path, say: Callable[[str], None], root: Path | None = None) -> Path:
     """Make `agentbus_VERSION_ARCHITECTURE.deb` in a folder; returns its path.
+
+    `root`: where it is put together and stays, with a release that is there already; else that is gone at the end.
 
     Raises:
         NotPossible: this is no Debian, or nothing is known of what the program needs.
@@ -66,8 +91,8 @@ def make_package(recipe: Recipe, folder: Path, say: Callable[[str], None]) -> Pa
         )
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="agentbus-deb-") as scratch:
-        root = Path(scratch) / "root"
-        root.mkdir(mode=0o755)
+        root = root or Path(scratch) / "root"
+        root.mkdir(mode=0o755, exist_ok=True)
         done = install(recipe, Work(Tree(root), say, is_packaged=True))
         architecture = run(["dpkg", "--print-architecture"]).strip()
         version = recipe.source.version
@@ -78,8 +103,8 @@ def make_package(recipe: Recipe, folder: Path, say: Callable[[str], None]) -> Pa
         _put_control(root, control)
         package = folder / f"agentbus_{version}_{architecture}.deb"
         say(f"build  {package}  ({done.release})")
-        run(["dpkg-deb", "--root-owner-group", "-Zxz", "-z1", "--build", str(root), str(package)])
-        _make_removable(root)
+        run(["dpkg-deb", "--root-owner-group", "-Zzstd", "-z3", "--build", str(root), str(package)])
+        _make_removable(Path(scratch))
     return package
 
 
@@ -95,7 +120,7 @@ def depends(interpreter: Interpreter, systemd: int) -> list[str]:
 
 def _put_control(root: Path, control: str) -> None:
     folder = root / "DEBIAN"
-    folder.mkdir(mode=0o755)
+    folder.mkdir(mode=0o755, exist_ok=True)
     (folder / "control").write_text(control)
     for name, text in _SCRIPTS.items():
         (folder / name).write_text(text)

@@ -95,7 +95,7 @@ def build(recipe: Recipe, tree: Tree, name: str, manifest: Callable[[str], Manif
         put_packages(recipe.packages, packages, recipe.wheels)
         recipe.say(f"agentbus {recipe.source.version}")
         put_product(recipe.source, packages)
-        server = _put_server(recipe, staging, packages)
+        server = put_server(recipe, staging, packages)
         recipe.say("byte code")
         _compile(staging, packages, f"{RELEASES}/{name}")
         shutil.copytree(recipe.source.units, staging / UNITS)
@@ -118,7 +118,12 @@ def _compile(staging: Path, packages: Path, place: str) -> None:
     run([str(staging / "bin" / "python"), "-sP", "-m", "compileall", *how, str(library)])
 
 
-def _put_server(recipe: Recipe, staging: Path, packages: Path) -> str:
+def put_server(recipe: Recipe, staging: Path, packages: Path) -> str:
+    """Have `bin/nats-server` in a release: the one that was named, or that of the packages; returns its version.
+
+    Raises:
+        NoServer: it is none, or too old.
+    """
     place = staging / "bin" / "nats-server"
     if recipe.server is not None:
         shutil.copyfile(recipe.server, place)

@@ -11,7 +11,7 @@ import pytest
 from tests.harness.needs import needs
 from tests.harness.server_install import AGENTBUS, bare_guest
 from tests.harness.systemd_boot import Machine, booted, obstacle
-from tests.harness.systemd_units import CHECKOUT
+from tests.harness.systemd_units import CHECKOUT, unit_files
 
 pytestmark = [needs(obstacle() is None, obstacle()), pytest.mark.timeout(300)]
 
@@ -26,6 +26,11 @@ echo '# of 0.0.9' >>share/systemd/agents.slice
 """
 """A release of before, whose units differ: it is made of the one that is there, since building takes its time."""
 UNIT = "/etc/systemd/system/agentbus-sealer.service"
+PACKAGED = f"""\
+mkdir -p /root/pkg/opt/agentbus/releases && cp -al /opt/agentbus/releases/{NOW} /root/pkg/opt/agentbus/releases/ &&
+cd {CHECKOUT} && {AGENTBUS} install --root /root/pkg --deb /root/dist
+"""
+"""A package of the release that is there: building one more takes its time."""
 ANSWER = "for try in $(seq 50); do agentbus ask greeter hello && exit; sleep 0.2; done; exit 1"
 
 
@@ -106,8 +111,30 @@ def test_what_was_put_off_is_done_by_the_next_run(machine: Machine) -> None:
     assert in_use(machine) == [NOW]
 
 
+def test_a_package_holds_the_same(machine: Machine) -> None:
+    """The same program; units, users and rules where packages have theirs, nothing in /etc. Not beside an installation."""
+    made = machine.run(PACKAGED, timeout_s=120).check().splitlines()[-1]
+    held = machine.run(f"dpkg-deb --contents {made} | awk '{{print $6}}'").check().split()
+    outside = {path for path in held if not path.endswith("/") and not path.startswith("./opt/agentbus/releases/")}
+    shipped = {f"./{path.lstrip('/')}".replace("/etc/polkit-1", "/usr/share/polkit-1") for path in unit_files()}
+    shipped = {path.replace("./etc/", "./usr/lib/") for path in shipped}
+    assert outside >= shipped | {"./usr/bin/agentbus", "./opt/agentbus/current", "./opt/agentbus/installed.json"}
+    assert not [path for path in outside if path.startswith(("./etc/", "./var/", "./usr/local/"))]
+    assert {f"./opt/agentbus/releases/{NOW}/bin/{name}" for name in ("agentbus", "python", "nats-server")} <= set(held)
+    assert "agentbus uninstall first" in machine.run(f"dpkg --install {made}").err
+
+
+def test_a_member_that_leaves_takes_its_line_along(machine: Machine) -> None:
+    """The user of an agent stays, and is named; nothing makes it again."""
+    said = machine.run("agentbus fleet remove textstats", timeout_s=60).check()
+    assert "kept: user agent-textstats, whose number owns files" in said
+    listed = machine.run("ls /etc/sysusers.d").check().split()
+    assert "agentbus-agent-greeter.conf" in listed
+    assert "agentbus-agent-textstats.conf" not in listed
+
+
 def test_uninstalling_takes_what_was_installed_and_keeps_the_rest(machine: Machine) -> None:
-    """The last test here: nothing runs, a changed unit is kept and named, data stays until it is asked for."""
+    """Nothing runs, a changed unit is kept and named, data stays until it is asked for."""
     machine.run(f"echo '# mine' >>{UNIT}").check()
     assert machine.run("agentbus uninstall").code == 2
     said = machine.run("agentbus uninstall --yes", timeout_s=120).check()
@@ -122,3 +149,18 @@ def test_uninstalling_takes_what_was_installed_and_keeps_the_rest(machine: Machi
     )
     machine.run(f"cd {CHECKOUT} && {AGENTBUS} uninstall --yes --purge").check()
     assert machine.run("ls -d /var/lib/agentbus /etc/agentbus").code != 0
+
+
+def test_a_package_comes_and_goes(machine: Machine) -> None:
+    """The last test here: dpkg puts it, provisioning uses it, its manager alone changes it, and purging leaves the data."""
+    machine.run("dpkg --install /root/dist/agentbus_*.deb", timeout_s=120).check()
+    machine.run("agentbus provision", timeout_s=60).check()
+    assert "apt remove" in machine.run("agentbus uninstall --yes").err
+    machine.run("systemctl start nats-server").check()
+    machine.run("dpkg --remove agentbus", timeout_s=60).check()
+    assert machine.run("ps -eo user= | grep -E '^(agent|nats|seal)'").out == ""
+    assert machine.run("ls -d /opt/agentbus /usr/bin/agentbus /usr/lib/systemd/system/agent@.service").out == ""
+    assert "agentbus-agent-greeter.conf" in machine.run("ls /etc/sysusers.d").check()
+    assert "left: /var/lib/agentbus" in machine.run("dpkg --purge agentbus", timeout_s=60).check()
+    assert "agentbus" not in machine.run("ls /etc/sysusers.d").check()
+    machine.run("test -d /var/lib/agentbus/credentials").check()

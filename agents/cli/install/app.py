@@ -29,7 +29,10 @@ def install(
         bool, typer.Option("--rollback", help="Use the release that was made before this one.")
     ] = False,
     deb: Annotated[
-        Path | None, typer.Option(help="Write a Debian package into this folder, and install nothing.")
+        Path | None,
+        typer.Option(
+            help="Write a Debian package into this folder, and install nothing. --root: where it is put together."
+        ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:

@@ -23,6 +23,7 @@ from agents.installing.tree import Tree
 from agents.installing.uninstall import uninstall as do_uninstall
 
 _USAGE = 2
+_MACHINE = Path("/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,8 @@ def install(wanted: Wanted, how: How) -> None:
 
 def package(wanted: Wanted, how: How, folder: Path) -> None:
     """A Debian package of it."""
-    made = make_package(_recipe(wanted, how), folder.absolute(), how.say)
+    root = how.root.resolve() if how.root != _MACHINE else None
+    made = make_package(_recipe(wanted, how), folder.absolute(), how.say, root)
     print(json.dumps({"package": str(made)}) if how.as_json else made)
 
 
