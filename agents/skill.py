@@ -13,6 +13,7 @@
 The types are the contract: they are published in the agent's card as JSON Schemas, and what does not
 match is refused before the function runs. A skill that gives its answer in pieces is an async generator,
 `async def tell(request: str, ctx: Context) -> AsyncIterator[str]`; its output type is that of a piece.
+Plain `@skill` takes the description from the function's docstring.
 """
 
 from __future__ import annotations
@@ -54,18 +55,21 @@ class Skill:
     """The function is an async generator, and `output` the type of each piece."""
 
 
+@typing.overload
+def skill(function: Function, /) -> Skill: ...
+@typing.overload
 def skill(
-    *,
-    description: str,
+    *, description: str = "", id: str = "", name: str = "", tags: Sequence[str] = (), examples: Sequence[str] = ()
+) -> Callable[[Function], Skill]: ...
+def skill(
+    function: Function | None = None, /, *, description: str = "",
     id: str = "",  # noqa: A002  the protocol's word
-    name: str = "",
-    tags: Sequence[str] = (),
-    examples: Sequence[str] = (),
-) -> Callable[[Function], Skill]:
+    name: str = "", tags: Sequence[str] = (), examples: Sequence[str] = (),
+) -> Skill | Callable[[Function], Skill]:  # fmt: skip
     """Make a skill of `async def f(request: Input, ctx: Context) -> Output`.
 
     `Input` and `Output` are `str` (text), a msgspec Struct or a pydantic model. `id` is the function's name
-    with dashes unless given.
+    with dashes unless given, and `description` the first paragraph of its docstring.
 
     Raises:
         InvalidDocument: the function is not of that form; the message says what is missing.
@@ -73,12 +77,22 @@ def skill(
 
     def decorate(function: Function) -> Skill:
         taken, given = _types_of(function)
+        words = description or first_paragraph(function)
+        if not words:
+            raise InvalidDocument(
+                f"skill {function.__name__} needs a docstring, or `description`: it is what others know of it"
+            )
         identity = require_token("skill", id or function.__name__.replace("_", "-"))
         title = name or identity.replace("-", " ").capitalize()
         streams = inspect.isasyncgenfunction(function)
-        return Skill(identity, title, description, tuple(tags), tuple(examples), taken, given, function, streams)
+        return Skill(identity, title, words, tuple(tags), tuple(examples), taken, given, function, streams)
 
-    return decorate
+    return decorate if function is None else decorate(function)
+
+
+def first_paragraph(function: Callable[..., Any]) -> str:
+    """What the docstring of a function begins with, in one line; empty where it has none."""
+    return " ".join((inspect.getdoc(function) or "").split("\n\n", maxsplit=1)[0].split())
 
 
 def _types_of(function: Function) -> tuple[type[Any], type[Any]]:

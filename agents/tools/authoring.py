@@ -25,6 +25,7 @@ import pydantic
 
 from agents.context import Context
 from agents.llm.tools import Input, Tool
+from agents.skill import first_paragraph
 from agents.tools.row import Row
 from schemas.a2a import JsonObject
 from schemas.documents import Document, parse_value
@@ -102,7 +103,7 @@ def tool(
             raise InvalidDocument(f"{where} must be `async def {function.__name__}(…)`")
         if not NAME.fullmatch(title):
             raise InvalidDocument(f"{where}: {title!r} is no name: letters, digits, '_' and '-', at most 64")
-        words = description or _first_paragraph(function)
+        words = description or first_paragraph(function)
         if not words:
             raise InvalidDocument(f"{where} needs a docstring, or `description`: it is all that a model knows of it")
         taken = _parameters(function, where)
@@ -211,10 +212,6 @@ def _refers(components: Mapping[str, Any], name: str) -> bool:
 
 def _fields(arguments: Any) -> list[str]:
     return list(type(arguments).model_fields)
-
-
-def _first_paragraph(function: Function) -> str:
-    return " ".join((inspect.getdoc(function) or "").split("\n\n")[0].split())
 
 
 def _said(result: Any) -> str:

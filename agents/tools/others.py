@@ -20,6 +20,7 @@ from importlib.metadata import Distribution, EntryPoint, PackageNotFoundError, d
 from pathlib import Path
 from typing import Any, Final
 
+from agents.runtime.loading.siblings import find_siblings
 from agents.tools.authoring import AuthoredTool
 from agents.tools.errors import ToolUnusable
 from agents.tools.row import Row
@@ -87,6 +88,7 @@ def _module(name: str, path: Path) -> Any:
     module = importlib.util.module_from_spec(spec)
     sys.modules[title] = module  # the types of its functions are resolved through it
     sys.dont_write_bytecode = True  # the release folder is read-only
+    find_siblings(path.parent)
     try:
         spec.loader.exec_module(module)
     except _WHEN_IMPORTING as error:

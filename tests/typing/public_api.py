@@ -97,10 +97,13 @@ def not_async(request: str, ctx: Context) -> str:
     return request
 
 
-@skill()  # type: ignore[call-arg]
-async def not_described(request: str, ctx: Context) -> str:
-    """A skill must be described."""
+@skill
+async def described(request: str, ctx: Context) -> str:
+    """Its docstring describes it."""
     return request
+
+
+assert_type(described, Skill)
 
 
 async def as_a_caller(calls: Caller, request: a2a.SendMessageRequest) -> None:

@@ -16,6 +16,7 @@ from agents.lifespan import Lifespan
 from agents.mcp.config import with_servers
 from agents.runtime.loading.agent_folder import AgentFolder, read_folder
 from agents.runtime.loading.declared import Declared
+from agents.runtime.loading.siblings import find_siblings
 from agents.runtime.loading.typed import FILE, TEXT, json_schema
 from agents.skill import Skill
 from schemas import a2a
@@ -104,6 +105,7 @@ def _module(path: Path) -> Any:
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # type hints of the handler are resolved through its module
     sys.dont_write_bytecode = True  # the release folder is read-only
+    find_siblings(path.parent)
     try:
         spec.loader.exec_module(module)
     except InvalidDocument as error:
