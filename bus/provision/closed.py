@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from bus.connection import Connection, Profile
 from bus.credentials import create_credential
 from bus.errors import NotProvisioned
-from bus.provision.members import servers_of
+from bus.provision.members import Server, servers_of
 from bus.provision.server_config import closed_config
 from bus.provision.store_key import ensure_store_key
-from bus.server import LocalServer
 from bus.surroundings import Home
 from schemas.fleet import Fleet
 
@@ -31,28 +30,28 @@ async def administered(fleet: Fleet, home: Home, account: str) -> AsyncIterator[
     if fleet.nats.cluster:
         raise NotProvisioned("this fleet has a cluster; this is for a fleet with one server")
     (here,) = servers_of(fleet, home)
+    async with administering(fleet, here, ensure_store_key(fleet, home), (account,)) as connections:
+        yield connections[account]
+
+
+@asynccontextmanager
+async def administering(
+    fleet: Fleet, server: Server, environment: Path | None, accounts: Sequence[str]
+) -> AsyncIterator[Mapping[str, Connection]]:
+    """The same of any server of a fleet, its store's key in `environment`: a connection for each of these accounts."""
     with tempfile.TemporaryDirectory(prefix="agentbus-admin-") as folder:
-        key = create_credential(Path(folder) / account)
+        keys = {account: create_credential(Path(folder) / account) for account in accounts}
         config = Path(folder) / "nats-server.conf"
-        config.write_text(closed_config(fleet, here, {account: key.public_key()}))
-        server = LocalServer(
-            config,
-            here.log,
-            here.host,
-            here.port,
-            store=here.store,
-            environment=ensure_store_key(fleet, home),
-            ca=here.tls.ca if here.tls else None,
-        )
-        try:
-            await server.start()
-            profile = Profile(
-                url=server.url, credential=key, name="administrator", inbox_prefix="_INBOX", wait_for_server=False
-            )
-            connection = await Connection.open(profile)
-            try:
-                yield connection
-            finally:
-                await connection.close()
-        finally:
-            await server.stop()
+        config.write_text(closed_config(fleet, server, {account: key.public_key() for account, key in keys.items()}))
+        local = server.local(environment, config)
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(local.stop)
+            await local.start()
+            connections = {}
+            for account, key in keys.items():
+                profile = Profile(
+                    url=local.url, credential=key, name="administrator", inbox_prefix="_INBOX", wait_for_server=False
+                )
+                connections[account] = await Connection.open(profile)
+                stack.push_async_callback(connections[account].close)
+            yield connections

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bus.address import address_of
+from bus.server import LocalServer
 from bus.surroundings import Home
 from schemas.fleet import Fleet
 
@@ -31,6 +32,13 @@ class Server:
     store: Path
     log: Path
     tls: Certificate | None = None
+
+    def local(self, environment: Path | None, config: Path | None = None) -> LocalServer:
+        """It as a child process, not started, with its own configuration or another. `environment`: as there."""
+        return LocalServer(
+            config or self.config, self.log, self.host, self.port, store=self.store, environment=environment,
+            ca=self.tls.ca if self.tls else None,
+        )  # fmt: skip
 
 
 def servers_of(fleet: Fleet, home: Home) -> tuple[Server, ...]:

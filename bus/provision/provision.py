@@ -173,18 +173,7 @@ async def start_servers(fleet: Fleet, home: Home) -> tuple[LocalServer, ...]:
 
 def local_servers(fleet: Fleet, home: Home) -> tuple[LocalServer, ...]:
     """This fleet's servers as `write_files` configures them, not started."""
-    return tuple(
-        LocalServer(
-            one.config,
-            one.log,
-            one.host,
-            one.port,
-            store=one.store,
-            environment=ensure_store_key(fleet, home),
-            ca=one.tls.ca if one.tls else None,
-        )
-        for one in servers_of(fleet, home)
-    )
+    return tuple(one.local(ensure_store_key(fleet, home)) for one in servers_of(fleet, home))
 
 
 async def put_in_force(fleet: Fleet, home: Home, servers: Sequence[Running]) -> None:

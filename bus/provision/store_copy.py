@@ -11,22 +11,20 @@ consumers (tried on 2.15.0).
 from __future__ import annotations
 
 import shutil
-import tempfile
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 from bus.audit.copies.snapshot import hand_over_stream, ours
-from bus.connection import Connection, Profile
-from bus.credentials import create_credential
+from bus.connection import Connection
 from bus.errors import NotProvisioned
 from bus.jetstream import call
-from bus.provision.members import Server, servers_of
-from bus.provision.server_config import closed_config
+from bus.provision.closed import administering
+from bus.provision.members import servers_of
 from bus.provision.store_switch import next_key, next_store
-from bus.server import LocalServer, free_port
+from bus.server import free_port
 from bus.surroundings import Home
 from schemas.fleet import Fleet
 
@@ -63,8 +61,8 @@ async def both_stores(fleet: Fleet, home: Home) -> AsyncIterator[Stores]:
     _as_owned(here.store, there.store)
     accounts = accounts_in(here.store)
     async with AsyncExitStack() as stack:
-        old = await stack.enter_async_context(_administered(fleet, here, home.store_key, accounts))
-        new = await stack.enter_async_context(_administered(fleet, there, next_key(home), accounts))
+        old = await stack.enter_async_context(administering(fleet, here, home.store_key, accounts))
+        new = await stack.enter_async_context(administering(fleet, there, next_key(home), accounts))
         yield Stores(old, new)
 
 
@@ -159,33 +157,6 @@ async def _pages(admin: Connection, verb: str, of: str) -> list[dict[str, Any]]:
         found += page
         if not page or len(found) >= answer["total"]:
             return found
-
-
-@asynccontextmanager
-async def _administered(fleet: Fleet, server: Server, key: Path, accounts: Sequence[str]) -> AsyncIterator[Admins]:
-    with tempfile.TemporaryDirectory(prefix="agentbus-admin-") as folder:
-        credentials = {account: create_credential(Path(folder) / account) for account in accounts}
-        config = Path(folder) / "nats-server.conf"
-        config.write_text(closed_config(fleet, server, {name: one.public_key() for name, one in credentials.items()}))
-        local = LocalServer(
-            config, server.log, server.host, server.port, store=server.store, environment=key,
-            ca=server.tls.ca if server.tls else None,
-        )  # fmt: skip
-        async with AsyncExitStack() as stack:
-            stack.push_async_callback(local.stop)
-            await local.start()
-            connections = {}
-            for account, credential in credentials.items():
-                profile = Profile(
-                    url=local.url,
-                    credential=credential,
-                    name="administrator",
-                    inbox_prefix="_INBOX",
-                    wait_for_server=False,
-                )
-                connections[account] = await Connection.open(profile)
-                stack.push_async_callback(connections[account].close)
-            yield connections
 
 
 def _as_owned(like: Path, folder: Path) -> None:
