@@ -33,7 +33,14 @@ from bus.errors import ConnectionRefused
 from bus.headers import Block
 from bus.refusals import Patience, Refusals, is_refusal
 from bus.wire import Handler, Msg, WireClient, hpub, pub
-from schemas.errors import DeadlineExceeded, InvalidSubject, PayloadTooLarge, PermissionDenied, Unavailable
+from schemas.errors import (
+    DeadlineExceeded,
+    InvalidDocument,
+    InvalidSubject,
+    PayloadTooLarge,
+    PermissionDenied,
+    Unavailable,
+)
 
 __all__ = ["Connection", "Handler", "Headers", "Msg", "Profile", "Subscription", "servers_at"]
 
@@ -144,7 +151,7 @@ class Connection:
             "inbox_prefix": profile.inbox_prefix,
             "allow_reconnect": patient,
             "max_reconnect_attempts": -1 if patient else 1,
-            "reconnect_to_server_handler": _next_server,
+            "reconnect_to_server_handler": self._next_server,
             "connect_timeout": 5,
             "ping_interval": profile.ping_interval_s,
             "max_outstanding_pings": 2,
@@ -155,6 +162,13 @@ class Connection:
             "reconnected_cb": on_reconnected,
             "closed_cb": on_closed,
         }
+
+    def _next_server(self, servers: list[Any], info: dict[str, Any]) -> tuple[Srv | None, float]:
+        """Whom to try next; whose word is believed there is read anew, since authorities are replaced."""
+        with contextlib.suppress(InvalidDocument):  # what was believed before still is
+            if context := read_address(self.profile.url).context():
+                self._client.options["tls"] = context
+        return _next_server(servers, info)
 
     async def _on_error(self, error: Exception) -> None:
         kind = type(error).__name__

@@ -118,9 +118,10 @@ class WireClient(Client):
         await super()._connect_to_server(server)
         # Before Python 3.13.8 asyncio's writelines takes a transport that is lost for one that is full, and watches a
         # number of a file that another one gets (CPython issue 136234); its write does not.
-        transport = self._transport
-        transport.writelines = lambda lines: transport.write(b"".join(lines))  # type: ignore[union-attr,method-assign]
-        transport.connect_tls = partial(_handshake, transport, transport.connect_tls)  # type: ignore[union-attr,method-assign]
+        transport: Any = self._transport
+        transport.writelines = lambda lines: transport.write(b"".join(lines))
+        its_own = partial(type(transport).connect_tls, transport)  # a reconnection may have the transport of before
+        transport.connect_tls = partial(_handshake, transport, its_own)
 
     async def _process_err(self, err_msg: str) -> None:
         """A key that is no longer taken is tried again as after any other loss: a reload may let it in a moment later."""

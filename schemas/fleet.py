@@ -96,18 +96,19 @@ class Listen(Document):
 
     @model_validator(mode="after")
     def _nothing_in_the_clear(self) -> Self:
-        if self.tls is False and not self._is_local:
+        if self.tls is False and not self.is_local:
             raise ValueError("tls may be off only where nothing but loopback is listened on; leave it out")
         return self
 
     @property
-    def _is_local(self) -> bool:
+    def is_local(self) -> bool:
+        """Whether nobody can connect from another machine."""
         return all(is_loopback(host) for host in ([member.host for member in self.cluster] or [self.host]))
 
     @property
     def has_tls(self) -> bool:
         """Whether clients, and the servers of a cluster, speak TLS."""
-        return not self._is_local if self.tls is None else bool(self.tls)
+        return not self.is_local if self.tls is None else bool(self.tls)
 
     @property
     def given_files(self) -> Tls | None:

@@ -4,7 +4,7 @@
     public/ca.pem             its certificate: what every client believes, and nothing else
     nats/tls/server.{key,pem} the server's; all servers of a cluster have the same, with the names of all
 
-The authority is made once. The server's certificate is made anew when less than a third of its time is left, or when
+The authority is made once, and replaced by `bus.provision.authority`; meanwhile `ca.pem` has both certificates. The server's certificate is made anew when less than a third of its time is left, or when
 the fleet file names other hosts; a reload puts it in force, and no connection is closed by that.
 
 Clients have no certificates: a login signs the server's challenge with the nkey that says who it is, and a second key
@@ -50,7 +50,7 @@ def ensure_tls(fleet: Fleet, home: Home, now: datetime | None = None) -> bool:
         return False
     given = fleet.nats.given_files
     if given:
-        return _put(home.ca, _read(given.ca_file), 0o644)
+        return put(home.ca, read(given.ca_file), 0o644)
     moment = now or datetime.now(UTC)
     authority = _authority(fleet.name, home, moment)
     hosts = hosts_of(fleet.nats)
@@ -58,8 +58,8 @@ def ensure_tls(fleet: Fleet, home: Home, now: datetime | None = None) -> bool:
         return False
     key = ec.generate_private_key(ec.SECP256R1())
     certificate = _server_certificate(key, hosts, authority, moment)
-    _put(home.server_key, _pem_of_key(key), 0o600)
-    return _put(home.server_certificate, _pem(certificate), 0o644)
+    put(home.server_key, pem_of_key(key), 0o600)
+    return put(home.server_certificate, pem(certificate), 0o644)
 
 
 def hosts_of(listen: Listen) -> tuple[str, ...]:
@@ -76,7 +76,7 @@ def expires_at(certificate: Path) -> datetime:
         NotProvisioned: there is none, or it cannot be read.
     """
     try:
-        return x509.load_pem_x509_certificate(_read(certificate)).not_valid_after_utc
+        return x509.load_pem_x509_certificate(read(certificate)).not_valid_after_utc
     except ValueError as error:
         raise NotProvisioned(
             f"{certificate} is not a certificate ({error}); remove it and run: agentbus provision"
@@ -91,20 +91,25 @@ def _authority(fleet: str, home: Home, now: datetime) -> Authority:
         if home.ca.exists():
             raise NotProvisioned(
                 f"{home.ca_key} is gone, without which no certificate can be signed that the fleet's clients believe; "
-                f"bring it back, or remove {home.ca}, provision again, and start every process again"
+                f"bring it back, or replace the authority: agentbus fleet rotate --ca"
             )
         key = ec.generate_private_key(ec.SECP256R1())
-        _put(home.ca_key, _pem_of_key(key), 0o600)
-        _put(home.ca, _pem(_authority_certificate(fleet, key, now)), 0o644)
-    key_read = serialization.load_pem_private_key(_read(home.ca_key), None)
+        put(home.ca_key, pem_of_key(key), 0o600)
+        put(home.ca, pem(authority_certificate(fleet, key, now)), 0o644)
+    key_read = serialization.load_pem_private_key(read(home.ca_key), None)
     if not isinstance(key_read, ec.EllipticCurvePrivateKey):
         raise NotProvisioned(f"{home.ca_key} is not a key that this version makes; bring the one that it made back")
     if not home.ca.exists():
-        _put(home.ca, _pem(_authority_certificate(fleet, key_read, now)), 0o644)
-    return x509.load_pem_x509_certificate(_read(home.ca)), key_read
+        put(home.ca, pem(authority_certificate(fleet, key_read, now)), 0o644)
+    public = key_read.public_key()
+    found = next((one for one in x509.load_pem_x509_certificates(read(home.ca)) if one.public_key() == public), None)
+    if found is None:
+        raise NotProvisioned(f"{home.ca} has no certificate of the key {home.ca_key}; bring both back from one copy")
+    return found, key_read
 
 
-def _authority_certificate(fleet: str, key: ec.EllipticCurvePrivateKey, now: datetime) -> x509.Certificate:
+def authority_certificate(fleet: str, key: ec.EllipticCurvePrivateKey, now: datetime) -> x509.Certificate:
+    """The certificate that an authority's key signs for itself."""
     name = _name(f"agentbus {fleet}")
     usage = _usage(key_cert_sign=True, crl_sign=True)
     return (
@@ -157,8 +162,8 @@ def _usage(*, digital_signature: bool = False, key_cert_sign: bool = False, crl_
 def _is_good(home: Home, authority: x509.Certificate, hosts: tuple[str, ...], now: datetime) -> bool:
     if not (home.server_certificate.exists() and home.server_key.exists()):
         return False
-    found = x509.load_pem_x509_certificate(_read(home.server_certificate))
-    if serialization.load_pem_private_key(_read(home.server_key), None).public_key() != found.public_key():
+    found = x509.load_pem_x509_certificate(read(home.server_certificate))
+    if serialization.load_pem_private_key(read(home.server_key), None).public_key() != found.public_key():
         return False  # whoever wrote them was stopped in between
     names = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     rest = found.not_valid_after_utc - now
@@ -180,24 +185,31 @@ def _name(text: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text[:64])])
 
 
-def _pem(certificate: x509.Certificate) -> bytes:
+def pem(certificate: x509.Certificate) -> bytes:
+    """A certificate as it stands in a file."""
     return certificate.public_bytes(serialization.Encoding.PEM)
 
 
-def _pem_of_key(key: ec.EllipticCurvePrivateKey) -> bytes:
+def pem_of_key(key: ec.EllipticCurvePrivateKey) -> bytes:
+    """A private key as it stands in its file."""
     return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
 
 
-def _read(path: Path | str) -> bytes:
+def read(path: Path | str) -> bytes:
+    """Read a file of TLS.
+
+    Raises:
+        NotProvisioned: it cannot be read.
+    """
     try:
         return Path(path).read_bytes()
     except OSError as error:
         raise NotProvisioned(f"{path} of nats.tls cannot be read: {os.strerror(error.errno or 0)}") from None
 
 
-def _put(path: Path, data: bytes, mode: int) -> bool:
+def put(path: Path, data: bytes, mode: int) -> bool:
     """Write it; returns whether it is another than before."""
     if path.exists() and path.read_bytes() == data:
         return False

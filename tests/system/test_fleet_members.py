@@ -148,6 +148,22 @@ def test_keys_that_seal_the_trail_are_rotated(fleet: RunningFleet, tmp_path: Pat
     assert (old.returncode, "give you public/seal.policy as it is now" in old.stdout) == (2, True), old.stdout
 
 
+def test_every_key_is_rotated(fleet: RunningFleet) -> None:
+    """All that can be while the fleet runs, the authority too, and what is left is named with its command."""
+    before, ca, keys = fleet.processes(), fleet.home.ca.read_bytes(), _keys(fleet)
+    said = fleet.run("fleet", "rotate", "--all").stdout
+    assert "the store's key, with the fleet stopped: agentbus fleet rotate --store" in said
+    assert fleet.home.ca.read_bytes() != ca
+    assert {name for name, found in _keys(fleet).items() if set(found) & set(keys[name])} == set()
+    assert fleet.processes()["nats-server"]["pid"] == before["nats-server"]["pid"]
+    assert fleet.run("ask", "greeter", "hello").stdout
+    assert [event["data"]["resource"] for event in fleet.events("key.rotated")][-1] == "authority"
+    fleet.run("provision", "--check")
+    assert fleet.run("audit", "verify").stdout.startswith("sound")
+    wrong = fleet.run("fleet", "rotate", "--ca", "--store", check=False)
+    assert (wrong.returncode, "name one member" in wrong.stderr) == (78, True)
+
+
 def _keys(fleet: RunningFleet) -> dict[str, list[str]]:
     members = json.loads(fleet.run("fleet", "show", "--json").stdout)["members"]
     return {row["name"]: [key["public"] for key in row["keys"]] for row in members}

@@ -140,16 +140,13 @@ def fleet_rotate(
     home: HomeOption = HOME,
     everybody: Annotated[bool, typer.Option("--all", help="Everybody who has a key.")] = False,
     store: Annotated[bool, typer.Option("--store", help="The key of the store; the fleet is stopped.")] = False,
+    ca: Annotated[bool, typer.Option("--ca", help="The authority that signs the server's certificate.")] = False,
+    finish: Annotated[bool, typer.Option("--finish", help="With --ca: other machines have the new ca.pem.")] = False,
 ) -> None:
     """Give a member new keys: let in first, then used, then the old ones are refused. Its trail goes on.
 
     Example: agentbus fleet rotate greeter
     """
-    if store:
-        from agents.cli.fleet.store import rotate_store
+    from agents.cli.fleet import rotating
 
-        rotate_store(home)
-        return
-    from agents.cli.fleet import membership
-
-    membership.rotate(home, name, is_all=everybody)
+    rotating.rotate(home, rotating.Wanted(name, is_all=everybody, store=store, ca=ca), is_finishing=finish)

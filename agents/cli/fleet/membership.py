@@ -17,8 +17,7 @@ from agents.cli.run import log_quietly, run_async
 from agents.installing.settle import users_left
 from agents.membership.keeping import kept_of, purge
 from agents.membership.moving import Joining, join, leave, take_back_interrupted
-from agents.membership.rekeying import rotate as rekeyed
-from agents.membership.roles import AGENT, REVIEWER, members_of, role_of
+from agents.membership.roles import AGENT, REVIEWER, role_of
 from agents.people import fleet_of
 from approvals.git import Git
 from approvals.repository import rules_in_force
@@ -31,7 +30,7 @@ _TEMPLATE = "basic"
 
 def add(root: Path, name: str, role: str, rights: Mapping[str, Any]) -> None:
     """Let a person or a witness join."""
-    _join(_home(root), Joining(name, role, rights))
+    _join(home_of(root), Joining(name, role, rights))
 
 
 def add_agent(root: Path, name: str, template: str, folder: Path | None, asks: str) -> None:
@@ -42,7 +41,7 @@ def add_agent(root: Path, name: str, template: str, folder: Path | None, asks: s
     """
     if template and folder:
         raise InvalidDocument("name a template or a folder, not both")
-    home = _home(root)
+    home = home_of(root)
     rights: dict[str, Any] = {"asks": asks.split(",")} if asks else {}
     if folder is not None:
         if not folder.is_dir():
@@ -63,19 +62,19 @@ def _rights_of(home: Home, template: str) -> dict[str, Any]:
 
 
 def _join(home: Home, joining: Joining) -> None:
-    moved = run_async(join(home, joining, account(), _say))
+    moved = run_async(join(home, joining, account(), say))
     tried = f"; imports of its account that were tried and answer: {moved.probed}" if moved.probed else ""
     print(f"{moved.member} is in the fleet as {moved.role}{tried}")
-    _tell(moved.steps)
+    tell(moved.steps)
 
 
 def remove(root: Path, name: str, *, is_purging: bool, is_sure: bool) -> None:
     """Have a member leave; what is kept, and where, is said."""
-    home = _home(root)
+    home = home_of(root)
     was = role_of(fleet_of(home), name)
     if is_purging and not is_sure:
         _ask(f"Remove {name} with its state, releases and streams, for good?")
-    moved = run_async(leave(home, name, account(), _say, is_purging=is_purging))
+    moved = run_async(leave(home, name, account(), say, is_purging=is_purging))
     print(f"{name} is not in the fleet any more; its keys are refused")
     for path in purge(home, name) if is_purging else ():
         print(f"removed: {path}")
@@ -84,27 +83,13 @@ def remove(root: Path, name: str, *, is_purging: bool, is_sure: bool) -> None:
     for user in users_left(home.root, name):
         print(f"kept: user {user}, whose number owns files; when nothing of it is left: userdel {user}")
     print("kept: its events, on the audit trail" + (f"; its files, in {home.repository}" if was == AGENT else ""))
-    _tell(moved.steps)
+    tell(moved.steps)
     if was == REVIEWER:
         _warn_of_policy(home)
 
 
-def rotate(root: Path, name: str, *, is_all: bool) -> None:
-    """Give one member new keys, or everybody.
-
-    Raises:
-        InvalidDocument: neither is named, or both are.
-    """
-    if bool(name) == is_all:
-        raise InvalidDocument("name one member, or give --all")
-    home = _home(root)
-    done = run_async(rekeyed(home, list(members_of(fleet_of(home))) if is_all else [name], account(), _say))
-    print(f"new keys: {', '.join(done.members)}; the old ones are refused")
-    print(f"started again: {', '.join(done.restarted) or 'nobody, as nothing of them ran'}")
-    _tell(done.steps)
-
-
-def _tell(steps: Sequence[str]) -> None:
+def tell(steps: Sequence[str]) -> None:
+    """What is left to do."""
     if steps:
         print("next:")
     for step in steps:
@@ -137,7 +122,7 @@ def account() -> str:
         return str(os.getuid())
 
 
-def _home(root: Path) -> Home:
+def home_of(root: Path) -> Home:
     log_quietly()
     home = Home(root.resolve())
     fleet_of(home)  # says what to do where there is none
@@ -145,5 +130,5 @@ def _home(root: Path) -> Home:
     return home
 
 
-def _say(what: str) -> None:
+def say(what: str) -> None:
     print(f"agentbus: {what}", file=sys.stderr, flush=True)

@@ -14,6 +14,7 @@ from bus.credentials import Credential, is_public_key
 from bus.discovery.agent_keys import dump_agent_keys
 from bus.errors import CredentialMissing, NotProvisioned
 from bus.provision.archive_list import read_archives
+from bus.provision.authority import believed
 from bus.provision.contexts import context_of, contexts
 from bus.provision.drift.drift import PROVISION, Drift, Kind, Looked
 from bus.provision.members import server_url, servers_of
@@ -30,6 +31,8 @@ from schemas.fleet import Fleet
 
 _SECRET: Final = 0o077
 """Bits that no file with a key may have."""
+_SOON: Final = timedelta(days=30)
+_IN_A_YEAR: Final = timedelta(days=365)
 _GUARDED: Final = 0o027
 """Bits that what decides about rights may not have: the server's group may read it."""
 _PUBLIC: Final = 0o022
@@ -118,17 +121,29 @@ def _texts(fleet: Fleet, home: Home, keys: Keys) -> Iterator[tuple[Kind, int, Pa
 
 
 def certificates(fleet: Fleet, home: Home, now: datetime) -> Looked:
-    """Whether the server's certificate is there and good for a third of its time at least."""
-    if not fleet.nats.has_tls or fleet.nats.given_files:
+    """Whether the server's certificate is there and good for a third of its time at least, and the authority's for long."""
+    given = fleet.nats.given_files
+    if not fleet.nats.has_tls:
         return Looked(0)
+    if given:
+        renew = f"replace {given.cert_file} and {given.key_file}, then: {PROVISION}"
+        return Looked(1, tuple(_ending(Path(given.cert_file), now, _SOON, renew)))
+    found = [*_ending(home.server_certificate, now, timedelta(days=SERVER_DAYS) / 3, PROVISION)]
+    found += _ending(home.ca, now, _IN_A_YEAR, "agentbus fleet rotate --ca")
+    if home.ca.exists() and len(believed(home)) > 1:
+        says = "has two authorities, as the old one is being replaced"
+        found.append(Drift("file", str(home.ca), says, "agentbus fleet rotate --ca --finish"))
+    return Looked(2, tuple(found))
+
+
+def _ending(certificate: Path, now: datetime, needed: timedelta, fix: str) -> Iterator[Drift]:
     try:
-        left = expires_at(home.server_certificate) - now
+        left = expires_at(certificate) - now
     except NotProvisioned as error:
-        return Looked(1, (Drift("file", str(home.server_certificate), f"cannot be used: {error}", PROVISION),))
-    if left >= timedelta(days=SERVER_DAYS) / 3:
-        return Looked(1)
-    says = f"is good for {left.days} days only; the server wants another"
-    return Looked(1, (Drift("file", str(home.server_certificate), says, PROVISION),))
+        yield Drift("file", str(certificate), f"cannot be used: {error}", fix)
+        return
+    if left < needed:
+        yield Drift("file", str(certificate), f"is good for {left.days} days only; another is wanted", fix)
 
 
 def _compared(kind: Kind, path: Path, text: bytes, forbidden: int) -> Iterator[Drift]:

@@ -8,6 +8,7 @@ import os
 import ssl
 import subprocess
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,15 @@ from bus.address import address_of, read_address
 from bus.connection import Connection
 from bus.errors import ConnectionRefused, NotProvisioned
 from bus.jetstream import call
+from bus.provision.authority import (
+    begin,
+    believed,
+    digest_of,
+    end,
+    require_own_authority,
+    require_shown,
+    take_over,
+)
 from bus.provision.members import server_url
 from bus.provision.provision import put_in_force
 from bus.provision.tls import SERVER_DAYS, ensure_tls, expires_at
@@ -172,6 +182,74 @@ async def test_the_plain_command_connects(secured: Bench) -> None:
     )
     assert done.returncode == 0, done.stderr
     await asyncio.wait_for(heard.wait(), 10)
+
+
+@module_loop
+async def test_another_authority_takes_over(secured: Bench, tmp_path: Path) -> None:
+    """Whoever is connected stays, both are believed meanwhile, then the new one alone; a process needs no new start for it.
+
+    Each step may be repeated, and the fleet file put in force between any two of them.
+    """
+    fleet, home, old = secured.fleet, secured.home, tmp_path / "old.pem"
+    person, before = await secured.connect("ops"), home.ca.read_bytes()
+    old.write_bytes(before)
+    for _ in range(2):
+        begin(fleet, home)
+        await put_in_force(fleet, home, [secured.server])
+        assert (len(believed(home)), home.ca.read_bytes().startswith(before)) == (2, True)
+    take_over(home)
+    with pytest.raises(NotProvisioned, match="both authorities are believed still"):
+        await require_shown(fleet, home)
+    for _ in range(2):
+        take_over(home)
+        await put_in_force(fleet, home, [secured.server])
+        await require_shown(fleet, home)
+    begin(fleet, home)
+    assert end(home)[0] == digest_of(x509.load_pem_x509_certificate(before))
+    assert (len(believed(home)), person.reconnects) == (1, 0)
+    await (await secured.connect("ops")).close()
+    url = address_of(fleet.nats.host, fleet.nats.port, old)
+    stale = replace(secured.profile("ops", names.BUS_CREDENTIAL), url=url, wait_for_server=False)
+    with pytest.raises(ConnectionRefused):
+        await Connection.open(stale)
+    await secured.server.stop()
+    await _handshakes_fail(fleet.nats.host, fleet.nats.port)
+    await secured.server.start()
+
+    async def is_back() -> bool:
+        return person.is_connected and person.reconnects == 1
+
+    await until(is_back)
+
+
+async def _handshakes_fail(host: str, port: int) -> None:
+    """Whoever connects there is hung up on, some times in a row: that ends nobody's trying."""
+    tried = asyncio.Semaphore(0)
+
+    def hang_up(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.transport.abort()
+        tried.release()
+
+    async with await asyncio.start_server(hang_up, host, port):
+        for _ in range(4):
+            await asyncio.wait_for(tried.acquire(), 30)
+
+
+def test_an_authority_whose_key_is_lost_is_replaced(tmp_path: Path) -> None:
+    """The old key is not needed; a fleet without an authority of its own has nothing to replace."""
+    fleet, home = _fleet("{host: 127.0.0.1, tls: true}"), Home(tmp_path)
+    ensure_tls(fleet, home)
+    home.ca_key.unlink()
+    with pytest.raises(NotProvisioned, match="fleet rotate --ca"):
+        ensure_tls(fleet, home)
+    begin(fleet, home)
+    take_over(home)
+    assert ensure_tls(fleet, home)
+    end(home)
+    assert not ensure_tls(fleet, home)
+    for text in ("{host: 127.0.0.1}", "{host: 127.0.0.1, tls: {cert_file: a, key_file: b, ca_file: c}}"):
+        with pytest.raises(NotProvisioned):
+            require_own_authority(_fleet(text))
 
 
 def test_the_certificates_are_as_they_should_be(tmp_path: Path) -> None:
