@@ -55,3 +55,14 @@ def test_every_page_is_found_from_the_first() -> None:
         found.add(page)
         waiting |= {target for target, _ in _links(page) if target.suffix == ".md"} - found
     assert {page.name for page in set(_pages()) - found} == set()
+
+
+def test_the_layout_of_agents_is_whole() -> None:
+    """Each part of the largest folder stands in the table of its page, and nothing else."""
+    table = (ROOT / "agents" / "README.md").read_text().partition("## Layout\n")[2].partition("## ")[0]
+    named = set(
+        re.findall(r"`([a-z_]+(?:\.py|/))`", "\n".join(line.split("|")[1] for line in table.splitlines()[2:] if line))
+    )
+    parts = {path.name for path in (ROOT / "agents").glob("*.py") if path.name != "__init__.py"}
+    folders = {f"{path.name}/" for path in (ROOT / "agents").iterdir() if path.is_dir() and path.name != "__pycache__"}
+    assert named == parts | folders
