@@ -9,9 +9,12 @@ import asyncio
 import ctypes
 import getpass
 import json
+import mmap
 import os
 import signal
 import socket
+import stat
+import struct
 import subprocess
 import tempfile
 import time
@@ -29,7 +32,7 @@ from agents.notify import Notifier
 LIBRARIES = (cryptography.hazmat.primitives.asymmetric.ed25519, msgspec, nats, pydantic)
 FLEET = Path("/var/lib/agentbus")
 STATE = Path(os.environ["STATE_DIRECTORY"])
-CLONE_NEWUSER = 0x10000000
+CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
 
 
 def is_refused(attempt: Callable[[], object]) -> bool:
@@ -54,11 +57,28 @@ def run_own_program(folder: Path) -> None:
     subprocess.run([program], check=True)
 
 
-def new_user_namespace() -> None:
-    """Ask the kernel for a user namespace, in which this process would be root."""
+def ask_the_kernel(call: str, *arguments: object) -> None:
+    """A call of libc that Python has no name for.
+
+    Raises:
+        OSError: the kernel said no.
+    """
     libc = ctypes.CDLL(None, use_errno=True)
-    if libc.unshare(CLONE_NEWUSER) != 0:
-        raise OSError(ctypes.get_errno(), "unshare")
+    if libc[call](*arguments) < 0:
+        raise OSError(ctypes.get_errno(), call)
+
+
+def load_a_map_of_bpf() -> None:
+    """An array of one number, which root gets from the kernel wherever BPF is open to it."""
+    attributes = struct.pack("=4I", 2, 4, 4, 1)
+    ask_the_kernel("syscall", {"x86_64": 321, "aarch64": 280}[os.uname().machine], 0, attributes, len(attributes))
+
+
+def bear_a_setuid_program() -> None:
+    """A program that would run as its owner, whoever starts it."""
+    program = STATE / "setuid"
+    program.touch()
+    program.chmod(0o4755)
 
 
 ATTEMPTS: dict[str, Callable[[], object]] = {
@@ -75,7 +95,17 @@ ATTEMPTS: dict[str, Callable[[], object]] = {
     "run a program from its state folder": lambda: run_own_program(STATE),
     "run a program from /tmp": lambda: run_own_program(Path(tempfile.mkdtemp())),
     "see raw packets": lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW),
-    "become root in a namespace": new_user_namespace,
+    "speak raw IP": lambda: socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP),
+    "become root in a namespace": lambda: ask_the_kernel("unshare", CLONE_NEWUSER),
+    "have a network of its own": lambda: ask_the_kernel("unshare", CLONE_NEWNET),
+    "mount something": lambda: ask_the_kernel("mount", b"none", str(STATE).encode(), b"tmpfs", 0, None),
+    "load a map of BPF": load_a_map_of_bpf,
+    "be traced": lambda: ask_the_kernel("ptrace", 0, 0, None, None),
+    "write what it runs": lambda: mmap.mmap(-1, 4096, prot=mmap.PROT_WRITE | mmap.PROT_EXEC),
+    "bear a setuid program": bear_a_setuid_program,
+    "make a device": lambda: os.mknod(STATE / "device", stat.S_IFCHR | 0o600, os.makedev(1, 3)),
+    "see the keys of nats-server's unit": lambda: names_in(Path("/run/credentials/nats-server.service")),
+    "go before others": lambda: os.nice(-5),
     "signal another user's process": lambda: os.kill(1, signal.SIGCONT),
     "change the clock": lambda: time.clock_settime(time.CLOCK_REALTIME, time.time()),
     "set a file's owner": lambda: os.chown(STATE / "found.json", 0, 0),
