@@ -311,10 +311,11 @@ class Connection:
         with contextlib.suppress(nats.errors.Error):
             await subscription.unsubscribe()
 
-    async def drain(self, subscription: Subscription) -> None:
-        """End a subscription after what was on its way was handled; the rest of the connection stays open."""
-        with contextlib.suppress(nats.errors.Error):
-            await subscription.drain()  # type: ignore[no-untyped-call]  # nats-py leaves it untyped
+    async def drain(self, subscription: Subscription, timeout_s: float = 5) -> None:
+        """End a subscription after what was on its way was handled, or the time is over; the connection stays open."""
+        with contextlib.suppress(nats.errors.Error, TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                await subscription.drain()  # type: ignore[no-untyped-call]  # nats-py leaves it untyped
         self._client.forget(subscription)
 
     def unique(self) -> str:

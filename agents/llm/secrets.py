@@ -79,7 +79,7 @@ def _shown(reference: str) -> str:
 
 def _from_env(name: str, env: Mapping[str, str]) -> str:
     if name not in env:
-        raise KeyMissing(f"env:{name}: the environment variable {name} is not set")
+        raise KeyMissing(f"env:{name} is not set in the environment of this process")
     return env[name]
 
 

@@ -9,6 +9,7 @@ Source: ADR-32 (Service API).
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -75,8 +76,7 @@ class Micro:
 
     async def stop(self) -> None:
         """Be found no more."""
-        for subscription in self._subscriptions:
-            await self._connection.drain(subscription)
+        await asyncio.gather(*map(self._connection.drain, self._subscriptions))
         self._subscriptions.clear()
 
     def _on_message(self, verb: str, message: Msg) -> None:

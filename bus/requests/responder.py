@@ -144,9 +144,10 @@ class Responder:
         callers take them up again at another instance.
         """
         self._draining.set()
+        ends_s = time.monotonic() + timeout_s
         if self._subscription is not None:
-            await self._connection.drain(self._subscription)
-        unfinished = await self._running.drain(timeout_s)
+            await self._connection.drain(self._subscription, timeout_s)
+        unfinished = await self._running.drain(max(0.0, ends_s - time.monotonic()))
         self._answers.send()
         return unfinished
 

@@ -22,6 +22,7 @@ A test here whose half about the plain client fails is good news: nats-py mended
 from __future__ import annotations
 
 import asyncio
+import signal
 from typing import Any
 
 import nats
@@ -322,3 +323,16 @@ async def test_a_refused_request_fails_at_once_and_is_reported(fleet_bench: Benc
         return len(plain.errors) == 1
 
     await until(is_told)
+
+
+async def test_a_subscription_is_ended_though_the_server_stands_still(fleet_bench: Bench) -> None:
+    """What was on its way is waited for, but not for ever: a process that has to end ends."""
+    bus = await fleet_bench.connect("textstats")
+    subscription = await bus.subscribe("a2a.v1.req.textstats.>", lambda _: None)
+    server = fleet_bench.server.process
+    server.send_signal(signal.SIGSTOP)
+    try:
+        async with asyncio.timeout(5):
+            await bus.drain(subscription, 0.05)
+    finally:
+        server.send_signal(signal.SIGCONT)

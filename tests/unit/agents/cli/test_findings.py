@@ -58,7 +58,7 @@ def test_a_sound_agent_is_told(tmp_path: Path) -> None:
     ("old", "new", "problem"),
     [
         ("when_key_is_missing: skip", "when_key_is_missing: fail",
-         "the environment variable NO_SUCH_API_KEY is not set; the agent does not start without it"),
+         "NO_SUCH_API_KEY is not set in the environment of this process; the agent does not start without it"),
         ("provider: offline", "provider: ollama\n      model: ${MODEL}",
          "agent.yaml:12: llm.pool.1.model: MODEL has no default; a fleet needs one"),
     ],

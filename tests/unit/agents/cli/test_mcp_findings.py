@@ -38,8 +38,8 @@ def test_what_is_missing_here_is_a_warning(tmp_path: Path) -> None:
     starts = "; the agent starts without this server"
     assert said(tmp_path, servers) == [
         f"warning: mcp.files: command: there is no program 'no-such-program'; install it, or write its path{starts}",
-        f"warning: mcp.search: env:NO_SUCH_TOKEN: the environment variable NO_SUCH_TOKEN is not set{starts}",
-        f"warning: mcp.notes: env:NO_SUCH_KEY: the environment variable NO_SUCH_KEY is not set{starts}",
+        f"warning: mcp.search: env:NO_SUCH_TOKEN is not set in the environment of this process{starts}",
+        f"warning: mcp.notes: env:NO_SUCH_KEY is not set in the environment of this process{starts}",
         "warning: mcp.notes: names no tools, so nothing of it is offered",
     ]
 
