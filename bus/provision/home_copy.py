@@ -94,7 +94,8 @@ def write_copy(root: Path, file: Path, about: Contents, progress: Progress) -> C
     require_new(file)
     unfinished = file.with_name(f".{file.name}.unfinished")
     try:
-        descriptor = os.open(unfinished, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        unfinished.unlink(missing_ok=True)  # whoever may write to the folder may have put something in its place
+        descriptor = os.open(unfinished, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         with os.fdopen(descriptor, "w+b") as out:
             contents = _packed(root, out, about, progress)
             out.flush()
@@ -140,7 +141,9 @@ def _paths(root: Path) -> Iterator[Path]:
         if path.relative_to(root).parts[0] in _LEFT_OUT or path.is_socket():
             continue
         if path.is_symlink() and not is_within(path.relative_to(root).as_posix(), str(path.readlink())):
-            raise InvalidDocument(f"{path} is a link that leads out of the home: what is there would not be copied")
+            raise InvalidDocument(
+                f"{path.relative_to(root)} is a link that leads out of the home: what is there would not be copied; mount it there"
+            )
         yield path
 
 
@@ -246,7 +249,9 @@ def _require_digest(file: Path, stream: io.BufferedReader, digest: str) -> None:
 
 
 def _remove(folder: Path) -> None:
-    """A folder with all that is in it, read-only folders too, as releases are."""
+    """A folder with all that is in it, read-only folders too, as releases are; of a link nothing but the link."""
+    if folder.is_symlink():
+        folder.unlink()
     for inner in (folder, *folder.rglob("*")):
         if inner.is_dir() and not inner.is_symlink():
             inner.chmod(0o700)
