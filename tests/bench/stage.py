@@ -6,12 +6,11 @@ import asyncio
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 from agents.supervisor.child import Child
 from agents.supervisor.fleet_processes import commands
@@ -45,24 +44,28 @@ class Stage:
         return int(status.partition("VmRSS:")[2].split()[0]) / 1024
 
 
-@asynccontextmanager
-async def stage(
-    others: Mapping[str, tuple[str, str]] = MappingProxyType({}),
-    change: Callable[[dict[str, Any]], None] = lambda _: None,
-) -> AsyncIterator[Stage]:
-    """Everything started; everything stopped at the end. `others` are agents with their files, which are not started.
+FILES = {AGENT: (_AGENT_FILE, _HANDLER.read_text())}
+"""Of the worker, for a bench that is to have it."""
 
-    `change` edits the fleet file.
-    """
-    agents = {AGENT: (_AGENT_FILE, _HANDLER.read_text()), **others}
+
+@asynccontextmanager
+async def stage(others: Mapping[str, tuple[str, str]] = MappingProxyType({})) -> AsyncIterator[Stage]:
+    """Everything started; everything stopped at the end. `others` are agents with their files, which are not started."""
     with tempfile.TemporaryDirectory(prefix="agentbus-bench-") as folder:
-        async with bench(Path(folder), change, agents) as running:
+        async with bench(Path(folder), agents={**FILES, **others}) as running:
             await _baseline(running)
-            stages = commands(running.fleet, running.home, running.server.url)
-            agent = Child(next(c for s in stages for c in s if c.name == f"agent-{AGENT}"), lambda _: None)
-            await agent.start()
-            yield Stage(running, agent, await caller(running), await running.attacker("ops"))
-            await agent.stop()
+            async with worker(running) as agent:
+                yield Stage(running, agent, await caller(running), await running.attacker("ops"))
+
+
+@asynccontextmanager
+async def worker(running: Bench) -> AsyncIterator[Child]:
+    """The agent's process, as `agentbus up` starts it, on a bench that has its files."""
+    stages = commands(running.fleet, running.home, running.server.url)
+    agent = Child(next(c for s in stages for c in s if c.name == f"agent-{AGENT}"), lambda _: None)
+    await agent.start()
+    yield agent
+    await agent.stop()
 
 
 async def _baseline(running: Bench) -> None:

@@ -18,6 +18,7 @@ import asyncio
 import json
 import os
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
@@ -31,11 +32,12 @@ import uvloop
 from agents.cli.run import log_quietly
 from bus.credentials import Credential
 from tests.bench.rates import COUNT
-from tests.bench.stage import AGENT, stage
+from tests.bench.stage import AGENT, FILES, worker
 from tests.flood.attacker import Order
 from tests.flood.work import Work, p99
 from tests.harness import network
-from tests.harness.fleet import CHECKOUT, Bench
+from tests.harness.agent import caller
+from tests.harness.fleet import CHECKOUT, Bench, bench
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _FILTERED, _OPEN = "with the packet filter", "without it"
@@ -111,24 +113,32 @@ async def main(settings: argparse.Namespace) -> int:
     def change(fleet: dict[str, Any]) -> None:
         fleet["nats"]["tls"] = bool(settings.tls)
 
-    async with stage(change=change) as on:
-        work = Work(on.bench, lambda: on.ours.send_message(AGENT, COUNT))
-        order = order_for(
-            on.bench, settings.logins, settings.seconds, settings.silent, is_elsewhere=True, user=settings.user
-        )
-        ways = {_FILTERED: partial(_filtered, on.bench.home.packet_filter)} if settings.user else {}
-        await work.goes_on(2)
-        ratios: dict[str, list[float]] = {way: [] for way in (*ways, _OPEN)}
-        let_in = 0
-        for number in range(1, settings.rounds + 1):
-            print(f"round {number} of {settings.rounds}", flush=True)
-            quiet = await _quietly(work, settings.seconds)
-            for way, found in ratios.items():
-                with ways.get(way, nullcontext)():
-                    outcome = await attack(on.bench, work, order)
-                found.append(_told(way, quiet, outcome))
-                let_in += sum(outcome.ends.get(end, 0) for end in ("LET IN", "never ended"))
-    return _judged(ratios, settings.logins, let_in, work.turned_away)
+    with tempfile.TemporaryDirectory(prefix="agentbus-flood-") as folder:
+        async with bench(Path(folder), change, FILES) as running, worker(running):
+            asker = await caller(running)
+            work = Work(running, lambda: asker.send_message(AGENT, COUNT))
+            await work.goes_on(2)
+            ratios, left = await _rounds(running, work, settings)
+    return _judged(ratios, settings.logins, left, work.turned_away)
+
+
+async def _rounds(running: Bench, work: Work, settings: argparse.Namespace) -> tuple[dict[str, list[float]], int]:
+    """The ratios of every round, each way; how many logins were let in, or neither refused nor kept out."""
+    order = order_for(
+        running, settings.logins, settings.seconds, settings.silent, is_elsewhere=True, user=settings.user
+    )
+    ways = {_FILTERED: partial(_filtered, running.home.packet_filter)} if settings.user else {}
+    ratios: dict[str, list[float]] = {way: [] for way in (*ways, _OPEN)}
+    left = 0
+    for number in range(1, settings.rounds + 1):
+        print(f"round {number} of {settings.rounds}", flush=True)
+        quiet = await _quietly(work, settings.seconds)
+        for way, found in ratios.items():
+            with ways.get(way, nullcontext)():
+                outcome = await attack(running, work, order)
+            found.append(_told(way, quiet, outcome))
+            left += sum(outcome.ends.get(end, 0) for end in ("LET IN", "never ended"))
+    return ratios, left
 
 
 async def _quietly(work: Work, for_s: float) -> list[float]:
@@ -137,16 +147,16 @@ async def _quietly(work: Work, for_s: float) -> list[float]:
     return during
 
 
-def _judged(ratios: dict[str, list[float]], logins: int, let_in: int, turned_away: int) -> int:
+def _judged(ratios: dict[str, list[float]], logins: int, left: int, turned_away: int) -> int:
     """Print the verdict; the exit code."""
     medians = {way: median(found) for way, found in ratios.items()}
-    is_held = next(iter(medians.values())) < 2 and not let_in and not turned_away
+    is_held = next(iter(medians.values())) < 2 and not left and not turned_away
     verdict = "held" if is_held else "NOT HELD"
     if _FILTERED not in medians:
         verdict += " (without the packet filter, which could not be tried here)"
     times = ", ".join(f"{ratio:.2f} times {way}" for way, ratio in medians.items())
     print(
-        f"flood: {verdict}: {logins} failed logins, {let_in} let in, {turned_away} with a key turned away; "
+        f"flood: {verdict}: {logins} failed logins, {left} let in or left open, {turned_away} with a key turned away; "
         f"p99 {times}, medians of {len(ratios[_OPEN])} rounds"
     )
     return int(not is_held)

@@ -21,6 +21,7 @@ from collections import Counter, deque
 from dataclasses import dataclass
 
 _AT_ONCE = 256
+_OWN_FILES = 64
 _CONNECT_S = 2.0
 """How long an attempt is waited for: one that the kernel drops is sent again after a second, and given up then."""
 _STRANGER = "UDXU4RCSJNZOIQHZNWXHXORDPRTGNJAHAHFRGZNEEJCPQTT2M7NLCNF4"
@@ -49,7 +50,8 @@ class Order:
     @property
     def at_once(self) -> int:
         """How many may be under way: those that the server looks at, and those that wait to be let through."""
-        return _AT_ONCE + int(self.logins / self.seconds * _CONNECT_S)
+        room = resource.getrlimit(resource.RLIMIT_NOFILE)[1] - self.silent - _OWN_FILES
+        return min(room, _AT_ONCE + int(self.logins / self.seconds * _CONNECT_S))
 
 
 def _login(more: str) -> bytes:
@@ -194,11 +196,12 @@ def _is_connected(one: socket.socket) -> bool:
 def flood(order: Order, said: tuple[bytes, ...]) -> Counter[str]:
     """All of it; returns what became of each login."""
     running, begun, start = Flood(order.port, said, is_tls=order.is_tls), 0, time.monotonic()
+    at_once = order.at_once
     for number in range(order.silent):
         running.begin(number, is_silent=True)
     while begun < order.logins or running.open:
         now = time.monotonic() - start
-        while begun < min(order.logins, int(now / order.seconds * order.logins) + 1) and running.open < order.at_once:
+        while begun < min(order.logins, int(now / order.seconds * order.logins) + 1) and running.open < at_once:
             running.begin(begun)
             begun += 1
         for number in range(running.turn(0.002)):
