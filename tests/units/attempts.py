@@ -17,8 +17,8 @@ def attempts_to_connect_are_bounded(ground: Ground) -> str:
     """A user who tries 600 at once has some of them, and an agent is asked and answers meanwhile; no other table is touched."""
     machine = ground.machine
     machine.run(f"nft add table inet other && cat >/root/attempts.py <<'END'\n{_SCRIPT.read_text()}\nEND").check()
-    let_in = int(machine.run(f"/usr/bin/python3 -IS /root/attempts.py 127.0.0.1 4222 {_TRIED} {NOBODY} 100").check())
-    assert 100 <= let_in < _TRIED, let_in
+    let_in = int(machine.run(f"/usr/bin/python3 -IS /root/attempts.py 127.0.0.1 4222 {_TRIED} {NOBODY} 50").check())
+    assert 50 <= let_in < _TRIED, let_in
     assert ground.answers_again("trial") == "back"
     dropped = _dropped(ground)
     assert dropped > 0

@@ -19,7 +19,7 @@ from tests.harness.network import NFT, NOBODY, dropped, enter_own_network, load,
 
 _SCRIPT = Path(__file__).parents[2] / "harness" / "attempts.py"
 _PORT, _OTHER, _ROUTES = 4222, 4223, 6222
-_TRIED, _AT_ONCE = 600, 200
+_TRIED, _AT_ONCE = 600, 100
 _HERE, _THERE, _BESIDE, _HERE6, _THERE6 = "10.9.0.1", "10.9.0.2", "10.9.0.3", "fd00:9::1", "fd00:9::2"
 _FLEET = Fleet(name="one", agents={}, nats=Listen(port=_PORT))
 

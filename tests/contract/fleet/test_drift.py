@@ -59,7 +59,7 @@ _FAULTS: dict[str, tuple[Callable[[Home], object], str, str, str]] = {
         lambda home: home.server_config.chmod(0o666), "file", "nats-server.conf", "has mode 666",
     ),
     "the packet filter was changed": (
-        lambda home: _replace(home.packet_filter, "burst 200", "burst 9000"), "file", "packet-filter.nft", "is not what",
+        lambda home: _replace(home.packet_filter, "burst 100", "burst 9000"), "file", "packet-filter.nft", "is not what",
     ),
     "the trust file is gone": (lambda home: home.trust.unlink(), "file", "trust.json", "is missing"),
     "an agent's public key": (
