@@ -4,7 +4,8 @@ AgentbusError
 └── InstallError
     ├── NotPermitted      only root may write where it goes
     ├── NotPossible       this machine, or where the command runs from, lacks something
-    ├── UnsafePlace       a link stands where a folder should be: whoever made it chooses where files go
+    ├── UnsafePlace       somebody else chooses where files go, or what they are: a link, a folder that is not root's
+    ├── StepFailed        the system refused a step: a full disk, a read-only one
     └── CommandFailed     a program that was needed ended badly; what it said is in the message
 """
 
@@ -26,7 +27,11 @@ class NotPossible(InstallError):
 
 
 class UnsafePlace(InstallError):
-    """A file would have gone where a link points."""
+    """A file would have gone where a link points, or where somebody else may change it."""
+
+
+class StepFailed(InstallError):
+    """The system refused; with room, or what else it lacks, the same command goes on."""
 
 
 class CommandFailed(InstallError):

@@ -12,16 +12,17 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import msgspec
 
 from .drop_ins import systemd_version
 from .errors import NotPermitted, NotPossible
-from .live import is_live, restart_steps, settle_steps
+from .live import gone_steps, is_live, restart_steps, settle_steps
 from .outside import outside_steps, read_record, wanted_files, write_record
-from .places import CURRENT, RECORD, RELEASES
-from .release import UNITS, Manifest, Recipe, build, releases, remove_folder
+from .places import CURRENT, OPT, RECORD, RELEASES
+from .places import UNITS as PLACE
+from .release import UNITS, Manifest, Recipe, build, leftovers, releases, remove_folder
 from .steps import Done, Step, follow
 from .tree import Tree
 
@@ -53,14 +54,17 @@ class Work:
 
         Raises:
             NotPermitted: only root may write to the machine's own root.
+            UnsafePlace: somebody else may change the program.
             NotPossible: what is there is a package's.
         """
         if read_record(self.tree).is_packaged:
             raise NotPossible("a package put agentbus here: use apt install, apt remove and apt purge")
-        if self.tree.is_machine and not self.is_dry and os.geteuid() != 0:
-            raise NotPermitted(
-                "only root can install here: use sudo, --dry-run to see what would be done, or --root DIR"
-            )
+        if self.tree.is_machine and not self.is_dry:
+            if os.geteuid() != 0:
+                raise NotPermitted(
+                    "only root can install here: use sudo, --dry-run to see what would be done, or --root DIR"
+                )
+            self.tree.require_roots(OPT, RELEASES)
 
 
 def install(recipe: Recipe, work: Work) -> Done:
@@ -73,6 +77,7 @@ def install(recipe: Recipe, work: Work) -> Done:
     before = current(work.tree)
     there = releases(work.tree)
     wanted = _manifest(recipe)
+    work.do(*left_steps(work.tree))
     name = next((name for name, made in there.items() if made.digest == wanted.digest), "")
     if not name:
         name = wanted.version if wanted.version not in there else f"{wanted.version}+{wanted.digest[:8]}"
@@ -144,8 +149,17 @@ def _use(work: Work, name: str, units: Path) -> None:
     if tree.link_target(CURRENT) != target:
         changes.append(Step("link", CURRENT, partial(tree.link, CURRENT, target), f"to {target}"))
     if is_live(tree) and any(step.verb != "keep" for step in changes):
+        gone = [PurePosixPath(step.what) for step in changes if step.verb == "remove"]
+        changes[:0] = gone_steps([path.name for path in gone if str(path.parent) == PLACE])
         changes.extend(settle_steps())
     work.do(*changes)
+
+
+def left_steps(tree: Tree) -> Iterator[Step]:
+    """Remove what a run left that was killed while it built, or removed, a release."""
+    for name in leftovers(tree):
+        path = f"{RELEASES}/{name}"
+        yield Step("remove", path, partial(remove_folder, tree.at(path)), "left by a run that was interrupted")
 
 
 def _leave_out_old(work: Work, name: str) -> None:

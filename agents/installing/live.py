@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -37,6 +37,12 @@ def settle_steps() -> list[Step]:
 def command_step(command: list[str], detail: str = "") -> Step:
     """A command as a step."""
     return Step("run", shown(command), lambda: run(command), detail)
+
+
+def gone_steps(names: Sequence[str]) -> list[Step]:
+    """Stop units that another release has no more; those of templates end with who wants them."""
+    units = [name for name in names if "@" not in name]
+    return [command_step(["systemctl", "disable", "--now", *units])] if units else []
 
 
 def running_units() -> list[str]:

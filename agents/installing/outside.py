@@ -16,7 +16,10 @@ from pathlib import Path, PurePosixPath
 
 import msgspec
 
+from schemas.errors import UNREADABLE
+
 from .drop_ins import drop_ins
+from .errors import NotPossible
 from .places import CURRENT, LAUNCHER, LAUNCHER_TEXT, OUTSIDE, PACKAGED, PACKAGED_LAUNCHER, RECORD, SYSUSERS, UNITS
 from .steps import Step
 from .tree import Tree
@@ -71,9 +74,18 @@ def wanted_files(units: Path, systemd: int, *, is_packaged: bool = False) -> lis
 
 
 def read_record(tree: Tree) -> Record:
-    """What was written here before; nothing on a new machine."""
+    """What was written here before; nothing on a new machine.
+
+    Raises:
+        NotPossible: it cannot be read.
+    """
     content = tree.read(RECORD)
-    return Record() if content is None else msgspec.json.decode(content, type=Record)
+    try:
+        return Record() if content is None else msgspec.json.decode(content, type=Record)
+    except UNREADABLE as error:
+        raise NotPossible(
+            f"{RECORD} cannot be read ({error}): remove it, then every file that is not as shipped is kept and named"
+        ) from None
 
 
 def write_record(tree: Tree, files: Mapping[str, list[str]], *, is_packaged: bool = False) -> None:

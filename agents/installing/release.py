@@ -32,6 +32,7 @@ from .tree import Tree
 
 MANIFEST = "release.json"
 UNITS = "share/systemd"
+_NEW, _GONE = ".new-", ".gone-"
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,7 +89,7 @@ def build(recipe: Recipe, tree: Tree, name: str, manifest: Callable[[str], Manif
     recipe.require_tools()
     tree.make_folder(RELEASES)
     tree.check(RELEASES)
-    staging = Path(tempfile.mkdtemp(prefix=".new-", dir=tree.at(RELEASES)))
+    staging = Path(tempfile.mkdtemp(prefix=_NEW, dir=tree.at(RELEASES)))
     try:
         packages = put_python(recipe.interpreter, staging)
         recipe.say(f"{len(recipe.packages)} packages")
@@ -105,6 +106,7 @@ def build(recipe: Recipe, tree: Tree, name: str, manifest: Callable[[str], Manif
         (staging / MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(manifest(server))) + b"\n")
         run([str(staging / "bin/python"), "-sP", "-c", "import agents.cli.app, agents.runtime.worker"])
         _seal(staging)
+        os.sync()  # what is whole is so after a loss of power too
         staging.rename(tree.at(f"{RELEASES}/{name}"))
     except BaseException:
         remove_folder(staging)
@@ -150,10 +152,17 @@ def _seal(folder: Path) -> None:
 
 
 def remove_folder(folder: Path) -> None:
-    """Remove a release, also as somebody who is not root."""
+    """Remove a release, also as somebody who is not root; by another name, so that half of it is none."""
+    if not folder.name.startswith("."):
+        folder = folder.rename(folder.with_name(f"{_GONE}{folder.name}"))
     for top, _, _ in os.walk(folder):
         Path(top).chmod(0o755)
     shutil.rmtree(folder)
+
+
+def leftovers(tree: Tree) -> list[str]:
+    """What a run left beside the releases that was killed while it built or removed one."""
+    return sorted(path.name for form in (_NEW, _GONE) for path in tree.at(RELEASES).glob(f"{form}*"))
 
 
 def releases(tree: Tree) -> dict[str, Manifest]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
+
+from .errors import StepFailed
 
 type Verb = Literal["build", "write", "link", "remove", "run", "keep"]
 
@@ -38,12 +41,26 @@ class Done:
         return any(step.verb != "keep" for step in self.steps)
 
 
+def _reason(error: OSError) -> str:
+    """In a line; of a folder that was copied, what the first file met."""
+    if isinstance(error, shutil.Error):
+        return str(error.args[0][0][-1])
+    return f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)
+
+
 def follow(steps: Iterable[Step], say: Callable[[str], None], *, is_dry: bool) -> tuple[Step, ...]:
-    """Say each step and do it, unless this is dry."""
+    """Say each step and do it, unless this is dry.
+
+    Raises:
+        StepFailed: the system refused one, as on a full disk. InstallError: what else a step says.
+    """
     taken = []
     for step in steps:
         say(step.shown)
-        if not is_dry:
-            step.do()
+        try:
+            if not is_dry:
+                step.do()
+        except OSError as error:
+            raise StepFailed(f"{step.shown}\n{_reason(error)}; the same command does what is left") from None
         taken.append(step)
     return tuple(taken)

@@ -47,6 +47,20 @@ class Tree:
         with contextlib.suppress(FileNotFoundError), self._opened(PurePosixPath(path)):
             pass
 
+    def require_roots(self, *paths: str) -> None:
+        """Refuse a folder, where it is there, that somebody but root may change.
+
+        Raises:
+            UnsafePlace: there is one.
+        """
+        for path in paths:
+            with contextlib.suppress(FileNotFoundError), self._opened(PurePosixPath(path)) as folder:
+                found = os.fstat(folder)
+                if found.st_uid != 0 or found.st_mode & 0o022:
+                    raise UnsafePlace(
+                        f"{path} can be changed by others than root: chown root: {path}; chmod 755 {path}"
+                    )
+
     def read(self, path: str) -> bytes | None:
         """A file's content; None where there is no plain file."""
         try:

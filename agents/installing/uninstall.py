@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterator
 from functools import partial
 
-from .install import Work, current
+from .install import Work, current, left_steps
 from .live import command_step, enabled_units, is_live, running_units
 from .outside import is_changed, read_record, remove_step
 from .places import CONFIGURATION, CURRENT, OPT, OWN_FOLDERS, RECORD, RELEASES, STATE
@@ -59,6 +59,7 @@ def _program_steps(work: Work) -> Iterator[Step]:
     for path in (CURRENT, RECORD):
         if tree.is_there(path):
             yield Step("remove", path, partial(tree.remove, path))
+    yield from left_steps(tree)
     for name in releases(tree):
         path = f"{RELEASES}/{name}"
         yield Step("remove", path, partial(remove_folder, tree.at(path)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import sys
@@ -16,7 +17,7 @@ from agents.cli.install.commands import How
 from agents.cli.install.commands import roll_back as command_roll_back
 from agents.installing.debian import depends
 from agents.installing.drop_ins import systemd_version
-from agents.installing.errors import NotPermitted, NotPossible
+from agents.installing.errors import NotPermitted, NotPossible, StepFailed, UnsafePlace
 from agents.installing.install import Work, current, roll_back
 from agents.installing.interpreter import Interpreter
 from agents.installing.outside import outside_steps, read_record, wanted_files, write_record
@@ -174,6 +175,50 @@ def test_half_a_release_is_none(tree: Tree) -> None:
     tree.write(f"{RELEASES}/.new-x/{MANIFEST}", b"{}")
     tree.make_folder(f"{RELEASES}/2.5")
     assert list(releases(tree)) == ["1.0", "2.0", "3.0"]
+
+
+def test_what_a_killed_run_left_goes(tree: Tree) -> None:
+    """Half of a new release, and half of one that was being removed; nothing else that lies there."""
+    tree.write(f"{RELEASES}/.new-x/bin/python", b"")
+    tree.write(f"{RELEASES}/.gone-0.9/{MANIFEST}", b"{}")
+    tree.write(f"{RELEASES}/notes/mine", b"")
+    done = uninstall(work(tree), is_purged=False)
+    assert [step.what for step in done.steps if "interrupted" in step.detail] == [
+        f"{RELEASES}/.gone-0.9", f"{RELEASES}/.new-x",
+    ]  # fmt: skip
+    assert [path.name for path in tree.at(RELEASES).iterdir()] == ["notes"]
+
+
+def test_a_step_that_the_system_refuses_is_named(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk ends the run with the step and the reason; the same command goes on from there."""
+    fsync = os.fsync
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StepFailed, match=rf"^write  {RECORD}\nNo space left on device; the same command"):
+        roll_back(work(tree))
+    assert current(tree) == "3.0"
+    monkeypatch.setattr(os, "fsync", fsync)
+    assert roll_back(work(tree)).release == "2.0"
+
+
+def test_a_record_that_cannot_be_read_is_named(tree: Tree) -> None:
+    """With what to do about it."""
+    tree.write(RECORD, b"{")
+    with pytest.raises(NotPossible, match="remove it, then every file that is not as shipped is kept"):
+        uninstall(work(tree), is_purged=False)
+
+
+def test_a_program_that_somebody_else_may_change_is_refused(tmp_path: Path) -> None:
+    """A folder on the way that is not root's alone, before anything is put there."""
+    tree = Tree(tmp_path)
+    tree.require_roots("/opt/agentbus")
+    tree.make_folder("/opt/agentbus")
+    tree.at("/opt/agentbus").chmod(0o775)
+    with pytest.raises(UnsafePlace, match="chmod 755 /opt/agentbus"):
+        tree.require_roots("/opt/agentbus")
 
 
 def test_a_machine_reads_one_object(tree: Tree) -> None:
