@@ -66,6 +66,8 @@ class Question:
         """
         if (self.text and self.data) or not (self.text or self.data or self.files):
             raise InvalidDocument("say something: give either a text or --data JSON, or --file PATH")
+        if not all(map(_is_text, (self.text, self.data, self.skill))):
+            raise InvalidDocument("what is said is no text in UTF-8; send other bytes with --file PATH")
         said = [a2a.Part(text=self.text)] if self.text else []
         said += [a2a.Part(data=_json(self.data))] if self.data else []
         message = a2a.Message(
@@ -118,6 +120,11 @@ def _part(path: Path) -> a2a.Part:
         raise InvalidDocument(f"cannot read {path}: {error.strerror}; --file takes a file that you can read") from None
     media_type = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
     return a2a.Part(raw=content, filename=path.name, media_type=media_type)
+
+
+def _is_text(typed: str) -> bool:
+    """Whether an argument was UTF-8; Python keeps other bytes of one as halves of surrogate pairs."""
+    return not any("\ud800" <= char <= "\udfff" for char in typed)
 
 
 def _json(text: str) -> Any:

@@ -14,6 +14,7 @@ from tests.system.test_bad_input import _says
         (("ask", "nobody", "hello"), 69, ("nobody serves nobody",)),
         (("ask", "No.Body", "hello"), 1, ("No.Body", "subject token")),
         (("ask", "greeter"), 78, ("text or --data",)),
+        (("ask", "greeter", "bytes: \udcff"), 78, ("no text in UTF-8", "--file")),
         (("ask", "textstats", "--file", "/no/such/file"), 78, ("/no/such/file", "No such file")),
         (("ask", "textstats", "--file", "/"), 78, ("directory",)),
         (("ask", "textstats", "--data", "{"), 78, ("--data is not JSON",)),
