@@ -34,12 +34,14 @@ from agents.cli.pipeline.app import pipeline
 from agents.cli.proposals.app import proposals_app, propose
 from agents.cli.proposals.glass_app import glass_app
 from agents.cli.proposals.policy_app import policy_app
+from agents.cli.sections import Sectioned
 from agents.cli.sessions.app import sessions_app
 from agents.cli.tasks.app import tasks_app
 from agents.cli.watching.app import bugreport, logs, status, top
 
 app = typer.Typer(
     name="agentbus",
+    cls=Sectioned,
     help="A NATS message bus worker for fleets of AI agents.\n\nExample: agentbus up, then agentbus ask greeter hello",
     no_args_is_help=True,
     add_completion=False,
