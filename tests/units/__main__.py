@@ -13,7 +13,7 @@ from functools import partial
 
 from tests.harness.needs import Reason
 from tests.harness.systemd_boot import obstacle
-from tests.units.checks import BOOTED, COPIED, REMOVED, STATIC
+from tests.units.checks import BOOTED, COPIED, REMOVED, ROTATED, STATIC
 from tests.units.files import can_analyze
 from tests.units.ground import AGENTS, Ground, ground
 
@@ -47,7 +47,7 @@ def _made_booted() -> list[bool]:
         with ground(is_installed=True) as fleet:
             _show(fleet)
             made = []
-            for check in (*BOOTED[:-1], COPIED, BOOTED[-1], REMOVED):
+            for check in (*BOOTED[:-1], ROTATED, COPIED, BOOTED[-1], REMOVED):
                 if check.obstacle:
                     print(f"  not looked at: {check.name}: {check.obstacle}")
                     continue

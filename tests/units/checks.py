@@ -8,7 +8,7 @@ from typing import NamedTuple
 from tests.harness import network
 from tests.harness.needs import Reason
 from tests.harness.systemd_units import UNITS
-from tests.units import attempts, commands, copies, life, limits, removal, wellness
+from tests.units import attempts, commands, copies, keys, life, limits, removal, wellness
 from tests.units.files import SERVICES, exposure, root_with_units, verify, worst_exposure
 from tests.units.ground import Ground
 
@@ -72,5 +72,7 @@ BOOTED = (
 )
 COPIED = Check("a fleet is copied and made again", copies.a_fleet_is_copied_and_made_again)
 """Before the last of those, where the fleet was installed; `tests/system/test_backup.py` has it without units."""
+ROTATED = Check("every key is replaced", keys.every_key_is_replaced)
+"""Beside that one; `tests/system/test_fleet_members.py` and `tests/contract/fleet/test_store_rotation.py` have it without units."""
 REMOVED = Check("uninstalling leaves the data", removal.uninstalling_leaves_the_data)
 """The last one, where the fleet was installed; `tests/system/test_install.py` has it, and more."""
