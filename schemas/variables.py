@@ -21,6 +21,8 @@ from schemas.written import Path, Written, dotted
 
 _REFERENCE = re.compile(r"\$\$\{|\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}|\$\{")
 _SECRET_NAME = re.compile(r"(KEY|TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIALS?)(_?\d+)?\Z", re.IGNORECASE)
+_UNSET = "is not set; set it, or write"
+_NO_DEFAULT = "has no default, which a fleet needs, since reviewers and trials see no environment; write"
 _FORM = "write ${NAME} or ${NAME:-default}, and $${ for the characters themselves"
 
 
@@ -102,7 +104,7 @@ class _Walk:
             return "", None, f"${{{name}}} looks like a secret; write env:{name} at a key that takes a reference"
         found = self._environment.get(name, default)
         if found is None:
-            return "", None, f"{name} is not set; set it, or write ${{{name}:-default}}"
+            return "", None, f"{name} {_UNSET if self._environment else _NO_DEFAULT} ${{{name}:-default}}"
         kind = next((kind for kind, form in FORMS if form.search(found)), "")
         if kind:
             return "", None, f"{name} holds {kind}; write env:{name} at a key that takes a reference"

@@ -46,9 +46,10 @@ def test_variables_are_replaced_and_known_afterwards() -> None:
 
 def test_one_without_a_value_is_named_with_its_line() -> None:
     """Neither set nor with a default: the file is refused, and nothing else is said of that value."""
-    assert refusal(FILE) == [
-        "agent.yaml:8: llm.pool.0.model: MODEL is not set; set it, or write ${MODEL:-default}"
-    ]  # fmt: skip
+    where = "agent.yaml:8: llm.pool.0.model: MODEL"
+    assert refusal(FILE, OTHER="x") == [f"{where} is not set; set it, or write ${{MODEL:-default}}"]
+    (of_a_fleet,) = refusal(FILE)
+    assert of_a_fleet.startswith(f"{where} has no default, which a fleet needs, since reviewers")
 
 
 def test_a_value_that_does_not_fit_is_refused_like_any_other() -> None:
@@ -112,5 +113,5 @@ def test_toml_has_variables_too() -> None:
     """The same rules, in the other language."""
     text = 'handler = "handler.py:x"\n[agent]\nid = "a"\ndescription = "${D}"\n'
     assert read_agent(text, "agent.toml", {"D": "d"}).file.agent.description == "d"
-    with pytest.raises(InvalidDocument, match=r"agent\.toml:4: agent\.description: D is not set"):
+    with pytest.raises(InvalidDocument, match=r"agent\.toml:4: agent\.description: D has no default"):
         read_agent(text, "agent.toml", NOWHERE)
