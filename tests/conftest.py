@@ -24,17 +24,23 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 _MEMORY = Path("/dev/shm")
 _ENOUGH_BYTES = 6 * 2**30
+_LONGEST = 24
+"""Characters of a folder that leave room for the name of a socket in a test's own. Source: unix(7), 108 bytes."""
 
 
 def _keep_folders_in_memory() -> None:
     """Temporary folders of this run, and of what it starts, are in memory where there is plenty.
 
     Servers and spools write to disk at every step; in memory that costs half of the system's time. Who has set
-    TMPDIR has chosen, and workers of a run have it from their parent.
+    TMPDIR has chosen, unless it is too long, and workers of a run have it from their parent.
     """
-    if "TMPDIR" in os.environ or not os.access(_MEMORY, os.W_OK) or shutil.disk_usage(_MEMORY).free < _ENOUGH_BYTES:
+    chosen = os.environ.get("TMPDIR", "")
+    if chosen and len(chosen) <= _LONGEST:
         return
-    folder = tempfile.mkdtemp(prefix="ab-", dir=_MEMORY)
+    has_room = os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free >= _ENOUGH_BYTES
+    if not has_room and not chosen:
+        return
+    folder = tempfile.mkdtemp(prefix="ab-", dir=_MEMORY if has_room else "/tmp")
     Path(folder).chmod(0o711)  # a sandbox of another user passes through it, as through /tmp
     os.environ["TMPDIR"] = tempfile.tempdir = folder
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
