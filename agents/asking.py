@@ -8,14 +8,16 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from agents.runtime.loading.typed import read_input, write_output
-from bus.requests.caller import Caller
 from schemas import a2a, names
 from schemas.errors import InvalidAgentResponse, InvalidArgument
+
+if TYPE_CHECKING:  # a check of an agent's files opens no connection, and is not to import what does
+    from bus.requests.caller import Caller
 
 
 class Ask(msgspec.Struct, frozen=True):

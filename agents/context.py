@@ -13,7 +13,7 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from decimal import Decimal
-from typing import Any, Literal, Protocol, overload
+from typing import TYPE_CHECKING, Any, Literal, Protocol, overload
 
 import msgspec
 
@@ -25,11 +25,13 @@ from agents.routing import gathering
 from agents.routing.gathering import First
 from approvals.change.edits import Change
 from bus.requests import spending
-from bus.requests.caller import Caller
 from schemas import a2a, names
 from schemas.approvals import Receipt, Standing
 from schemas.errors import DeadlineExceeded, UnsupportedOperation
 from schemas.ids import ulid
+
+if TYPE_CHECKING:  # a check of an agent's files opens no connection, and is not to import what does
+    from bus.requests.caller import Caller
 
 SKILL_KEY = names.SKILL_KEY
 

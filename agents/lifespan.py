@@ -14,10 +14,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from bus.discovery.agent_keys import AgentKeys
-from bus.discovery.heartbeat import Heartbeats
-from bus.requests.caller import Caller
+if TYPE_CHECKING:  # a check of an agent's files opens no connection, and is not to import what does
+    from bus.discovery.agent_keys import AgentKeys
+    from bus.discovery.heartbeat import Heartbeats
+    from bus.requests.caller import Caller
+
 
 __all__ = ["Here", "Lifespan", "lifespan"]
 
