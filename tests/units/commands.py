@@ -80,7 +80,7 @@ def only_the_agent_may_have_commands_run(ground: Ground) -> str:
 
 def no_agent_takes_the_places_of_another(ground: Ground) -> str:
     """While one agent has as many connections as it can get, another one's command is run; the socket goes with its agent."""
-    said = ground.machine.run(f"/usr/bin/python3 - <<'END'\n{_TAKING}END", timeout_s=60).check()
+    said = ground.machine.run(f"/usr/bin/python3 - <<'END'\n{_TAKING}END", timeout_s=120).check()
     assert said == f"{_PLACES} {_TRIED - _PLACES} served", said
     for verb, state in (("restart", "active"), ("stop", "inactive"), ("start", "active")):
         ground.machine.run(f"systemctl {verb} agent@greeter", timeout_s=60).check()

@@ -23,7 +23,7 @@ def install(
     nats_server: Annotated[
         Path | None, typer.Option(help="A nats-server to use; else the one that comes along.")
     ] = None,
-    wheels: Annotated[Path | None, typer.Option(help="Folder of wheels, for a machine without a registry.")] = None,
+    wheels: Annotated[Path | None, typer.Option(help="Folder of packages, for a machine without a registry.")] = None,
     restart: Annotated[bool, typer.Option(help="Restart what runs, one after the other, with another version.")] = True,
     rollback: Annotated[
         bool, typer.Option("--rollback", help="Use the release that was made before this one.")
