@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -11,6 +10,7 @@ from bus.connection import Connection, Profile
 from bus.credentials import create_credential
 from bus.errors import NotProvisioned
 from bus.provision.members import Server, servers_of
+from bus.provision.moment import momentary_folder
 from bus.provision.server_config import closed_config
 from bus.provision.store_key import ensure_store_key
 from bus.surroundings import Home
@@ -39,7 +39,7 @@ async def administering(
     fleet: Fleet, server: Server, environment: Path | None, accounts: Sequence[str]
 ) -> AsyncIterator[Mapping[str, Connection]]:
     """The same of any server of a fleet, its store's key in `environment`: a connection for each of these accounts."""
-    with tempfile.TemporaryDirectory(prefix="agentbus-admin-") as folder:
+    with momentary_folder() as folder:
         keys = {account: create_credential(Path(folder) / account) for account in accounts}
         config = Path(folder) / "nats-server.conf"
         config.write_text(closed_config(fleet, server, {account: key.public_key() for account, key in keys.items()}))

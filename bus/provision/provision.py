@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -27,6 +26,7 @@ from bus.jetstream import NO_LEADER_YET, ApiError, call, found_or_none
 from bus.provision.archive_list import read_archives, write_archives
 from bus.provision.contexts import write_contexts
 from bus.provision.members import server_url, servers_of
+from bus.provision.moment import momentary_folder
 from bus.provision.packet_filter import packet_filter
 from bus.provision.permissions import users_of
 from bus.provision.retired import signers_of
@@ -156,7 +156,7 @@ async def start_servers(fleet: Fleet, home: Home) -> tuple[LocalServer, ...]:
     """
     keys = write_files(fleet, home)
     servers = local_servers(fleet, home)
-    with tempfile.TemporaryDirectory(prefix="agentbus-admin-") as folder:
+    with momentary_folder() as folder:
         accounts = sorted({stream.account for stream in streams_of(fleet)})
         admins = {account: create_credential(Path(folder) / account) for account in accounts}
         write_configs(fleet, home, keys, {account: admin.public_key() for account, admin in admins.items()})
@@ -194,7 +194,7 @@ async def reconfigure(fleet: Fleet, home: Home, keys: Keys, servers: Sequence[Ru
     Raises:
         NotProvisioned: a server does not take it; it goes on with the configuration that it had.
     """
-    with tempfile.TemporaryDirectory(prefix="agentbus-admin-") as folder:
+    with momentary_folder() as folder:
         witness = create_credential(Path(folder) / names.ACCOUNT_PARTS)
         write_configs(fleet, home, keys, {names.ACCOUNT_PARTS: witness.public_key()})
         try:

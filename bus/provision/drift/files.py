@@ -51,6 +51,8 @@ def keys_of(fleet: Fleet, home: Home) -> tuple[Looked, Keys | None]:
     secrets = [path for path in sorted(home.credentials("").rglob("*")) if path.is_file()]
     for path in secrets:
         found += _of_mode("key", path, _SECRET, owner)
+    for folder in {path.parent for path in secrets}:  # who may write here may put another key there
+        found += _of_mode("key", folder, _PUBLIC, owner)
     found += _strays(fleet, home, set(files.values()))
     if not is_told(home):
         says = "waits for the end of a rotation of the store's key that was interrupted"

@@ -11,7 +11,6 @@ any more. Those it closes at once.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
@@ -20,6 +19,7 @@ from pathlib import Path
 from bus.connection import Connection
 from bus.credentials import Credential, create_credential
 from bus.provision.members import servers_of
+from bus.provision.moment import momentary_folder
 from bus.provision.provision import (
     Running,
     admin_profile,
@@ -47,7 +47,7 @@ async def administering(fleet: Fleet, home: Home, keys: Keys, servers: Sequence[
         NotProvisioned: a server does not take the configuration; it goes on with the one that it had.
     """
     write = partial(write_configs, fleet, home, keys)
-    with tempfile.TemporaryDirectory(prefix="agentbus-admin-") as folder:
+    with momentary_folder() as folder:
         accounts = sorted({stream.account for stream in streams_of(fleet)})
         admins = {account: create_credential(Path(folder) / account) for account in accounts}
         first, last = create_credential(Path(folder) / "first"), admins[names.ACCOUNT_PARTS]

@@ -49,6 +49,9 @@ _FAULTS: dict[str, tuple[Callable[[Home], object], str, str, str]] = {
     "a key is gone": (lambda home: _key(home, "greeter").unlink(), "key", "bus.nk", "is missing"),
     "a key is none": (lambda home: _key(home, "greeter").write_text("x"), "key", "bus.nk", "holds no key"),
     "others read a key": (lambda home: _key(home, "ops").chmod(0o640), "key", "bus.nk", "has mode 640"),
+    "others write where a key is": (
+        lambda home: _key(home, "ops").parent.chmod(0o722), "key", "ops", "has mode 722",
+    ),
     "a key of nobody": (lambda home: create_credential(_key(home, "stranger")), "key", "bus.nk", "is of nobody"),
     "the store's key is gone": (lambda home: home.store_key.unlink(), "key", "store.env", "is missing"),
     "the configuration was changed": (
@@ -97,6 +100,7 @@ async def test_what_is_as_provisioned_is_not_named_and_faults_in_files_are(fleet
     assert re.fullmatch(r"looked at \d\d\d, 0 otherwise than provisioned\n", sound.stdout)
     for fault, (plant, kind, name, says) in _FAULTS.items():
         modes = {path: path.stat().st_mode for path in home.root.rglob("*") if path.is_file()}
+        modes[_key(home, "ops").parent] = _key(home, "ops").parent.stat().st_mode
         plant(home)
         planted = _without_store(home)
         found = _of_files(fleet_bench.fleet, home)
