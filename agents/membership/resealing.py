@@ -21,7 +21,7 @@ def sealing(fleet: Fleet, members: Sequence[str]) -> list[str]:
 async def resealed(home: Home, fleet: Fleet, host: Host, wanted: Resealing, say: Say) -> list[str]:
     """Do it; returns what is left for a person to do. Raises as `reseal`, and RestartFailed."""
     elsewhere: list[str] = []
-    say(f"the sealer stops; {', '.join(wanted.principals)} hand over to new keys that seal")
+    say(f"the sealer stops, and the keys that seal change: {', '.join(wanted.principals)}")
     await reseal(fleet, home, host.servers, wanted, _halted(host, fleet, wanted.principals, elsewhere))
     steps = [f"give auditors elsewhere the keys that seal the trail now: {home.seal_policy}"]
     return steps + [

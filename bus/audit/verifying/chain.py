@@ -217,7 +217,8 @@ def _signature_problem(record: Record, payload: bytes, keys: tuple[str, ...]) ->
     if names.SIGNATURE not in record.headers:
         return "its batch has no signature"
     if key not in keys:
-        return f"its batch is signed by {key or 'no named key'}, which is not trusted for this producer"
+        said = f"its batch is signed by {key or 'no named key'}, which is not trusted for this producer"
+        return f"{said}; is your trust.json from before its key was replaced? Then get the one of now"
     try:
         signature = base64.b64decode(record.headers[names.SIGNATURE], validate=True)
         _key(key).verify(signature, pre_authentication_encoding(PAYLOAD_TYPE, payload))

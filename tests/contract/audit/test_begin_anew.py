@@ -16,6 +16,7 @@ def move_away(home: Home, witnesses: tuple[str, ...], archive: Path) -> None:
     """As nats/TRAIL.md says, with everything stopped: the stream, what producers remember of it, and its seal."""
     stream = home.store / "jetstream" / names.ACCOUNT_AUDIT / "streams" / names.AUDIT
     remembered = [*home.root.glob("state/*/audit"), *(home.state(name) for name in (names.SEALER, *witnesses))]
+    remembered += home.credentials("").glob(f"*/{names.SEAL_CREDENTIAL}.retired")
     for path in filter(Path.exists, (stream, *remembered)):
         target = archive / path.relative_to(home.root)
         target.parent.mkdir(parents=True, exist_ok=True)
