@@ -57,7 +57,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-async def until[T](look: Callable[[], Awaitable[T]], timeout_s: float = 30, every_s: float = 0.02) -> T:
+async def until[T](look: Callable[[], Awaitable[T]], timeout_s: float = 60, every_s: float = 0.02) -> T:
     """The first true answer of `look`; fails when there is none in time.
 
     What takes long is looked at less often, down to a fifth: many look at once, and a look costs others their time.
