@@ -132,4 +132,5 @@ def _read(agent: str, message: a2a.Message, kind: type[Any]) -> Any:
     try:
         return read_input(message, kind)
     except InvalidArgument as error:
-        raise InvalidAgentResponse(f"{agent} answered with something else: {error}") from None
+        wrong = "; ".join(f"{each.field}: {each.description}" for each in error.violations)
+        raise InvalidAgentResponse(f"{agent} answered with something else than {kind.__name__}: {wrong}") from None
