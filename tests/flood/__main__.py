@@ -19,8 +19,8 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -52,6 +52,14 @@ class Outcome(NamedTuple):
     servers_s: float
     during: list[float]
     logins: list[float]
+    turned_away: int
+
+
+class Flooded(NamedTuple):
+    """One flood of a round, and how many times as long the 99th percentile was with it."""
+
+    outcome: Outcome
+    ratio: float
 
 
 def order_for(running: Bench, logins: int, seconds: float, silent: int, **more: Any) -> Order:
@@ -63,7 +71,7 @@ def order_for(running: Bench, logins: int, seconds: float, silent: int, **more: 
 
 async def attack(running: Bench, work: Work, order: Order) -> Outcome:
     """Flood the server while others work."""
-    before_s = _used_s(running.server.process.pid)
+    before_s, turned_away = _used_s(running.server.process.pid), work.turned_away
     command = [sys.executable, "-m", "tests.flood.attacker", json.dumps(asdict(order))]
     attacker = await asyncio.create_subprocess_exec(*command, cwd=CHECKOUT, stdout=asyncio.subprocess.PIPE)
     during, newcomers, (out, _) = await asyncio.gather(
@@ -71,7 +79,8 @@ async def attack(running: Bench, work: Work, order: Order) -> Outcome:
     )
     said: dict[str, Any] = json.loads(out)
     servers_s = _used_s(running.server.process.pid) - before_s
-    return Outcome(said["ends"], said["took_s"], said["processor_s"], servers_s, during, newcomers)
+    away = work.turned_away - turned_away
+    return Outcome(said["ends"], said["took_s"], said["processor_s"], servers_s, during, newcomers, away)
 
 
 def _used_s(pid: int) -> float:
@@ -80,8 +89,8 @@ def _used_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
-def _told(way: str, quiet: list[float], outcome: Outcome) -> float:
-    """Print one flood of a round; its ratio."""
+def _told(way: str, quiet: list[float], outcome: Outcome) -> Flooded:
+    """Print one flood of a round."""
     ratio = p99(outcome.during) / p99(quiet)
     ends = ", ".join(f"{count} {how}" for how, count in sorted(outcome.ends.items()))
     processors = (
@@ -94,7 +103,7 @@ def _told(way: str, quiet: list[float], outcome: Outcome) -> float:
         f"p99 of {len(outcome.during)} requests {p99(quiet):.2f} ms without a flood, {p99(outcome.during):.2f} ms"
     )
     print(f"    work        {requests} with it: {ratio:.2f} times", flush=True)
-    return ratio
+    return Flooded(outcome, ratio)
 
 
 @contextmanager
@@ -118,27 +127,28 @@ async def main(settings: argparse.Namespace) -> int:
             asker = await caller(running)
             work = Work(running, lambda: asker.send_message(AGENT, COUNT))
             await work.goes_on(2)
-            ratios, left = await _rounds(running, work, settings)
-    return _judged(ratios, settings.logins, left, work.turned_away)
+            return _judged(await _rounds(running, work, settings), settings.logins)
 
 
-async def _rounds(running: Bench, work: Work, settings: argparse.Namespace) -> tuple[dict[str, list[float]], int]:
-    """The ratios of every round, each way; how many logins were let in, or neither refused nor kept out."""
+async def _rounds(running: Bench, work: Work, settings: argparse.Namespace) -> dict[str, list[Flooded]]:
+    """Every flood by its way, the one that is judged first."""
     order = order_for(
         running, settings.logins, settings.seconds, settings.silent, is_elsewhere=True, user=settings.user
     )
-    ways = {_FILTERED: partial(_filtered, running.home.packet_filter)} if settings.user else {}
-    ratios: dict[str, list[float]] = {way: [] for way in (*ways, _OPEN)}
-    left = 0
+    ways: dict[str, Callable[[], AbstractContextManager[None]]] = {}
+    if settings.user:
+        ways[_FILTERED] = partial(_filtered, running.home.packet_filter)
+    if not (settings.user and settings.filtered):
+        ways[_OPEN] = nullcontext
+    found: dict[str, list[Flooded]] = {way: [] for way in ways}
     for number in range(1, settings.rounds + 1):
         print(f"round {number} of {settings.rounds}", flush=True)
         quiet = await _quietly(work, settings.seconds)
-        for way, found in ratios.items():
-            with ways.get(way, nullcontext)():
+        for way, within in ways.items():
+            with within():
                 outcome = await attack(running, work, order)
-            found.append(_told(way, quiet, outcome))
-            left += sum(outcome.ends.get(end, 0) for end in ("LET IN", "never ended"))
-    return ratios, left
+            found[way].append(_told(way, quiet, outcome))
+    return found
 
 
 async def _quietly(work: Work, for_s: float) -> list[float]:
@@ -147,19 +157,21 @@ async def _quietly(work: Work, for_s: float) -> list[float]:
     return during
 
 
-def _judged(ratios: dict[str, list[float]], logins: int, left: int, turned_away: int) -> int:
-    """Print the verdict; the exit code."""
-    medians = {way: median(found) for way, found in ratios.items()}
-    is_held = next(iter(medians.values())) < 2 and not left and not turned_away
-    verdict = "held" if is_held else "NOT HELD"
-    if _FILTERED not in medians:
-        verdict += " (without the packet filter, which could not be tried here)"
-    times = ", ".join(f"{ratio:.2f} times {way}" for way, ratio in medians.items())
+def _judged(found: dict[str, list[Flooded]], logins: int) -> int:
+    """Print the verdict, which is of the first way; nobody is let in any way. The exit code."""
+    way, judged = next(iter(found.items()))
+    let_in = sum(one.outcome.ends.get("LET IN", 0) for floods in found.values() for one in floods)
+    left = sum(one.outcome.ends.get("never ended", 0) for one in judged)
+    away = sum(one.outcome.turned_away for one in judged)
+    medians = {name: median(one.ratio for one in floods) for name, floods in found.items()}
+    verdict = "held" if medians[way] < 2 and not let_in + left + away else "NOT HELD"
+    not_filtered = "" if way == _FILTERED else " (the packet filter could not be tried here)"
+    times = ", ".join(f"{ratio:.2f} times {name}" for name, ratio in medians.items())
     print(
-        f"flood: {verdict}: {logins} failed logins, {left} let in or left open, {turned_away} with a key turned away; "
-        f"p99 {times}, medians of {len(ratios[_OPEN])} rounds"
+        f"flood: {verdict}{not_filtered}: {logins} failed logins, {let_in} let in, {left} without an end, "
+        f"{away} with a key turned away; p99 {times}, medians of {len(judged)} rounds"
     )
-    return int(not is_held)
+    return int(verdict != "held")
 
 
 def _arguments() -> argparse.Namespace:
@@ -168,6 +180,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=10, help="within how long")
     parser.add_argument("--rounds", type=int, default=5, help="how often it is done, each way")
     parser.add_argument("--silent", type=int, default=200, help="sockets that say nothing, all the time")
+    parser.add_argument("--filtered", action="store_true", help="with the packet filter alone, where it can be tried")
     parser.add_argument(
         "--tls", action="store_true", help="on a server that speaks TLS: handshakes that are not gone on with"
     )
