@@ -14,6 +14,7 @@ from agents.tools.catalogue import Place as Workplace
 from agents.tools.errors import ToolUnusable, told_of
 from agents.tools.sources import rows_of
 from schemas.agent import Llm, ModelChoice, Tools
+from schemas.agent.addresses import is_here, require_address
 from schemas.errors import Problem
 from schemas.written import Path as Place
 
@@ -31,6 +32,9 @@ def _providers(draft: Draft) -> Iterator[Problem]:
             if package and importlib.util.find_spec(package) is None:
                 said = f"its package is not installed here; run: pip install 'agentbus[{package}]'"
                 yield draft.problem((*here, "provider"), said, "warning")
+            if choice.api_key and _is_read_on_the_way(choice.base_url or ""):
+                said = "http:// beyond this machine: the key and all that is said can be read on the way; use https://"
+                yield draft.problem((*here, "base_url"), said, "warning")
             if _is_refused_for_its_price(draft, choice):
                 said = (
                     "its price is not known here, so under budget.max_cost_per_task_usd it is never asked; "
@@ -45,6 +49,13 @@ def _sections_of_models(draft: Draft) -> Iterator[tuple[Place, Llm]]:
         yield ("llm",), file.llm
     if file and file.routing and file.routing.llm:
         yield ("routing", "llm"), file.routing.llm
+
+
+def _is_read_on_the_way(base_url: str) -> bool:
+    if not base_url:
+        return False
+    scheme, host = require_address(base_url)
+    return scheme == "http" and not is_here(host)
 
 
 def _is_refused_for_its_price(draft: Draft, choice: ModelChoice) -> bool:
