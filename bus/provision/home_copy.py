@@ -175,13 +175,13 @@ def read_copy(file: Path) -> Contents:
         return _compared(file, *_read(file, stream, lambda _member, _path, content: deque(content, 0)))
 
 
-def unpack(file: Path, root: Path, digest: str = "") -> Contents:
+def unpack(file: Path, root: Path, digest: str = "", look: Callable[[Path], object] = lambda _: None) -> Contents:
     """Make the home `root` of a copy: all of it and with its modes, the caller's own, or nothing; returns what it holds.
 
-    `digest`: the SHA-256 that the file must have.
+    `digest`: the SHA-256 that the file must have. `look` sees the home before it has its name, and may refuse it.
 
     Raises:
-        InvalidDocument: there is something at `root`; the file is no copy, is damaged, or another one.
+        InvalidDocument: there is something at `root`; the file is no copy, is damaged, or another one. What `look` raises.
     """
     if root.is_symlink() or (root.exists() and any(root.iterdir())):
         raise InvalidDocument(
@@ -196,6 +196,7 @@ def unpack(file: Path, root: Path, digest: str = "") -> Contents:
             making = Making(fresh)
             contents = _compared(file, *_read(file, stream, making.make))
         making.end()
+        look(fresh)
         if root.exists():
             root.rmdir()
         fresh.rename(root)

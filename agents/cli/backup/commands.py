@@ -90,8 +90,7 @@ def restore(root: Path, file: Path, digest: str, checkpoints: tuple[Path, ...], 
     """Make the home, and exit with what is to be said of its trail. What was restored stays, whatever that is."""
     log_quietly()
     home = Home(root.resolve())
-    unpack(file, home.root, digest)
-    _require_stopped(home)
+    unpack(file, home.root, digest, lambda made: _require_stopped(Home(made)))
     report = run_async(_verified(home, Wanted(checkpoints)))
     if not as_json:
         print(f"restored to {home.root}; next: agentbus provision --home {home.root}, then start the fleet")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import socket
 import stat
 import subprocess
 from pathlib import Path
@@ -73,6 +74,15 @@ async def test_nothing_is_replaced(saved: tuple[Bench, Path, list[object]], tmp_
     for arguments in (("backup", file), ("restore", file)):
         done = await run(*arguments, "--home", live.home.root)
         assert (done.returncode, "replaces nothing" in done.stderr) == (78, True)
+
+
+async def test_a_port_that_is_taken_is_seen_in_time(saved: tuple[Bench, Path, list[object]], tmp_path: Path) -> None:
+    """The trail could not be verified: there is no home, so the same command is right when the port is free."""
+    live, file, _ = saved
+    with socket.create_server((live.fleet.nats.host, live.fleet.nats.port)):
+        done = await run("restore", file, "--home", tmp_path / "again")
+    assert (done.returncode, "stop what runs there" in done.stderr) == (78, True)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_damaged_file_is_refused(saved: tuple[Bench, Path, list[object]], tmp_path: Path) -> None:
