@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from approvals.git import Git
+from approvals.errors import GitFailed
+from approvals.git import BRANCH, Git
 from approvals.repository import rules_in_force
 from bus.connection import Connection, Profile
 from bus.credentials import Credential
@@ -28,9 +29,14 @@ def fleet_of(home: Home) -> Fleet:
     Raises:
         InvalidDocument: there is none.
     """
-    if not (home.repository / "HEAD").exists():
-        raise InvalidDocument(f"there is no fleet in {home.root}; run: agentbus up")
-    return rules_in_force(Git(home.repository)).fleet
+    git = Git(home.repository)
+    try:
+        if (home.repository / "HEAD").exists():
+            return rules_in_force(git).fleet
+    except GitFailed:
+        if git.line("for-each-ref", BRANCH):
+            raise
+    raise InvalidDocument(f"there is no fleet in {home.root}; run: agentbus up")
 
 
 @asynccontextmanager
@@ -90,7 +96,7 @@ async def auditor(home: Home, fleet: Fleet) -> AsyncIterator[Connection]:
 
 def _one_of(people: tuple[str, ...], name: str, role: str) -> str:
     if not people:
-        raise InvalidDocument(f"the fleet has no {role}")
+        raise InvalidDocument(f"the fleet has no {role}; add one: agentbus fleet add {role} NAME")
     if name and name not in people:
         raise InvalidDocument(f"{name} is not an {role} of the fleet; there are: {', '.join(people)}")
     return name or people[0]

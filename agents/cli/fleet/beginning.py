@@ -15,6 +15,7 @@ from agents.cli.run import log_quietly
 from agents.home import fleet_folder
 from agents.membership.keeping import remove_folder
 from approvals.change.kinds import FLEET_FILE
+from approvals.git import BRANCH, Git
 from bus.surroundings import Home
 from schemas.documents import parse_yaml
 from schemas.errors import AgentbusError, InvalidDocument
@@ -34,10 +35,11 @@ def init(name: str, root: Path, source: Path, port: int) -> None:
             f"{name!r} is no name for a fleet: up to 25 small letters, digits and dashes, a letter first"
         )
     home = Home(root.resolve())
-    if (home.repository / "HEAD").exists():  # the folder alone is made by installing
+    # the folder alone is made by installing, and without a branch by one of these that was cut off
+    if (home.repository / "HEAD").exists() and Git(home.repository).line("for-each-ref", BRANCH):
         raise InvalidDocument(
             f"there is a fleet in {home.root} already, and it stays as it is; name another folder with --home, or see "
-            f"who is in it: agentbus fleet show --home {root}"
+            f"who is in it: agentbus fleet show --home {root}; where that was cut off, agentbus provision finishes it"
         )
     before = set(home.root.iterdir()) if home.root.exists() else set()
     with tempfile.TemporaryDirectory(prefix="agentbus-init-") as folder:

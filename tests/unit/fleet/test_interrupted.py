@@ -9,9 +9,10 @@ import pytest
 from agents.home import EXAMPLE, ensure_home
 from agents.membership.changes import joined
 from agents.membership.repository import JOINS, Commit, commit_fleet, fleet_text, unfinished
+from agents.people import fleet_of
 from approvals.applying.provisioned import note_by_hand
 from approvals.applying.release import make_release
-from approvals.git import BRANCH, Git, add_folder
+from approvals.git import BRANCH, Git, add_folder, new_repository
 from bus.surroundings import Home
 from schemas.errors import InvalidDocument
 
@@ -63,3 +64,11 @@ def test_links_never_become_a_release(home: Home, tmp_path: Path) -> None:
         make_release(git, home, "odd", tree)
     assert not (home.root / "releases" / "odd").exists()
     assert git.line("log", "-1", "--format=%s", BRANCH).startswith("Import")
+
+
+def test_a_repository_without_a_commit_is_no_fleet(tmp_path: Path) -> None:
+    """What `fleet init` made before it was killed: nobody takes it for a fleet, and git's words are not shown."""
+    home = Home(tmp_path)
+    new_repository(home.repository)
+    with pytest.raises(InvalidDocument, match="there is no fleet in"):
+        fleet_of(home)
