@@ -183,7 +183,7 @@ ONE_SERVICE: dict[str, set[Directive]] = {
     },
     TOOL: {
         ("Service", "DynamicUser", "yes"),
-        ("Service", "User", "tool-%i"),
+        ("Service", "User", "t%i"),
         ("Service", "ExecStart", "/opt/agentbus/current/bin/agentbus agent command"),
         ("Service", "StandardInput", "socket"),
         ("Service", "StandardOutput", "socket"),
