@@ -11,7 +11,7 @@ are the limits alone. In both it has no privileges and can gain none, by a user 
 
 Not guaranteed: a limit on the memory of all processes together (each has its own), and anything that the kernel
 itself lets a process of another user do. SIGTERM kills the command, and this ends when all it started has ended. Exit
-status: the command's own; 71 (EX_OSERR) when the namespaces
+status: the command's own; 71 (EX_OSERR) when it cannot be confined, as where the namespaces
 cannot be had, and then nothing was started.
 
 Source: namespaces(7), user_namespaces(7), pivot_root(2), mount_setattr(2), prctl(2), setrlimit(2), seccomp(2).
@@ -111,7 +111,10 @@ def main() -> int:
     if not jail.namespaces and jail.workspace:
         return _refused(OSError("a workspace needs them"))
     if not jail.namespaces:
-        _confine(jail.limits, already=_tasks_of_user())
+        try:
+            _confine(jail.limits, already=_tasks_of_user())
+        except OSError as error:
+            return _refused(error)
         _execute(jail)
     try:
         _unshare()
@@ -150,7 +153,7 @@ def _inside(jail: Jail) -> None:
 
 
 def _refused(error: Exception) -> int:
-    print(f"the kernel gives no namespaces: {error}", file=sys.stderr, flush=True)
+    print(f"nothing can be confined here: {error}", file=sys.stderr, flush=True)
     return EX_OSERR
 
 
