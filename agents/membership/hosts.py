@@ -28,6 +28,8 @@ from schemas import names
 from schemas.errors import PermissionDenied
 from schemas.fleet import Fleet
 
+CLUSTER: Final = "the cluster"
+"""The name of the host whose servers run while nobody here runs the processes."""
 _UNIT_CONFIG: Final = Path("/etc/agentbus/nats-server.conf")
 _TMPFILES: Final = "agentbus.conf"
 _UNITS: Final = {
@@ -283,7 +285,7 @@ def _of_cluster(home: Home, servers: Sequence[Running]) -> Host | None:
         return None
     if home.root == Path(STATE) and _is_active(_UNITS[names.APPROVALS]):
         return Units(home, servers)
-    return Nobody(home, servers, "the cluster", "start again what runs of the fleet, wherever that is")
+    return Nobody(home, servers, CLUSTER, "start again what runs of the fleet, wherever that is")
 
 
 def _require_quiet(fleet: Fleet) -> None:

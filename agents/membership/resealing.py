@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from agents.membership.hosts import Host
+from agents.membership.hosts import CLUSTER, Host
 from agents.membership.moving import Say
 from bus.provision.membership.resealing import Resealing, reseal
 from bus.surroundings import Home
@@ -20,6 +20,10 @@ def sealing(fleet: Fleet, members: Sequence[str]) -> list[str]:
 
 async def resealed(home: Home, fleet: Fleet, host: Host, wanted: Resealing, say: Say) -> list[str]:
     """Do it; returns what is left for a person to do. Raises as `reseal`, and RestartFailed."""
+    if host.name == CLUSTER:  # who runs the sealer is not known, and it must not sign meanwhile
+        return [
+            f"keys that seal, with the sealer and all servers stopped: agentbus fleet rotate {wanted.principals[0]}"
+        ]
     elsewhere: list[str] = []
     say(f"the sealer stops, and the keys that seal change: {', '.join(wanted.principals)}")
     await reseal(fleet, home, host.servers, wanted, _halted(host, fleet, wanted.principals, elsewhere))
