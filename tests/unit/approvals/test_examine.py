@@ -81,7 +81,7 @@ def test_a_plain_change_passes(desk: Desk, changes: Mapping[str, Change]) -> Non
         ({"agent.yaml": None}, "agent.yaml would be gone"),
         ({"agent.toml": plain(b"x = 1\n")}, "there would be both agent.yaml and agent.toml; keep one"),
         ({"agent.yaml": None, "agent.toml": plain(b"x = \n")}, "agent.toml:1: not TOML"),
-        ({"agent.yaml": plain(AGENT_YAML.replace(b"version:", b"x: ${X}\n  version:"))}, "X is not set"),
+        ({"agent.yaml": plain(AGENT_YAML.replace(b"version:", b"x: ${X}\n  version:"))}, "X has no default"),
         ({"agent.yaml": plain(b"a: [\n")}, "agent.yaml:2: not YAML"),
         ({"agent.yaml": plain(b"a: 2024-13-45\n")}, "agent.yaml: not YAML"),
         ({"agent.yaml": plain(b"[" * 5000 + b"\n")}, "agent.yaml: not YAML"),
