@@ -214,6 +214,8 @@ def test_root_changes_who_is_in_the_fleet_while_the_units_run(machine: Machine) 
 
     What people approve afterwards is put in force as before, on top of root's change; and all is as provisioned.
     """
+    remove = f"agentbus fleet remove scribe --home {HOME}"
+    machine.run(remove, timeout_s=60)  # where a run before left it
     before = {unit: machine.properties(unit, "MainPID") for unit in UNITS}
     said = machine.run(f"agentbus fleet add agent scribe --template python --home {HOME}", timeout_s=60).check()
     steps = said.partition("next:\n")[2]
@@ -226,8 +228,8 @@ def test_root_changes_who_is_in_the_fleet_while_the_units_run(machine: Machine) 
     assert machine.properties("agent@scribe", "MainPID")["MainPID"] not in {"0", first["MainPID"]}
     assert machine.run(asked).check()
     ended = changed(machine, "scribe")
-    assert ended["state"] == "applied", (ended, journals(machine))
-    gone = machine.run(f"agentbus fleet remove scribe --home {HOME}", timeout_s=60)
+    assert ended["state"] == "applied", str(ended) + journals(machine)
+    gone = machine.run(remove, timeout_s=60)
     assert gone.code == 0, gone.err
     assert machine.properties("agent@scribe", "ActiveState", "UnitFileState") == {
         "ActiveState": "inactive", "UnitFileState": "disabled",
@@ -244,7 +246,7 @@ def test_what_cannot_be_put_in_force_goes_back_with_the_reason(machine: Machine)
     machine.run(f"{OTHER_FLEET} forth").check()
     before = machine.run(f"cat {CONFIG}").check()
     ended = changed(machine, "concierge")
-    assert ended["state"] == "rolled_back", (ended, journals(machine))
+    assert ended["state"] == "rolled_back", str(ended) + journals(machine)
     assert "nobody approved to change the fleet from tree" in ended["note"]
     assert "root runs `agentbus provision`" in ended["note"]
     assert machine.run(f"cat {CONFIG}").check() == before
