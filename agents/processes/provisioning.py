@@ -43,10 +43,15 @@ class UnitServer:
         """See `Running.reload`.
 
         Raises:
-            NotProvisioned: systemd does not do it.
+            NotProvisioned: systemd does not do it, or not soon.
         """
         command = ["systemctl", "--no-ask-password", "reload", SERVER_UNIT]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_RELOAD_S, check=False)
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=_RELOAD_S, check=False)
+        except subprocess.TimeoutExpired:
+            raise NotProvisioned(
+                f"systemd did not reload {SERVER_UNIT} within {_RELOAD_S} s; see its journal"
+            ) from None
         if done.returncode:
             said = (done.stderr or done.stdout).strip()
             raise NotProvisioned(f"systemd does not reload {SERVER_UNIT}: {said or done.returncode}")
