@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import sys
 from collections import Counter
@@ -11,7 +12,7 @@ from pathlib import Path
 from agents.people import operator
 from bus.requests.caller import Caller
 from schemas import a2a
-from schemas.errors import A2AError
+from schemas.errors import A2AError, TaskNotFound
 
 HOME = Path("/var/lib/agentbus")
 WORKED = HOME / "state/trial/worked"
@@ -53,9 +54,11 @@ async def _all_began(names: list[str]) -> None:
 
 
 async def _ended(calls: Caller, task: str) -> str:
-    while not (found := await calls.get_task(AGENT, task)).is_final:
+    while True:
+        with contextlib.suppress(TaskNotFound):  # no instance has taken it yet
+            if (found := await calls.get_task(AGENT, task)).is_final:
+                return found.status.state
         await asyncio.sleep(0.05)
-    return found.status.state
 
 
 async def main(*command: str) -> None:
